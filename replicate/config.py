@@ -1,0 +1,322 @@
+"""The paper's numbers once, and every open reading with its alternatives (section 5).
+
+A reading is a point that the paper leaves open.  Each is a field of
+:class:`Config` with a default and named alternatives, and is stored with
+every result.  No reading is fixed anywhere else in the code.
+"""
+
+import dataclasses
+import difflib
+import math
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["ARMS", "PAPER", "PRESETS", "Config", "InputError", "generator"]
+
+
+class InputError(ValueError):
+    """Bad input: one clear line that says what, where and the remedy (exit code 2)."""
+
+
+#: What the paper reports; ids as in the table of claims.
+PAPER = {
+    "corpus": {"positive": 5331, "negative": 5331},
+    "shares": (0.45, 0.45, 0.10),
+    "sizes": {"T1": 4797, "T2h": 2399, "T2l": 2399, "T3": 1067},
+    "levels": {
+        "T1andT2": 0.78,
+        "T1andT2h": 0.76,
+        "T2h": 0.75,
+        "T2l": 0.75,
+        "T1andT2l": 0.75,
+        "T1andT2ran": 0.75,
+    },
+    "level_epochs": (40, 50),
+    "epochs": 50,
+}
+
+#: The first phase and the six models of section 4.4, in the paper's order.
+ARMS = ("T1", "T2h", "T2l", "T1andT2h", "T1andT2l", "T1andT2", "T1andT2ran")
+
+
+def _choice(default, *others, doc):
+    metadata = {"choices": (default, *others), "doc": doc}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _number(default, low, high, *, doc, open_low=False):
+    metadata = {"low": low, "high": high, "open_low": open_low, "doc": doc}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting and reading of a run, checked when made.
+
+    The first value of a choice is the default; the others are the named
+    alternatives.  See :meth:`readings` for a table of all of them.
+
+    Raises:
+        InputError: for a value that is not offered or out of range.
+
+    Example:
+        >>> Config(n_filters=10).n_filters
+        10
+        >>> Config(activation="gelu")
+        Traceback (most recent call last):
+            ...
+        replicate.config.InputError: activation = 'gelu' is not offered; choose one of relu, tanh, sigmoid
+    """
+
+    tokens: str = _choice("kim", "whitespace", doc="5.1: cleaning of the text; lower case both")
+    unknown_words: str = _choice(
+        "uniform", "zero", "normal", doc="5.3 (1): words without a vector; uniform(-0.25, 0.25)"
+    )
+    unknown_words_seed: int = _number(
+        0, 0, 2**31 - 1, doc="5.3 (1): names the draw of the unknown words; the same for all seeds"
+    )
+    vectors_mode: str = _choice("static", "finetuned", doc="5.3 (1): are word vectors trained?")
+    n_filters: int = _number(20, 1, 4096, doc="5.3 (2): number of filters F")
+    filter_height: int = _number(3, 1, 16, doc="5.3 (2): words a filter covers, h")
+    activation: str = _choice("relu", "tanh", "sigmoid", doc="5.3 (2): the non-linear activation")
+    dropout: float = _number(0.0, 0.0, 0.95, doc="5.3 (4): dropout before the output layer")
+    optimizer: str = _choice(
+        "Adam", "SGD", "MomentumSGD", "AdaDelta", "AdaGrad", doc="3.1: the optimiser"
+    )
+    learning_rate: float = _number(
+        1e-3, 0.0, 100.0, open_low=True, doc="(1): the learning rate; AdaDelta has none and ignores it"
+    )
+    batch_size: int = _number(50, 1, 2**31 - 1, doc="sentences a batch, B")
+    max_norm: float = _number(
+        0.0, 0.0, 1e6, doc="greatest L2 norm of a row of fc/W; 0 is off; Kim (2014) has 3"
+    )
+    weight_decay: float = _number(0.0, 0.0, 1.0, doc="rate of L2 weight decay; 0 is off")
+    epochs: int = _number(50, 1, 100_000, doc="5.6: epochs of each phase, E")
+    initial_weights: str = _choice(
+        "chainer", "kim", doc="Chainer's defaults, or Kim's uniform(-0.01, 0.01)"
+    )
+    loss: str = _choice(
+        "logits",
+        "probabilities",
+        doc="(4): cross entropy on logits, or on softmax output (softmax twice)",
+    )
+    padding: str = _choice(
+        "wide", "narrow", doc="5.3 (2): h - 1 zero vectors on each side, or none"
+    )
+    split: str = _choice("uniform", "stratified", doc="4.2: permutation, or by label")
+    variance: str = _choice("population", "sample", doc="(9): divide by n, or by n - 1")
+    unseen_words: str = _choice(
+        "skip", "zero", doc="(10): T2 words never seen in T1 are left out, or count as 0"
+    )
+    repeated_words: str = _choice(
+        "each", "once", doc="(10): a word twice in a sentence counts twice, or once"
+    )
+    optimizer_state: str = _choice(
+        "fresh", "carried", doc="4.4: state of the optimiser when T2h, T2l continue"
+    )
+    record_epoch_0: bool = _choice(False, True, doc="4.3.1: record before training too")
+    judged_epoch: int = _number(
+        0, 0, 100_000, doc="5.5: epoch at which 'misclassified' is judged; 0 is the last"
+    )
+    standardised_over: str = _choice(
+        "sentence", "extracted", "T1", doc="5.5.1: set that Figs 3 and 4 standardise over"
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = _checked(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        if self.judged_epoch > self.epochs:
+            raise InputError(
+                f"judged_epoch = {self.judged_epoch} is after the last epoch; "
+                f"choose 0 (the last) to {self.epochs}"
+            )
+
+    @property
+    def dropped_epochs(self):
+        """Rows recorded before epoch 1: 1 with ``record_epoch_0``, else 0."""
+        return int(self.record_epoch_0)
+
+    @property
+    def ddof(self):
+        """Delta degrees of freedom of the variance in (9)."""
+        return int(self.variance == "sample")
+
+    @classmethod
+    def readings(cls):
+        """All settings: name, default, alternatives or range, and what it is about.
+
+        Returns:
+            list of tuple: ``(name, default, alternatives, doc)``.
+        """
+        rows = []
+        for field in dataclasses.fields(cls):
+            meta = field.metadata
+            if "choices" in meta:
+                others = ", ".join(_shown(c) for c in meta["choices"][1:])
+            else:
+                others = f"{meta['low']:g} to {meta['high']:g}"
+            rows.append((field.name, _shown(field.default), others, meta["doc"]))
+        return rows
+
+    def replace(self, **changes):
+        """A copy with some settings changed, checked again.
+
+        Raises:
+            InputError: for an unknown setting or a bad value.
+        """
+        for name in changes:
+            _known(name, self.names())
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def names(cls):
+        """Names of all settings, in order."""
+        return [field.name for field in dataclasses.fields(cls)]
+
+    def to_dict(self):
+        """The settings as a plain dictionary, in order."""
+        return dataclasses.asdict(self)
+
+    def to_toml(self):
+        """The settings as TOML text that :meth:`from_toml` reads back.
+
+        Example:
+            >>> Config.from_toml_text(Config(epochs=3).to_toml()) == Config(epochs=3)
+            True
+        """
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_toml_text(cls, text, where="settings", base=None):
+        """Settings from TOML text, on top of `base` (default: the defaults).
+
+        Raises:
+            InputError: for text that is not TOML, unknown names or bad values.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{where}: not TOML ({error}); correct that place") from None
+        try:
+            return (base or cls()).replace(**table)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+
+    @classmethod
+    def from_toml(cls, path, base=None):
+        """Settings from a TOML file; see :meth:`from_toml_text`."""
+        return cls.from_toml_text(read_text(path), where=str(path), base=base)
+
+    def with_assignments(self, assignments):
+        """A copy with ``name=value`` texts applied, as ``--set`` gives them.
+
+        Example:
+            >>> Config().with_assignments(["n_filters=7", "split=stratified"]).n_filters
+            7
+        """
+        changes = {}
+        for text in assignments:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise InputError(f"--set {text}: write name=value, for instance n_filters=100")
+            name = name.strip()
+            _known(name, self.names())
+            changes[name] = value.strip()
+        return self.replace(**changes)
+
+
+def _shown(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _known(name, names):
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see `replicate readings`"
+        raise InputError(f"there is no setting {name!r}; {hint}")
+
+
+def _checked(field, value):
+    """`value` as the type of `field`, or InputError.  Text comes from --set."""
+    meta, kind = field.metadata, field.type
+    if "choices" in meta:
+        if kind is bool and isinstance(value, str):
+            value = {"true": True, "false": False}.get(value.lower(), value)
+        # 0 == False: a number is no answer to a question of yes or no.
+        if not any(value == c and type(value) is type(c) for c in meta["choices"]):
+            offered = ", ".join(_shown(c) for c in meta["choices"])
+            raise InputError(f"{field.name} = {value!r} is not offered; choose one of {offered}")
+        return value
+    low, high = meta["low"], meta["high"]
+    try:
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise ValueError
+        number = kind(value)
+        inside = low <= number <= high and not (meta["open_low"] and number == low)
+        if not (inside and math.isfinite(number)):
+            raise ValueError
+    except (TypeError, ValueError):
+        what = "a whole number" if kind is int else "a number"
+        above = "above" if meta["open_low"] else "from"
+        raise InputError(
+            f"{field.name} = {value!r} is not {what} {above} {low:g} to {high:g}; choose one"
+        ) from None
+    return number
+
+
+def read_text(path):
+    """Text of a small UTF-8 file.
+
+    Raises:
+        InputError: when it is missing, a folder, not readable or not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+
+
+#: Named starting points of ``--preset``.
+PRESETS = {
+    # 200 sentences that come with gensim: seconds, no network.
+    "sample": Config(n_filters=20, epochs=20, learning_rate=3e-3, batch_size=10),
+    # MR, with what the paper leaves open filled in by the calibration.
+    "paper": Config(),
+}
+
+
+def generator(name, *seeds):
+    """A random generator of its own for every named draw.
+
+    ``numpy.random.RandomState`` is used because NumPy keeps its streams
+    unchanged for good, which the newer ``Generator`` does not promise.  Seeds
+    are mixed by ``SeedSequence``, so neighbouring seeds are unrelated.
+
+    Args:
+        name (str): what is drawn, for instance ``"split"`` or ``"dropout"``.
+        seeds (int): the run's seed, then any further coordinates (an epoch).
+
+    Returns:
+        numpy.random.RandomState: equal arguments give equal streams.
+
+    Example:
+        >>> bool(generator("split", 0).rand() == generator("split", 0).rand())
+        True
+        >>> bool(generator("split", 0).rand() == generator("order", 0).rand())
+        False
+    """
+    entropy = [zlib.crc32(name.encode()), *seeds]
+    return np.random.RandomState(np.random.PCG64(np.random.SeedSequence(entropy)))

@@ -1,0 +1,437 @@
+"""Labelled sentences as flat arrays of word indices, never padded (section 5.1)."""
+
+import csv
+import gzip
+import hashlib
+import io
+import os
+import re
+import tarfile
+import zlib
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .config import InputError
+from .storage import load_npz, save_npz, sha256
+
+__all__ = ["Corpus", "clean_kim", "read_corpus", "sample_path", "tokenize"]
+
+POLARITY_FILES = ("rt-polarity.pos", "rt-polarity.neg")
+
+# A member of an archive or a field of a table above this size is no review.
+_MEMBER_LIMIT = 64 << 20
+_FIELD_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """N labelled sentences over V word types, T word occurrences in all.
+
+    Attributes:
+        words (numpy.ndarray): (V,) str, the word types by first occurrence.
+        tokens (numpy.ndarray): (T,) int32 into `words`, sentence by sentence.
+        offsets (numpy.ndarray): (N + 1,) int64; sentence n is
+            ``tokens[offsets[n]:offsets[n + 1]]``.
+        labels (numpy.ndarray): (N,) int32 into `label_names`.
+        label_names (tuple of str): the C labels; for MR 0 is negative and 1
+            positive.
+        sha256 (dict): file name -> checksum of what was read.
+
+    Example:
+        >>> corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])
+        >>> corpus.tokens.tolist(), corpus.offsets.tolist(), corpus.labels.tolist()
+        ([0, 1, 2, 1], [0, 2, 4], [1, 0])
+    """
+
+    words: np.ndarray
+    tokens: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    label_names: tuple
+    sha256: dict
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def lengths(self):
+        """(N,) int64: words of each sentence."""
+        return np.diff(self.offsets)
+
+    def sentence(self, n):
+        """The words of sentence `n`, joined by blanks."""
+        return " ".join(self.words[self.tokens[self.offsets[n] : self.offsets[n + 1]]])
+
+    def take(self, sentences):
+        """Flat tokens and offsets of some sentences, in the order given.
+
+        Args:
+            sentences (numpy.ndarray): (n,) sentence indices.
+
+        Returns:
+            tuple: tokens (t,) int32 and offsets (n + 1,) int64.
+
+        Example:
+            >>> corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])
+            >>> [a.tolist() for a in corpus.take(np.array([1]))]
+            [[2, 1], [0, 2]]
+        """
+        lengths = self.lengths[sentences]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        first = np.repeat(self.offsets[sentences] - offsets[:-1], lengths)
+        return self.tokens[first + np.arange(offsets[-1])], offsets
+
+    @classmethod
+    def from_texts(cls, texts, labels, tokens="kim", where="texts"):
+        """A corpus from Python strings; `labels` are names of labels.
+
+        Raises:
+            InputError: for fewer than two labels or a text without words.
+        """
+        builder = _Builder(tokens)
+        for number, (text, label) in enumerate(zip(texts, labels), start=1):
+            builder.add(text, str(label), f"{where}: text {number}")
+        return builder.corpus({}, where)
+
+    def save(self, path):
+        """Write ``corpus.npz``: words, tokens, offsets, label."""
+        arrays = {
+            "words": self.words,
+            "tokens": self.tokens,
+            "offsets": self.offsets,
+            "label": self.labels,
+        }
+        save_npz(path, arrays)
+
+    @classmethod
+    def load(cls, path, label_names, checksums):
+        """Read ``corpus.npz`` back.
+
+        Raises:
+            InputError: when the file is damaged or its arrays do not agree.
+        """
+        spec = {"words": ("U", (None,)), "tokens": ("i", (None,)), "offsets": ("i", (None,))}
+        arrays = load_npz(path, {**spec, "label": ("i", (None,))})
+        words, tokens, offsets = arrays["words"], arrays["tokens"], arrays["offsets"]
+        labels = arrays["label"]
+        agree = (
+            len(offsets) == len(labels) + 1
+            and offsets[0] == 0
+            and offsets[-1] == len(tokens)
+            and (np.diff(offsets) > 0).all()
+            and (len(tokens) == 0 or (0 <= tokens.min() and tokens.max() < len(words)))
+            and (len(labels) == 0 or (0 <= labels.min() and labels.max() < len(label_names)))
+        )
+        if not agree:
+            raise InputError(f"{path}: its arrays do not agree; remove the folder and run again")
+        return cls(words, tokens, offsets, labels, tuple(label_names), dict(checksums))
+
+
+# Kim (2014), process_data.py: what is kept, and what is set apart.
+_SUFFIX = re.compile(r"('s|'ve|n't|'re|'d|'ll)")
+_MARK = re.compile(r"([,!()?])")
+
+
+def clean_kim(text):
+    """Kim's (2014) cleaning of a sentence, in lower case.
+
+    Other characters than letters, digits and ``(),!?'``` become blanks;
+    clitics and marks are set apart.
+
+    Example:
+        >>> clean_kim("It's a dull, dull film.")
+        "it 's a dull , dull film"
+    """
+    # Lower case last, as Kim: "N'T" is not a clitic to his rules; a dotted
+    # capital I must not turn into two characters before the odd ones go.
+    text = re.sub(r"[^A-Za-z0-9(),!?'`]", " ", text)
+    text = _SUFFIX.sub(r" \1", text)
+    text = _MARK.sub(r" \1 ", text)
+    return " ".join(text.lower().split())
+
+
+def tokenize(text, tokens):
+    """Words of a text under the reading `tokens` (kim or whitespace)."""
+    return (clean_kim(text) if tokens == "kim" else text.lower()).split()
+
+
+class _Builder:
+    """Grows the flat arrays sentence by sentence, so no text is kept."""
+
+    def __init__(self, tokens):
+        self._rule = tokens
+        self._vocabulary = {}
+        self._tokens = array("i")
+        self._offsets = array("q", [0])
+        self._labels = []
+
+    def add(self, text, label, where):
+        words = tokenize(text, self._rule)
+        if not words:
+            raise InputError(f"{where}: no words are left after cleaning; remove that line")
+        vocabulary = self._vocabulary
+        self._tokens.extend([vocabulary.setdefault(word, len(vocabulary)) for word in words])
+        self._offsets.append(len(self._tokens))
+        self._labels.append(label)
+
+    def corpus(self, checksums, where):
+        names = sorted(set(self._labels), key=_label_order)
+        if not names:
+            raise InputError(f"{where}: empty; a corpus of labelled sentences is needed")
+        if len(names) < 2:
+            raise InputError(f"{where}: only the label {names[0]!r}; two labels or more are needed")
+        index = {name: i for i, name in enumerate(names)}
+        return Corpus(
+            words=np.array(list(self._vocabulary)),
+            tokens=np.frombuffer(self._tokens, dtype=np.intc).astype(np.int32),
+            offsets=np.frombuffer(self._offsets, dtype=np.int64).copy(),
+            labels=np.array([index[label] for label in self._labels], dtype=np.int32),
+            label_names=tuple(names),
+            sha256=checksums,
+        )
+
+
+def _label_order(name):
+    """Numbers by value, then names: so 0 and 1 are labels 0 and 1."""
+    try:
+        return (0, int(name), name)
+    except ValueError:
+        return (1, 0, name)
+
+
+def sample_path():
+    """The 200 sentences of MR that come with gensim, and vectors beside them.
+
+    Returns:
+        tuple of Path: the corpus, its vectors (fastText, 100 dimensions).
+    """
+    from gensim.test.utils import datapath
+
+    return (
+        Path(datapath("pang_lee_polarity.cor")),
+        Path(datapath("pang_lee_polarity_fasttext.vec")),
+    )
+
+
+def data_folder():
+    """The folder that ``REPLICATE_DATA`` names, or None.
+
+    Raises:
+        InputError: when it names no folder.
+    """
+    name = os.environ.get("REPLICATE_DATA")
+    if not name:
+        return None
+    if not Path(name).is_dir():
+        raise InputError(f"REPLICATE_DATA={name}: not a folder; correct or unset it")
+    return Path(name)
+
+
+def read_corpus(paths, tokens="kim"):
+    """Read a labelled corpus.
+
+    Args:
+        paths: one or two paths: the pair ``rt-polarity.pos`` and ``.neg`` of
+            MR, a folder or ``.tar.gz`` that holds them, or one ``.tsv`` or
+            ``.csv`` (``.gz`` too) in UTF-8 with header columns ``label`` and
+            ``text``; ``.cor`` is fastText's ``__label__x text``.
+        tokens (str): ``"kim"`` or ``"whitespace"``.
+
+    Returns:
+        Corpus: positives first for MR; the order of the file otherwise.
+
+    Raises:
+        InputError: when a file is missing, empty, damaged or of one label.
+
+    Source:
+        Pang and Lee (2005), sentence polarity dataset v1.0.
+    """
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file; check the name, or run `replicate fetch`")
+    if len(paths) == 2:
+        pair = sorted(paths, key=lambda path: path.suffix != ".pos")
+        if [path.suffix for path in pair] != [".pos", ".neg"]:
+            raise InputError(
+                f"{paths[0]}, {paths[1]}: two files must be the pair .pos and .neg; "
+                "name one file otherwise"
+            )
+        return _read_pair(pair, tokens)
+    if len(paths) != 1:
+        raise InputError("--corpus: name one file, one folder, or the pair .pos and .neg")
+    path = paths[0]
+    if path.is_dir():
+        pair = [path / name for name in POLARITY_FILES]
+        for member in pair:
+            if not member.is_file():
+                raise InputError(f"{member}: not in the folder; name a file or run `replicate fetch`")
+        return _read_pair(pair, tokens)
+    name = path.name.lower()
+    if name.endswith((".tar.gz", ".tgz")):
+        return _read_archive(path, tokens)
+    if name.endswith((".tsv", ".csv", ".tsv.gz", ".csv.gz")):
+        return _read_table(path, tokens)
+    if name.endswith(".cor"):
+        return _read_fasttext(path, tokens)
+    raise InputError(
+        f"{path}: not a corpus by its name; name .tsv, .csv (.gz), .tar.gz, "
+        "a folder, or the pair .pos and .neg"
+    )
+
+
+def _read_pair(pair, tokens):
+    parts = []
+    for path in pair:
+        try:
+            parts.append((path.name, path.read_bytes()))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
+    return _polarity(parts, tokens, where=pair[0].parent)
+
+
+def _polarity(parts, tokens, where):
+    """MR from the bytes of its two files, positives first.
+
+    Lines end in LF.  The text is Windows-1252, in which NEL (0x85) is an
+    ellipsis: ``str.splitlines`` on Latin-1 text would break lines there.
+    """
+    builder = _Builder(tokens)
+    checksums = {}
+    for (name, data), label in zip(parts, ("1", "0")):
+        checksums[name] = hashlib.sha256(data).hexdigest()
+        lines = data.split(b"\n")
+        if lines and not lines[-1].strip():
+            lines.pop()
+        if not lines:
+            raise InputError(f"{where}: {name} is empty; sentences, one a line, are needed")
+        if b"\0" in data or data[:2] == b"\x1f\x8b":
+            raise InputError(f"{where}: {name} is not text; one sentence a line is needed")
+        for number, line in enumerate(lines, start=1):
+            text = line.decode("cp1252", errors="replace")
+            builder.add(text, label, f"{where}: {name} line {number}")
+    return builder.corpus(checksums, where)
+
+
+def _read_archive(path, tokens):
+    """MR from its archive: only its two files are read, and nothing unpacked."""
+    found = {}
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                name = member.name.rsplit("/", 1)[-1]
+                if name in POLARITY_FILES and member.isfile():
+                    if member.size > _MEMBER_LIMIT or name in found:
+                        raise InputError(f"{path}: {name} is too large or there twice; fetch it again")
+                    found[name] = archive.extractfile(member).read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not a sound archive ({error}); fetch it again") from None
+    for name in POLARITY_FILES:
+        if name not in found:
+            raise InputError(f"{path}: {name} is not in it; name the archive of MR")
+    return _polarity([(name, found[name]) for name in POLARITY_FILES], tokens, path)
+
+
+def _lines(path, encoding="utf-8", errors="strict"):
+    """Lines of a text file, plain or ``.gz``, as :mod:`csv` wants them: with their ends."""
+    try:
+        opener = gzip.open if path.name.lower().endswith(".gz") else open
+        with opener(path, "rb") as raw:
+            for number, line in enumerate(io.BufferedReader(raw, 1 << 20), start=1):
+                try:
+                    text = line.decode(encoding, errors)
+                except UnicodeDecodeError:
+                    raise InputError(f"{path}: line {number} is not UTF-8; save it as UTF-8") from None
+                if number == 1:
+                    text = text.removeprefix("\ufeff")
+                if "\0" in text:
+                    raise InputError(f"{path}: line {number} is not text; name a text file")
+                yield text
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
+
+
+def read_table(path, columns):
+    """Rows of a ``.tsv`` or ``.csv`` (``.gz``) file, some columns of them.
+
+    A row of a TSV is a line, and a field of it may stand in quotes with inner
+    quotes doubled, as pandas writes it.  A CSV is quoted as usual (RFC 4180).
+
+    Args:
+        columns (dict): name -> whether it must be there.
+
+    Yields:
+        tuple: line number of the row's end, then the text of each column, or
+        None where the column is absent.
+
+    Raises:
+        InputError: for a missing column, a row of another width, bad text.
+    """
+    path = Path(path)
+    before = csv.field_size_limit(_FIELD_LIMIT)
+    number = 1
+    try:
+        rows = _tsv_rows(path) if ".tsv" in path.suffixes else _csv_rows(path)
+        header = next(rows, (1, None))[1]
+        if header is None:
+            raise InputError(f"{path}: empty; a header and labelled texts are needed")
+        missing = [name for name, needed in columns.items() if needed and name not in header]
+        if missing:
+            raise InputError(
+                f"{path}: line 1 has no column {missing[0]!r}; "
+                f"a header with {', '.join(columns)} is needed"
+            )
+        places = [header.index(name) if name in header else None for name in columns]
+        for number, row in rows:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}: line {number} has {len(row)} fields, "
+                    f"the header {len(header)}; correct that line"
+                )
+            yield (number, *[None if p is None else row[p] for p in places])
+    except csv.Error as error:
+        raise InputError(f"{path}: after line {number}: {error}; correct that line") from None
+    finally:
+        csv.field_size_limit(before)
+
+
+def _csv_rows(path):
+    reader = csv.reader(_lines(path), strict=True)
+    for row in reader:
+        yield reader.line_num, row
+
+
+def _tsv_rows(path):
+    for number, line in enumerate(_lines(path), start=1):
+        # A quote that is never closed is text: it must not swallow the next lines.
+        row = next(csv.reader([line], delimiter="\t"), [])
+        bare = line.rstrip("\r\n").split("\t")
+        yield number, row if len(row) == len(bare) or line.count('"') % 2 == 0 else bare
+
+
+def _read_table(path, tokens):
+    builder = _Builder(tokens)
+    for line, label, text in read_table(path, {"label": True, "text": True}):
+        if not label.strip():
+            raise InputError(f"{path}: line {line} has no label; give it one")
+        # Markup of web pages is no word: reviews of the Large Movie Review
+        # Dataset have it at every line break.
+        builder.add(text.replace("<br />", " "), label.strip(), f"{path}: line {line}")
+    return builder.corpus({path.name: sha256(path)}, path)
+
+
+def _read_fasttext(path, tokens):
+    builder = _Builder(tokens)
+    names = {"__label__pos": "1", "__label__neg": "0"}
+    # gensim's extract of MR keeps its Windows-1252 bytes.
+    for number, line in enumerate(_lines(path, "cp1252", "replace"), start=1):
+        label, _, text = line.partition(" ")
+        if not label.startswith("__label__"):
+            raise InputError(f"{path}: line {number} does not start with __label__; correct it")
+        builder.add(text, names.get(label, label[9:]), f"{path}: line {number}")
+    return builder.corpus({path.name: sha256(path)}, path)

@@ -1,0 +1,559 @@
+"""Convolution over words and max over time in one Chainer function (Fig. 2).
+
+Most of the arithmetic of ``Convolution2D`` followed by ``max_pooling_2d`` is
+waste here.  A word that occurs ten times in a batch is multiplied ten times,
+padding is multiplied too, and the backward pass multiplies the windows that
+lost the maximum with zeros.  This function projects each distinct word once
+(one matrix product), gathers, adds and maximises in one loop, and goes back
+through the winning windows only.
+
+Letters: U distinct words, T tokens, B sentences, D dimensions, F filters, h
+words a filter covers.
+"""
+
+import numba
+import numpy as np
+from chainer import function_node
+from chainer.backends import cuda
+from chainer.utils import type_check
+
+__all__ = [
+    "Pooled",
+    "convolution_max",
+    "gradient_before_activation",
+    "mean_absolute_gradient",
+    "pool",
+    "project",
+    "winners",
+]
+
+_ACTIVATIONS = ("relu", "tanh", "sigmoid")
+
+
+def convolution_max(words, W, b, tokens, offsets, activation="relu", padding="wide"):
+    """Convolve sentences with F filters and keep each filter's maximum over time.
+
+    For sentence s with words x_0 ... x_{L-1}, filter f and window start p:
+
+        y[s, f] = max_p act(b_f + sum_k <W[f, 0, k], x_{p+k}>)
+
+    Windows are those with at least one word: p = -(h-1) ... L-1 for wide
+    padding, p = 0 ... max(L, h) - h for narrow; words outside the sentence are
+    zero vectors.  Of equal windows the first counts, in value and gradient.
+    The activation is applied after the maximum, which is the same, since all
+    three are monotone.
+
+    Args:
+        words: (U, D) Variable or array, distinct word vectors.
+        W: (F, 1, h, D), the filters, as ``Convolution2D`` has them.
+        b: (F,), the biases.
+        tokens: (T,) int32 array, rows of `words`, sentence by sentence.
+        offsets: (B + 1,) int64 array; sentence s is tokens[offsets[s]:offsets[s + 1]].
+        activation (str): ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
+        padding (str): ``"wide"`` or ``"narrow"``.
+
+    Returns:
+        Variable: (B, F), of the dtype of `words`.
+
+    Raises:
+        ValueError: for an empty batch, an empty sentence, or an unknown name.
+        chainer.utils.type_check.InvalidType: for shapes or dtypes that do not fit.
+
+    Source:
+        Section 5.3 (2) and (3); Kim (2014), eqs 2-4.
+
+    Example:
+        >>> x = np.eye(3, dtype=np.float32)           # three words, D = 3
+        >>> W = np.ones((1, 1, 2, 3), dtype=np.float32)
+        >>> b = np.zeros(1, dtype=np.float32)
+        >>> tokens, offsets = np.array([0, 1, 2], dtype=np.int32), np.array([0, 1, 3])
+        >>> convolution_max(x, W, b, tokens, offsets).array.tolist()
+        [[1.0], [2.0]]
+    """
+    node = ConvolutionMax(tokens, offsets, activation, padding)
+    return node.apply((words, W, b))[0]
+
+
+class ConvolutionMax(function_node.FunctionNode):
+    """See :func:`convolution_max`."""
+
+    def __init__(self, tokens, offsets, activation="relu", padding="wide"):
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation {activation!r}: choose one of {', '.join(_ACTIVATIONS)}")
+        if padding not in ("wide", "narrow"):
+            raise ValueError(f"padding {padding!r}: choose wide or narrow")
+        if len(offsets) < 2:
+            raise ValueError("an empty batch has no maximum; give one sentence or more")
+        self.tokens = tokens
+        self.offsets = offsets
+        self.activation = activation
+        self.wide = padding == "wide"
+        self.where = None
+
+    def check_type_forward(self, in_types):
+        type_check._argname(in_types, ("words", "W", "b"))
+        x, w, b = in_types
+        type_check.expect(
+            x.dtype.kind == "f",
+            x.ndim == 2,
+            w.dtype == x.dtype,
+            w.ndim == 4,
+            w.shape[1] == 1,
+            w.shape[3] == x.shape[1],
+            b.dtype == x.dtype,
+            b.ndim == 1,
+            b.shape[0] == w.shape[0],
+        )
+
+    def forward(self, inputs):
+        x, w, b = inputs
+        pooled = pool(project(x, w), b, self.tokens, self.offsets, w.shape[2], self.wide)
+        self.where = pooled.where
+        y = _activate(pooled.value, self.activation)
+        self.retain_inputs((0, 1))
+        self.retain_outputs((0,))
+        return (y,)
+
+    def backward(self, indexes, grad_outputs):
+        x, w = self.get_retained_inputs()
+        (y,) = self.get_retained_outputs()
+        return _ConvolutionMaxGrad(self, indexes).apply((x, w, y, grad_outputs[0]))
+
+
+class _ConvolutionMaxGrad(function_node.FunctionNode):
+    """Gradients of the inputs from the gradient at the output."""
+
+    def __init__(self, forward, wanted):
+        self.activation = forward.activation
+        self.tokens = forward.tokens
+        self.offsets = forward.offsets
+        self.where = forward.where
+        self.wanted = wanted
+
+    def forward(self, inputs):
+        x, w, y, gy = inputs
+        gz = gradient_before_activation(gy, y, self.activation)
+        parts = (gz, self.where, self.tokens, self.offsets)
+        made = []
+        for index in self.wanted:
+            if index == 0:
+                made.append(_gradient_of_words(*parts, w, x.shape[0]))
+            elif index == 1:
+                made.append(_gradient_of_filters(*parts, x, w.shape[2]))
+            else:
+                made.append(gz.sum(axis=0))
+        return tuple(made)
+
+    def backward(self, indexes, grad_outputs):
+        # Chainer's default returns no gradient at all, which would be taken
+        # for zero.
+        raise RuntimeError("convolution_max has no gradient of its gradient")
+
+
+class Pooled:
+    """Maxima over time before the activation, and where they were.
+
+    Attributes:
+        value: (B, F), the greatest b_f + <W_f, window>.
+        where: (B, F) int32, the window's first word; -(h-1) or more.
+    """
+
+    def __init__(self, value, where):
+        self.value = value
+        self.where = where
+
+
+def project(words, W):
+    """Each word times each row of each filter: the one matrix product.
+
+    Args:
+        words: (U, D).
+        W: (F, 1, h, D).
+
+    Returns:
+        array: (U, h F); column k F + f is <W[f, 0, k], word>.
+    """
+    n_filters, _, height, dimensions = W.shape
+    # (h F, D) in memory: the loops below run over filters.
+    rows = W.reshape(n_filters, height, dimensions).transpose(1, 0, 2)
+    return words @ rows.reshape(height * n_filters, dimensions).T
+
+
+def pool(projected, b, tokens, offsets, height, wide):
+    """Gather, add and maximise over time.
+
+    Args:
+        projected: (U, h F) of :func:`project`.
+        b: (F,).
+        tokens, offsets: as :func:`convolution_max`.
+        height (int): h.
+        wide (bool): wide or narrow padding.
+
+    Returns:
+        Pooled: the same bits whatever the other sentences of the batch.
+
+    Raises:
+        ValueError: for a sentence without words.
+    """
+    if isinstance(projected, cuda.ndarray):
+        return _pool_gpu(projected, b, tokens, offsets, height, wide)
+    shape = (len(offsets) - 1, len(b))
+    value = np.empty(shape, dtype=projected.dtype)
+    where = np.empty(shape, dtype=np.int32)
+    if not _pool_cpu(projected, b, tokens, offsets, height, wide, value, where):
+        raise ValueError("a sentence without words has no maximum")
+    return Pooled(value, where)
+
+
+def winners(pooled, activation):
+    """The features (B, F) of :func:`convolution_max` from its maxima."""
+    return _activate(pooled.value, activation)
+
+
+def mean_absolute_gradient(gz, where, tokens_of, W):
+    """Eq. (6) for every word occurrence, from the gradients at the winning windows.
+
+    An occurrence's gradient is the sum of the filter rows that met it in a
+    window that won, each times the gradient there; eq. (6) is the mean of its
+    absolute values over D.  All other windows contribute nothing.
+
+    Args:
+        gz: (B, F), gradient of the loss at the maxima before the activation.
+        where: (B, F) int32 of :class:`Pooled`.
+        tokens_of: (B + 1,) int64, offsets of the sentences.
+        W: (F, 1, h, D).
+
+    Returns:
+        array: (T,), one number a word occurrence; padding has none.
+    """
+    total = int(tokens_of[-1])
+    if isinstance(gz, cuda.ndarray):
+        return _saliency_gpu(gz, where, tokens_of, W, total)
+    out = np.empty(total, dtype=gz.dtype)
+    filters = np.ascontiguousarray(W.reshape(W.shape[0], W.shape[2], W.shape[3]))
+    longest = int(np.diff(tokens_of).max()) if len(tokens_of) > 1 else 0
+    _saliency_cpu(gz, where, tokens_of, filters, out, longest)
+    return out
+
+
+def _activate(z, activation):
+    xp = cuda.get_array_module(z)
+    if activation == "relu":
+        return xp.maximum(z, 0)
+    if activation == "tanh":
+        return xp.tanh(z)
+    return xp.tanh(z * z.dtype.type(0.5)) * z.dtype.type(0.5) + z.dtype.type(0.5)
+
+
+def gradient_before_activation(gy, y, activation):
+    """Gradient at the maxima from the gradient at the features, arrays (B, F)."""
+    if activation == "relu":
+        return gy * (y > 0)
+    if activation == "tanh":
+        return gy * (1 - y * y)
+    return gy * (y * (1 - y))
+
+
+# --- CPU ---------------------------------------------------------------------
+
+
+@numba.njit(cache=True, nogil=True)
+def _pool_cpu(projected, bias, tokens, offsets, height, wide, value, where):
+    n_filters = len(bias)
+    z = np.empty(n_filters, dtype=projected.dtype)
+    for s in range(len(offsets) - 1):
+        begin = offsets[s]
+        length = offsets[s + 1] - begin
+        if length < 1:
+            return False
+        first = 1 - height if wide else 0
+        last = length - 1 if wide else max(length - height, 0)
+        best = value[s]
+        place = where[s]
+        for p in range(first, last + 1):
+            start = max(0, -p)
+            stop = min(height, length - p)
+            row = projected[tokens[begin + p + start]]
+            base = start * n_filters
+            for f in range(n_filters):
+                z[f] = bias[f] + row[base + f]
+            for k in range(start + 1, stop):
+                row = projected[tokens[begin + p + k]]
+                base = k * n_filters
+                for f in range(n_filters):
+                    z[f] += row[base + f]
+            if p == first:
+                best[:] = z
+                place[:] = p
+            else:
+                for f in range(n_filters):
+                    # Greater, not equal: the first of equal windows stays.
+                    greater = z[f] > best[f]
+                    best[f] = z[f] if greater else best[f]
+                    place[f] = np.int32(p) if greater else place[f]
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _filters_cpu(gz, where, tokens, offsets, words, height, out):
+    n_sentences, n_filters = gz.shape
+    dimensions = words.shape[1]
+    scale = np.empty(n_sentences, dtype=gz.dtype)
+    word = np.empty(n_sentences, dtype=np.int64)
+    for f in range(n_filters):
+        for k in range(height):
+            n = 0
+            for s in range(n_sentences):
+                t = where[s, f] + k
+                if gz[s, f] != 0 and t >= 0 and t < offsets[s + 1] - offsets[s]:
+                    scale[n] = gz[s, f]
+                    word[n] = tokens[offsets[s] + t]
+                    n += 1
+            target = out[f, k]
+            # Four rows at a time: the target goes through memory once for them.
+            i = 0
+            while i + 4 <= n:
+                g0, g1, g2, g3 = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
+                r0, r1 = words[word[i]], words[word[i + 1]]
+                r2, r3 = words[word[i + 2]], words[word[i + 3]]
+                for d in range(dimensions):
+                    target[d] += g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d]
+                i += 4
+            while i < n:
+                g0, r0 = scale[i], words[word[i]]
+                for d in range(dimensions):
+                    target[d] += g0 * r0[d]
+                i += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _words_cpu(gz, where, tokens, offsets, filters, out):
+    n_filters, height, dimensions = filters.shape
+    for s in range(len(offsets) - 1):
+        begin = offsets[s]
+        length = offsets[s + 1] - begin
+        for f in range(n_filters):
+            g = gz[s, f]
+            if g == 0:
+                continue
+            p = where[s, f]
+            for k in range(max(0, -p), min(height, length - p)):
+                target = out[tokens[begin + p + k]]
+                row = filters[f, k]
+                for d in range(dimensions):
+                    target[d] += g * row[d]
+
+
+# Sums may be taken in lanes: the order is fixed when the loop is compiled, so
+# equal input gives equal bits whatever the chunk a sentence comes in.
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _saliency_cpu(gz, where, offsets, filters, out, longest):
+    n_filters, height, dimensions = filters.shape
+    gradient = np.zeros((longest, dimensions), dtype=gz.dtype)
+    for s in range(len(offsets) - 1):
+        begin = offsets[s]
+        length = offsets[s + 1] - begin
+        for f in range(n_filters):
+            g = gz[s, f]
+            if g == 0:
+                continue
+            p = where[s, f]
+            for k in range(max(0, -p), min(height, length - p)):
+                target = gradient[p + k]
+                row = filters[f, k]
+                for d in range(dimensions):
+                    target[d] += g * row[d]
+        for i in range(length):
+            target = gradient[i]
+            total = target[0] - target[0]
+            for d in range(dimensions):
+                total += abs(target[d])
+                target[d] = 0
+            out[begin + i] = total / dimensions
+
+
+def _gradient_of_filters(gz, where, tokens, offsets, words, height):
+    if isinstance(gz, cuda.ndarray):
+        return _filters_gpu(gz, where, tokens, offsets, words, height)
+    out = np.zeros((gz.shape[1], height, words.shape[1]), dtype=gz.dtype)
+    _filters_cpu(gz, where, tokens, offsets, words, height, out)
+    return out[:, None]
+
+
+def _gradient_of_words(gz, where, tokens, offsets, W, n_words):
+    if isinstance(gz, cuda.ndarray):
+        return _words_gpu(gz, where, tokens, offsets, W, n_words)
+    filters = np.ascontiguousarray(W.reshape(W.shape[0], W.shape[2], W.shape[3]))
+    out = np.zeros((n_words, filters.shape[2]), dtype=gz.dtype)
+    _words_cpu(gz, where, tokens, offsets, filters, out)
+    return out
+
+
+# --- GPU ---------------------------------------------------------------------
+# One thread owns each number that is written, and sums in a fixed order, so
+# runs repeat bit for bit; only the gradient of words adds atomically, because
+# tokens of one word meet there.
+
+SOURCE = r"""
+extern "C" {
+__global__ void pool(const real* projected, const real* bias, const int* tokens,
+                     const long long* offsets, int B, int F, int h, int wide,
+                     real* value, int* where) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= B * F) return;
+  int s = i / F, f = i % F;
+  long long begin = offsets[s];
+  int length = (int)(offsets[s + 1] - begin);
+  int first = wide ? 1 - h : 0;
+  int last = wide ? length - 1 : (length > h ? length - h : 0);
+  real best = 0;
+  int place = first;
+  for (int p = first; p <= last; ++p) {
+    real z = bias[f];
+    for (int k = 0; k < h; ++k) {
+      int t = p + k;
+      if (t >= 0 && t < length)
+        z += projected[(long long)tokens[begin + t] * h * F + k * F + f];
+    }
+    if (p == first || z > best) { best = z; place = p; }
+  }
+  value[i] = best;
+  where[i] = place;
+}
+
+__global__ void filters(const real* gz, const int* where, const int* tokens,
+                        const long long* offsets, const real* words,
+                        int B, int F, int h, int D, real* out) {
+  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= (long long)F * h * D) return;
+  int d = i % D, k = (i / D) % h, f = i / D / h;
+  real total = 0;
+  for (int s = 0; s < B; ++s) {
+    real g = gz[(long long)s * F + f];
+    long long t = offsets[s] + where[(long long)s * F + f] + k;
+    if (g != 0 && t >= offsets[s] && t < offsets[s + 1])
+      total += g * words[(long long)tokens[t] * D + d];
+  }
+  out[i] = total;
+}
+
+__global__ void words(const real* gz, const int* where, const int* tokens,
+                      const long long* offsets, const real* filters,
+                      int B, int F, int h, int D, real* out) {
+  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= (long long)B * F * D) return;
+  int d = i % D, f = (i / D) % F, s = i / D / F;
+  real g = gz[(long long)s * F + f];
+  if (g == 0) return;
+  for (int k = 0; k < h; ++k) {
+    long long t = offsets[s] + where[(long long)s * F + f] + k;
+    if (t >= offsets[s] && t < offsets[s + 1])
+      atomicAdd(&out[(long long)tokens[t] * D + d], g * filters[((long long)f * h + k) * D + d]);
+  }
+}
+
+__global__ void saliency(const real* gz, const int* where, const int* sentence,
+                         const long long* offsets, const real* filters,
+                         int F, int h, int D, real* out) {
+  __shared__ real sums[128];
+  long long t = blockIdx.x;
+  int s = sentence[t];
+  long long begin = offsets[s];
+  real total = 0;
+  for (int d = threadIdx.x; d < D; d += blockDim.x) {
+    real gradient = 0;
+    for (int f = 0; f < F; ++f) {
+      int k = (int)(t - begin) - where[(long long)s * F + f];
+      if (k >= 0 && k < h)
+        gradient += gz[(long long)s * F + f] * filters[((long long)f * h + k) * D + d];
+    }
+    total += gradient < 0 ? -gradient : gradient;
+  }
+  sums[threadIdx.x] = total;
+  __syncthreads();
+  for (int step = blockDim.x / 2; step > 0; step /= 2) {
+    if (threadIdx.x < step) sums[threadIdx.x] += sums[threadIdx.x + step];
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) out[t] = sums[0] / D;
+}
+}
+"""
+
+_modules = {}
+
+
+def kernel_source(dtype):
+    """CUDA source of the kernels for a dtype; compiled by NVRTC on first use."""
+    name = {"float32": "float", "float64": "double"}.get(np.dtype(dtype).name)
+    if name is None:
+        raise ValueError(f"no kernels for {np.dtype(dtype)}; use float32 or float64")
+    return f"typedef {name} real;\n" + SOURCE
+
+
+def _launch(name, blocks, threads, dtype, *arguments):
+    key = np.dtype(dtype).char
+    if key not in _modules:
+        _modules[key] = cuda.cupy.RawModule(code=kernel_source(dtype))
+    _modules[key].get_function(name)((blocks,), (threads,), arguments)
+
+
+def _flat(count):
+    """Blocks and threads for `count` threads in all."""
+    return -(-count // 128), 128
+
+
+def _pool_gpu(projected, b, tokens, offsets, height, wide):
+    xp = cuda.cupy
+    batch, n_filters = len(offsets) - 1, len(b)
+    if int(xp.diff(offsets).min()) < 1:
+        raise ValueError("a sentence without words has no maximum")
+    value = xp.empty((batch, n_filters), dtype=projected.dtype)
+    where = xp.empty((batch, n_filters), dtype=np.int32)
+    sizes = [np.int32(n) for n in (batch, n_filters, height, wide)]
+    _launch(
+        "pool", *_flat(batch * n_filters), projected.dtype,
+        xp.ascontiguousarray(projected), b, tokens, offsets, *sizes, value, where,
+    )  # fmt: skip
+    return Pooled(value, where)
+
+
+def _filters_gpu(gz, where, tokens, offsets, words, height):
+    batch, n_filters = gz.shape
+    dimensions = words.shape[1]
+    out = cuda.cupy.empty((n_filters, 1, height, dimensions), dtype=gz.dtype)
+    sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
+    _launch(
+        "filters", *_flat(out.size), gz.dtype,
+        cuda.cupy.ascontiguousarray(gz), where, tokens, offsets,
+        cuda.cupy.ascontiguousarray(words), *sizes, out,
+    )  # fmt: skip
+    return out
+
+
+def _words_gpu(gz, where, tokens, offsets, W, n_words):
+    batch, n_filters = gz.shape
+    height, dimensions = W.shape[2:]
+    out = cuda.cupy.zeros((n_words, dimensions), dtype=gz.dtype)
+    sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
+    _launch(
+        "words", *_flat(batch * n_filters * dimensions), gz.dtype,
+        cuda.cupy.ascontiguousarray(gz), where, tokens, offsets,
+        cuda.cupy.ascontiguousarray(W), *sizes, out,
+    )  # fmt: skip
+    return out
+
+
+def _saliency_gpu(gz, where, offsets, W, total):
+    xp = cuda.cupy
+    n_filters, _, height, dimensions = W.shape
+    out = xp.empty(total, dtype=gz.dtype)
+    lengths = xp.diff(offsets)
+    sentence = xp.repeat(xp.arange(len(lengths), dtype=np.int32), lengths.get().tolist())
+    sizes = [np.int32(n) for n in (n_filters, height, dimensions)]
+    _launch(
+        "saliency", total, 128, gz.dtype,
+        xp.ascontiguousarray(gz), where, sentence, offsets,
+        xp.ascontiguousarray(W), *sizes, out,
+    )  # fmt: skip
+    return out

@@ -1,0 +1,252 @@
+"""From recorded saliency to unstable words and sentences (eqs 7-10).  NumPy only.
+
+Differences are taken before the variance, so a steady rise scores 0 and an
+irregular course high.  Two forms give the same numbers: from stored saliency,
+and streaming, which keeps 8 bytes a word occurrence whatever the epochs.
+"""
+
+import numpy as np
+
+__all__ = [
+    "StreamingInstability",
+    "movement",
+    "sentence_instability",
+    "standardise",
+    "token_instability",
+    "word_instability",
+]
+
+
+def token_instability(saliency, ddof=0):
+    """Variance over epochs of one occurrence's differences (eqs 8 and 9, inside the mean).
+
+    .. math::
+        V(wad_v), \\quad wad_{v,k} = wa_{v,k+1} - wa_{v,k}
+
+    Args:
+        saliency (numpy.ndarray): (E, T), wa_array of eq. (7).
+        ddof (int): 0 divides by the K - 1 differences, 1 by one less.
+
+    Returns:
+        numpy.ndarray: (T,) float64.
+
+    Raises:
+        ValueError: for fewer epochs than a variance needs.
+
+    Example:
+        >>> token_instability(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])).tolist()
+        [0.0, 1.0]
+    """
+    _enough(len(saliency), ddof)
+    # Row by row: a float64 copy of all epochs would double the memory.
+    differences = len(saliency) - 1
+    mean = (saliency[-1].astype(np.float64) - saliency[0]) / differences
+    total = np.zeros(saliency.shape[1])
+    for before, after in zip(saliency[:-1], saliency[1:]):
+        total += (after.astype(np.float64) - before - mean) ** 2
+    return total / (differences - ddof)
+
+
+def _enough(epochs, ddof):
+    if epochs < 2 + ddof:
+        raise ValueError(
+            f"{epochs} recorded epochs give no variance of differences; record {2 + ddof} or more"
+        )
+
+
+def word_instability(saliency, tokens, n_words, ddof=0):
+    """wac of every word: mean over its occurrences (eq. 9).
+
+    .. math::
+        wac(w) = \\frac{1}{v} \\sum_i V(wad_i)
+
+    Args:
+        saliency (numpy.ndarray): (E, T).
+        tokens (numpy.ndarray): (T,) int32, the word of each occurrence.
+        n_words (int): V.
+        ddof (int): see :func:`token_instability`.
+
+    Returns:
+        tuple: wac (V,) float64, NaN for words without occurrence, and count
+        (V,) int64.
+
+    Example:
+        >>> saliency = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])
+        >>> wac, count = word_instability(saliency, np.array([0, 0]), n_words=2)
+        >>> wac.tolist(), count.tolist()
+        ([0.5, nan], [2, 0])
+    """
+    return _mean_by_word(token_instability(saliency, ddof), tokens, n_words)
+
+
+def _mean_by_word(values, tokens, n_words):
+    count = np.bincount(tokens, minlength=n_words)
+    total = np.bincount(tokens, weights=values, minlength=n_words)
+    mean = np.full(n_words, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean, count
+
+
+class StreamingInstability:
+    """Eq. (9) without stored saliency.
+
+    The sum of an occurrence's differences telescopes, so its variance needs
+    its first and last value and its sum of squared differences; the latter is
+    kept per word.  That is 8 bytes an occurrence and 8 a word.
+
+    Args:
+        tokens (numpy.ndarray): (T,) int32, the word of each occurrence.
+        n_words (int): V.
+
+    Example:
+        >>> stream = StreamingInstability(np.array([0, 0]), n_words=1)
+        >>> for row in [[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]]:
+        ...     stream.add(np.array(row, dtype=np.float32))
+        >>> stream.result()[0].tolist()
+        [0.5]
+    """
+
+    def __init__(self, tokens, n_words):
+        self.tokens = tokens
+        self.n_words = n_words
+        self.epochs = 0
+        self.first = np.zeros(len(tokens), dtype=np.float32)
+        self.last = np.zeros(len(tokens), dtype=np.float32)
+        self.squares = np.zeros(n_words)
+
+    def add(self, token_saliency):
+        """Take in one epoch's saliency, (T,) float32."""
+        if self.epochs == 0:
+            self.first[:] = token_saliency
+        else:
+            for start in range(0, len(self.tokens), 1 << 20):
+                part = slice(start, start + (1 << 20))
+                change = token_saliency[part].astype(np.float64) - self.last[part]
+                self.squares += np.bincount(
+                    self.tokens[part], weights=change * change, minlength=self.n_words
+                )
+        self.last[:] = token_saliency
+        self.epochs += 1
+
+    def result(self, ddof=0):
+        """wac and count, as :func:`word_instability` returns them.
+
+        Raises:
+            ValueError: for fewer epochs than a variance needs.
+        """
+        _enough(self.epochs, ddof)
+        differences = self.epochs - 1
+        total = self.squares.copy()
+        for start in range(0, len(self.tokens), 1 << 20):
+            part = slice(start, start + (1 << 20))
+            rise = self.last[part].astype(np.float64) - self.first[part]
+            total -= np.bincount(
+                self.tokens[part], weights=rise * rise / differences, minlength=self.n_words
+            )
+        count = np.bincount(self.tokens, minlength=self.n_words)
+        wac = np.full(self.n_words, np.nan)
+        np.divide(total, count * (differences - ddof), out=wac, where=count > 0)
+        # Rounding may leave a steady word a hair below zero.
+        return np.maximum(wac, 0.0), count
+
+    def serialize(self, serializer):
+        """Chainer's protocol, so that a snapshot holds the stream."""
+        self.epochs = serializer("epochs", self.epochs)
+        self.first = serializer("first", self.first)
+        self.last = serializer("last", self.last)
+        self.squares = serializer("squares", self.squares)
+
+
+def sentence_instability(word_wac, tokens, offsets, unseen="skip", repeated="each"):
+    """A_S of every sentence: mean wac of its words (eq. 10).
+
+    .. math::
+        A_S = \\frac{1}{n} \\sum_i wac(w_i)
+
+    Args:
+        word_wac (numpy.ndarray): (V,), NaN for words never seen in T1.
+        tokens (numpy.ndarray): (T,) words of the sentences, one after another.
+        offsets (numpy.ndarray): (N + 1,).
+        unseen (str): ``"skip"`` leaves unseen words out of the mean (a
+            sentence of none but such scores 0); ``"zero"`` counts them as 0.
+        repeated (str): ``"each"`` counts a word as often as it occurs,
+            ``"once"`` once a sentence.
+
+    Returns:
+        numpy.ndarray: (N,) float64.
+
+    Example:
+        >>> wac = np.array([1.0, 3.0, np.nan])
+        >>> tokens, offsets = np.array([0, 0, 1, 2]), np.array([0, 4])
+        >>> float(sentence_instability(wac, tokens, offsets)[0])
+        1.6666666666666667
+        >>> float(sentence_instability(wac, tokens, offsets, unseen="zero")[0])
+        1.25
+        >>> float(sentence_instability(wac, tokens, offsets, repeated="once")[0])
+        2.0
+    """
+    n = len(offsets) - 1
+    sentence = np.repeat(np.arange(n), np.diff(offsets))
+    if repeated == "once":
+        pair = sentence.astype(np.int64) * len(word_wac) + tokens
+        _, kept = np.unique(pair, return_index=True)
+        sentence, tokens = sentence[kept], tokens[kept]
+    value = word_wac[tokens]
+    seen = ~np.isnan(value)
+    total = np.bincount(sentence, weights=np.where(seen, value, 0.0), minlength=n)
+    counted = np.ones(len(seen)) if unseen == "zero" else seen.astype(np.float64)
+    count = np.bincount(sentence, weights=counted, minlength=n)
+    return np.divide(total, count, out=np.zeros(n), where=count > 0)
+
+
+def standardise(token_saliency, offsets=None):
+    """Saliency of one epoch to mean 0 and deviation 1 (section 5.5.1).
+
+    Args:
+        token_saliency (numpy.ndarray): (T,).
+        offsets (numpy.ndarray): (N + 1,) to standardise within each sentence;
+            None: over all.
+
+    Returns:
+        numpy.ndarray: (T,) float64; 0 where the deviation is 0.
+
+    Example:
+        >>> standardise(np.array([1.0, 3.0, 5.0, 5.0]), np.array([0, 2, 4])).tolist()
+        [-1.0, 1.0, 0.0, 0.0]
+    """
+    value = token_saliency.astype(np.float64)
+    if offsets is None:
+        offsets = np.array([0, len(value)])
+    lengths = np.diff(offsets)
+    centred = value - np.repeat(_by_sentence(value, offsets) / lengths, lengths)
+    deviation = np.sqrt(_by_sentence(centred**2, offsets) / lengths)
+    scale = np.zeros(len(deviation))
+    # A sentence of equal values has a deviation of rounding only.
+    top = np.maximum.reduceat(np.abs(value), offsets[:-1]) if len(value) else deviation
+    np.divide(1.0, deviation, out=scale, where=deviation > 1e-7 * top)
+    return centred * np.repeat(scale, lengths)
+
+
+def _by_sentence(values, offsets):
+    """(N,) sums over the words of each sentence."""
+    return np.add.reduceat(values, offsets[:-1]) if len(values) else np.zeros(len(offsets) - 1)
+
+
+def movement(before, after, offsets):
+    """Absolute change from one epoch to the next, summed over each sentence's words (Fig. 5).
+
+    .. math::
+        \\sum_{i \\in S} |wa_{i,n+1} - wa_{i,n}|
+
+    Args:
+        before, after (numpy.ndarray): (T,) saliency of two epochs.
+        offsets (numpy.ndarray): (N + 1,).
+
+    Returns:
+        numpy.ndarray: (N,) float64.
+
+    Example:
+        >>> movement(np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0]), np.array([0, 2, 3])).tolist()
+        [3.0, 0.0]
+    """
+    return _by_sentence(np.abs(after.astype(np.float64) - before), offsets)

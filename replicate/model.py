@@ -1,0 +1,248 @@
+"""The network of Fig. 2 in two forms with the same parameters.
+
+``reference`` is the plain Chainer composition: padded batches,
+``Convolution2D``, ``max_pooling_2d``.  ``fused`` is
+:func:`replicate.functions.convolution_max` on flat tokens.
+"""
+
+from dataclasses import dataclass
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy as np
+from chainer.backends import cuda
+
+from .config import InputError, generator
+from .functions import convolution_max
+from .storage import load_npz, save_npz
+
+__all__ = ["Batch", "TextCNN", "load_weights", "pad"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentences of one batch as flat arrays on one device.
+
+    Attributes:
+        ids: (U,) int32, the distinct words, as rows of the embedding.
+        tokens: (T,) int32 into `ids`.
+        offsets: (B + 1,) int64.
+        labels: (B,) int32.
+    """
+
+    ids: object
+    tokens: object
+    offsets: object
+    labels: object
+
+    def __len__(self):
+        return len(self.labels)
+
+
+class Embedding(chainer.Link):
+    """The word vectors: a parameter when fine-tuned, a constant when static.
+
+    Args:
+        vectors: (V + 1, D) float32; row 0 is padding.
+        static (bool): constant; then the array is used as it is, so that
+            processes share one memory-mapped file.
+    """
+
+    def __init__(self, vectors, static):
+        super().__init__()
+        self.static = static
+        if static:
+            # No persistent value: snapshots need not hold what never changes.
+            self.W = vectors
+        else:
+            with self.init_scope():
+                self.W = chainer.Parameter(np.array(vectors))
+
+    def device_resident_accept(self, visitor):
+        super().device_resident_accept(visitor)
+        if self.static:
+            self.W = visitor.visit_array(self.W)
+
+    @property
+    def array(self):
+        """(V + 1, D), the vectors as they are now."""
+        return self.W if self.static else self.W.array
+
+    def __call__(self, ids):
+        """Vectors of words, zero for id 0; an array when static."""
+        if self.static:
+            return self.W.take(ids, axis=0)
+        return F.embed_id(ids, self.W, ignore_label=0)
+
+
+class TextCNN(chainer.Chain):
+    """Words, one convolution over h words, max over time, softmax (Fig. 2).
+
+    Parameters are named as Chainer names them: ``embed/W`` (V + 1, D),
+    ``conv/W`` (F, 1, h, D), ``conv/b`` (F,), ``fc/W`` (C, F), ``fc/b`` (C,).
+
+    Args:
+        vectors (numpy.ndarray): (V + 1, D) float32, row 0 zero.
+        n_labels (int): C.
+        config (Config): readings of the network.
+        seed (int): names the initial weights; all arms of a seed share them.
+        implementation (str): ``"fused"`` or ``"reference"``.
+
+    Example:
+        >>> model = TextCNN(np.zeros((5, 4), dtype=np.float32), 2, Config(n_filters=3), seed=0)
+        >>> model.conv.W.shape, model.fc.W.shape
+        ((3, 1, 3, 4), (2, 3))
+    """
+
+    def __init__(self, vectors, n_labels, config, seed, implementation="fused"):
+        super().__init__()
+        if implementation not in ("fused", "reference"):
+            raise InputError(
+                f"implementation {implementation!r} is not offered; choose fused or reference"
+            )
+        self.config = config
+        self.implementation = implementation
+        random = generator("initial weights", seed)
+        if config.initial_weights == "kim":
+            initial = chainer.initializers.Uniform(0.01, rng=random)
+        else:
+            initial = chainer.initializers.LeCunNormal(rng=random)
+        height, dimensions = config.filter_height, vectors.shape[1]
+        with self.init_scope():
+            self.embed = Embedding(vectors, config.vectors_mode == "static")
+            self.conv = L.Convolution2D(
+                1, config.n_filters, (height, dimensions), initialW=initial
+            )
+            self.fc = L.Linear(config.n_filters, n_labels, initialW=initial)
+
+    def features(self, batch):
+        """Max-over-time features of a batch.
+
+        Returns:
+            Variable: (B, F).
+        """
+        if self.implementation == "reference":
+            return self.features_of_padded(self.embed(self.padded(batch)), batch.offsets)
+        return convolution_max(
+            self.embed(batch.ids),
+            self.conv.W,
+            self.conv.b,
+            batch.tokens,
+            batch.offsets,
+            self.config.activation,
+            self.config.padding,
+        )
+
+    def padded(self, batch):
+        """(B, L) int32: rows of the embedding, 0 for padding; the reference form's input."""
+        padding = self.config.filter_height - 1 if self.config.padding == "wide" else 0
+        shortest = 0 if padding else self.config.filter_height
+        return pad(batch.ids[batch.tokens], batch.offsets, padding, shortest)
+
+    def features_of_padded(self, x, offsets):
+        """Features from word vectors of padded sentences, in plain Chainer.
+
+        Args:
+            x: (B, L, D) Variable or array.
+            offsets: (B + 1,) int64; tells windows of words from windows of
+                padding, which take no part in the maximum.
+        """
+        xp = self.xp
+        height = self.config.filter_height
+        h = self.conv(F.expand_dims(chainer.as_variable(x), 1))
+        h = {"relu": F.relu, "tanh": F.tanh, "sigmoid": F.sigmoid}[self.config.activation](h)
+        lengths = xp.diff(offsets)
+        if self.config.padding == "wide":
+            n_windows = lengths + (height - 1)
+        else:
+            n_windows = xp.maximum(lengths - height, 0) + 1
+        inside = xp.arange(h.shape[2])[None, :] < n_windows[:, None]
+        inside = xp.broadcast_to(inside[:, None, :, None], h.shape)
+        lowest = xp.full(h.shape, xp.finfo(h.dtype).min, dtype=h.dtype)
+        h = F.where(inside, h, lowest)
+        return F.max_pooling_2d(h, (h.shape[2], 1))[:, :, 0, 0]
+
+    def head(self, features, mask=None):
+        """Output layer: logits (B, C).  `mask` is dropout's, drawn by the caller."""
+        if mask is not None:
+            features = F.dropout(features, self.config.dropout, mask=mask)
+        return self.fc(features)
+
+    def loss(self, logits, labels, reduce="mean"):
+        """L of eq. (4) under the reading ``loss``: cross entropy, per batch or sentence."""
+        if self.config.loss == "probabilities":
+            logits = F.softmax(logits)
+        return F.softmax_cross_entropy(logits, labels, reduce=reduce)
+
+    def training_loss(self, batch, mask=None):
+        """Mean loss of a batch against the true labels."""
+        return self.loss(self.head(self.features(batch), mask), batch.labels)
+
+    def save(self, path):
+        """Write all weights, Chainer's names, embedding included."""
+        save_npz(path, self.weights(embedding=True))
+
+    def weights(self, embedding):
+        """Weights as NumPy arrays by Chainer's names.
+
+        Args:
+            embedding (bool): with ``embed/W`` even where it is constant.
+        """
+        arrays = {}
+        for name, param in sorted(self.namedparams()):
+            arrays[name[1:]] = cuda.to_cpu(param.array)
+        if embedding:
+            arrays["embed/W"] = cuda.to_cpu(self.embed.array)
+        return arrays
+
+    def set_weights(self, arrays):
+        """Copy weights in, on whichever device the model is."""
+        for name, param in self.namedparams():
+            param.array[...] = self.xp.asarray(arrays[name[1:]])
+
+
+def load_weights(path, model):
+    """Read weights of ``model.npz`` into `model`, checked and never unpickled.
+
+    ``chainer.serializers.load_npz`` would unpickle what it finds.
+
+    Raises:
+        InputError: when names, shapes or dtypes are not the model's, or a
+            weight is not finite.
+    """
+    arrays = load_npz(path)
+    wanted = {name[1:]: param.shape for name, param in model.namedparams()}
+    for name, shape in wanted.items():
+        if name not in arrays or arrays[name].dtype != np.float32 or arrays[name].shape != shape:
+            raise InputError(f"{path}: no float32 {name} of shape {shape}; it is another model's")
+    odd = set(arrays) - set(wanted) - {"embed/W"}
+    if odd:
+        raise InputError(f"{path}: {sorted(odd)[0]} is not a weight of this model; remove the file")
+    model.set_weights(arrays)
+
+
+def pad(ids, offsets, padding, shortest=0):
+    """Sentences as rows of one rectangle, for the reference form.
+
+    Args:
+        ids: (T,) int32.
+        offsets: (B + 1,) int64.
+        padding (int): zeros before and after every sentence.
+        shortest (int): least width of the rectangle.
+
+    Returns:
+        array: (B, max(longest + 2 padding, shortest)) int32, 0 where no word is.
+
+    Example:
+        >>> pad(np.array([7, 8, 9], dtype=np.int32), np.array([0, 1, 3]), 1).tolist()
+        [[0, 7, 0, 0], [0, 8, 9, 0]]
+    """
+    xp = cuda.get_array_module(ids)
+    lengths = xp.diff(offsets)
+    width = max(int(lengths.max()) + 2 * padding, shortest)
+    out = xp.zeros((len(lengths), width), dtype=np.int32)
+    column = xp.arange(width - padding)[None, :]
+    inside = column < lengths[:, None]
+    out[:, padding:][inside] = ids
+    return out

@@ -1,0 +1,436 @@
+"""How strongly each word occurrence drives the output (section 3, eqs 4-6), and its record.
+
+The loss of a sentence is taken between its label probabilities and the
+model's own label R.  Losses of a batch are summed, never averaged: a mean
+would make eq. (4) depend on the batch.  Looking changes nothing: no parameter,
+no gradient, no random generator.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import chainer
+import chainer.functions as F
+import numpy as np
+from chainer import training
+from chainer.backends import cuda
+
+from . import functions
+from .config import InputError
+from .instability import StreamingInstability, movement, standardise
+from .model import Batch
+
+__all__ = [
+    "Classified",
+    "Recorder",
+    "Saliency",
+    "classify",
+    "flat_batch",
+    "word_saliency",
+]
+
+# Sentences whose output layer is one matrix product; fixed, so that bits do
+# not depend on how a corpus is cut into chunks.
+_HEAD_BLOCK = 4096
+# Words of a chunk in the reference form, padding included.
+_CHUNK = 20_000
+# Rows of the projection's matrix products, fixed for the same reason.
+_PROJECTION_BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """What one look at n sentences gives.
+
+    Attributes:
+        token_saliency: (t,) float32, wa of eq. (6), one number a word occurrence.
+        predicted: (n,) int32, R, the label of the highest probability.
+        doubt: (n,) float32, 1 - p_R without cancellation.  With two labels
+            eq. (4) is doubt times the gradient of the logit difference.
+    """
+
+    token_saliency: np.ndarray
+    predicted: np.ndarray
+    doubt: np.ndarray
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Labels and loss of n sentences.
+
+    Attributes:
+        predicted: (n,) int32.
+        loss (numpy.ndarray): (n,) float32, against the true labels.
+        probabilities: (n, C) float32.
+    """
+
+    predicted: np.ndarray
+    loss: np.ndarray
+    probabilities: np.ndarray
+
+
+def flat_batch(model, tokens, offsets, labels=None):
+    """Sentences of a corpus as one :class:`Batch` on the model's device.
+
+    Args:
+        tokens: (t,) int32 into the vocabulary (not the embedding's rows).
+        offsets: (n + 1,) int64.
+        labels: (n,) int32; zeros when not given.
+    """
+    distinct, inverse = np.unique(tokens, return_inverse=True)
+    if labels is None:
+        labels = np.zeros(len(offsets) - 1, dtype=np.int32)
+    parts = (
+        (distinct + 1).astype(np.int32),
+        inverse.reshape(-1).astype(np.int32),
+        np.asarray(offsets, dtype=np.int64),
+        np.asarray(labels, dtype=np.int32),
+    )
+    return Batch(*(model.xp.asarray(part) for part in parts))
+
+
+def word_saliency(model, batch, chunk=None):
+    """Saliency of every word occurrence of a batch (eqs 4-6).
+
+    .. math::
+        wa_i = \\frac{1}{D} \\sum_j |\\partial L(f(S), R) / \\partial w_{ij}|
+
+    Dropout is off; parameters, their gradients and random states stay as they
+    are.  The result does not depend on `chunk`, bit for bit in the fused form.
+
+    Args:
+        model (TextCNN): on any device.
+        batch (Batch): of :func:`flat_batch`; its labels are not looked at.
+        chunk (int): sentences at once; None chooses.
+
+    Returns:
+        Saliency: NumPy arrays.
+
+    Source:
+        Section 3.2; Li et al. (2016) as the paper's [6].
+
+    Example:
+        >>> vectors = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
+        >>> model = TextCNN(vectors, 2, Config(n_filters=2), seed=0)
+        >>> batch = flat_batch(model, np.array([0, 1, 2]), np.array([0, 3]))
+        >>> word_saliency(model, batch).token_saliency.shape
+        (3,)
+    """
+    with chainer.using_config("train", False), chainer.using_config("type_check", False):
+        if model.implementation == "reference":
+            return _reference_saliency(model, batch, chunk)
+        return _fused_saliency(model, batch, chunk)
+
+
+def classify(model, batch, chunk=None):
+    """Labels, losses and probabilities of a batch, dropout off.
+
+    Returns:
+        Classified: NumPy arrays.
+    """
+    with chainer.using_config("train", False), chainer.no_backprop_mode():
+        if model.implementation == "reference":
+            parts = []
+            for start, stop in _chunks(batch, chunk):
+                part = _part(batch, start, stop)
+                parts.append(model.features(part).array)
+            features = model.xp.concatenate(parts)
+        else:
+            features, _, _ = _fused_features(model, batch, chunk)
+        logits = _head_blocks(model, features, lambda z, rows: z.array)
+        loss = model.loss(logits, batch.labels, reduce="no").array
+        probabilities = F.softmax(logits).array
+        predicted = logits.argmax(axis=1).astype(np.int32)
+    return Classified(*(cuda.to_cpu(a) for a in (predicted, loss, probabilities)))
+
+
+def _chunks(batch, chunk):
+    """Bounds of runs of sentences, by number or by about `_CHUNK` padded words."""
+    n = len(batch)
+    if chunk is None:
+        longest = int(cuda.to_cpu(batch.offsets[1:] - batch.offsets[:-1]).max())
+        chunk = max(1, _CHUNK // (longest + 4))
+    return [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+
+
+def _part(batch, start, stop):
+    """Sentences start ... stop of a batch, distinct words unchanged."""
+    offsets = batch.offsets[start : stop + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    return Batch(
+        batch.ids, batch.tokens[first:last], offsets - first, batch.labels[start:stop]
+    )
+
+
+def _own_label_loss(model, logits):
+    """Sum of the sentences' losses against their own labels, and those labels."""
+    own = logits.array.argmax(axis=1).astype(np.int32)
+    loss = model.loss(logits, own, reduce="no")
+    return F.sum(loss), own
+
+
+def _doubt(logits, own):
+    """1 - p_R as a sum of the other labels' probabilities."""
+    xp = cuda.get_array_module(logits)
+    shifted = xp.exp(logits - logits.max(axis=1, keepdims=True))
+    others = shifted.copy()
+    others[xp.arange(len(own)), own] = 0
+    return others.sum(axis=1) / shifted.sum(axis=1)
+
+
+def _head_blocks(model, features, use):
+    """Apply the output layer in blocks of fixed shape, and `use` to each result.
+
+    The last block is filled up with zeros: the rounding of a matrix product
+    depends on its shape, and a sentence's result must not depend on how many
+    others there are.
+    """
+    xp = cuda.get_array_module(features)
+    block = min(_HEAD_BLOCK, max(64, 1 << (len(features) - 1).bit_length()))
+    made = []
+    for start in range(0, len(features), block):
+        rows = features[start : start + block]
+        filled = rows
+        if len(rows) < block:
+            filled = xp.zeros((block, features.shape[1]), dtype=features.dtype)
+            filled[: len(rows)] = rows
+        filled = chainer.Variable(filled)
+        made.append(use(model.head(filled), filled)[: len(rows)])
+    return xp.concatenate(made)
+
+
+def _fused_features(model, batch, chunk):
+    """Features, maxima and places of all sentences.
+
+    Every distinct word of the corpus is projected once, in blocks of one
+    shape; what follows is separate for each sentence.
+    """
+    xp = model.xp
+    weight, bias = model.conv.W.array, model.conv.b.array
+    vectors = model.embed.array
+    n = len(batch.ids)
+    block = min(_PROJECTION_BLOCK, max(64, 1 << (n - 1).bit_length()))
+    projected = xp.empty((n, weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
+    rows = xp.zeros((block, vectors.shape[1]), dtype=vectors.dtype)
+    for start in range(0, n, block):
+        ids = batch.ids[start : start + block]
+        rows[: len(ids)] = vectors[ids]
+        projected[start : start + block] = functions.project(rows, weight)[: len(ids)]
+    config = model.config
+    wide = config.padding == "wide"
+    shape = (len(batch), len(bias))
+    value, where = xp.empty(shape, dtype=weight.dtype), xp.empty(shape, dtype=np.int32)
+    for start, stop in _chunks(batch, chunk or len(batch)):
+        part = _part(batch, start, stop)
+        pooled = functions.pool(
+            projected, bias, part.tokens, part.offsets, config.filter_height, wide
+        )
+        value[start:stop], where[start:stop] = pooled.value, pooled.where
+    pooled = functions.Pooled(value, where)
+    return functions.winners(pooled, config.activation), pooled, weight
+
+
+def _fused_saliency(model, batch, chunk):
+    features, pooled, weight = _fused_features(model, batch, chunk)
+    xp = model.xp
+    own = xp.empty(len(batch), dtype=np.int32)
+    doubt = xp.empty(len(batch), dtype=np.float32)
+    place = [0]
+
+    def gradient(logits, filled):
+        loss, label = _own_label_loss(model, logits)
+        start = place[0]
+        stop = min(start + len(label), len(batch))
+        own[start:stop] = label[: stop - start]
+        doubt[start:stop] = _doubt(logits.array, label)[: stop - start]
+        place[0] = stop
+        return chainer.grad([loss], [filled])[0].array
+
+    with chainer.force_backprop_mode():
+        at_features = _head_blocks(model, features, gradient)
+    gz = functions.gradient_before_activation(at_features, features, model.config.activation)
+    parts = []
+    for start, stop in _chunks(batch, chunk or len(batch)):
+        offsets = batch.offsets[start : stop + 1]
+        parts.append(
+            functions.mean_absolute_gradient(
+                gz[start:stop], pooled.where[start:stop], offsets - offsets[0], weight
+            )
+        )
+    out = xp.concatenate(parts).astype(np.float32, copy=False)
+    return Saliency(*(cuda.to_cpu(a) for a in (out, own, doubt)))
+
+
+def _reference_saliency(model, batch, chunk):
+    """Eqs 4-6 in plain Chainer: ``chainer.grad`` at the embedded, padded input."""
+    xp = model.xp
+    parts = []
+    for start, stop in _chunks(batch, chunk):
+        part = _part(batch, start, stop)
+        ids = model.padded(part)
+        embedded = model.embed(ids)
+        x = chainer.Variable(getattr(embedded, "array", embedded))
+        with chainer.force_backprop_mode():
+            logits = model.head(model.features_of_padded(x, part.offsets))
+            loss, own = _own_label_loss(model, logits)
+            (grad,) = chainer.grad([loss], [x])
+        mean = xp.abs(grad.array).mean(axis=2)
+        # Every id but padding's is above 0, so this keeps the words in order.
+        parts.append((mean[ids > 0], own, _doubt(logits.array, own)))
+    columns = [xp.concatenate(column) for column in zip(*parts)]
+    out, own, doubt = columns
+    arrays = (out.astype(np.float32, copy=False), own, doubt.astype(np.float32, copy=False))
+    return Saliency(*(cuda.to_cpu(a) for a in arrays))
+
+
+#: What a record holds beside saliency, one row an epoch: name -> dtype.
+#: The three movements have one row less than the others.
+RECORDED = {
+    "predicted": np.int32,
+    "doubt": np.float32,
+    "movement_raw": np.float32,
+    "movement_standardised": np.float32,
+    "movement_logit": np.float32,
+}
+
+
+class Recorder(training.Extension):
+    """Trainer extension: after every epoch, the saliency of every word occurrence (section 4.3.1).
+
+    Rows go to files beside their final names, which they get when training is
+    done.  Beside saliency: R and 1 - p_R of every sentence, and the movement
+    of every sentence from the epoch before (Fig. 5): raw, standardised
+    (Figs 3 and 4), and of the gradient of the logit difference.
+
+    Args:
+        model (TextCNN): what is looked at.
+        tokens, offsets, n_words: the sentences and the size V of the vocabulary.
+        config (Config): ``epochs``, ``record_epoch_0``, ``standardised_over``.
+        folder: where the files go.
+        stored (bool): keep ``saliency.npy``; the streaming form does not.
+    """
+
+    trigger = (1, "epoch")
+    # Before LogReport and the snapshot, which tell that the epoch is recorded.
+    priority = training.PRIORITY_WRITER
+
+    def __init__(self, model, tokens, offsets, n_words, config, folder, stored=True):
+        self.model = model
+        self.offsets = np.asarray(offsets)
+        self.batch = flat_batch(model, tokens, offsets)
+        self.stream = StreamingInstability(tokens, n_words)
+        self.config = config
+        self.folder = Path(folder)
+        self.last_doubt = np.zeros(len(offsets) - 1, dtype=np.float32)
+        self.rows = config.epochs + config.dropped_epochs
+        shapes = {name: (self._height(name), len(offsets) - 1) for name in RECORDED}
+        dtypes = dict(RECORDED)
+        if stored:
+            shapes["saliency"] = (self.rows, len(tokens))
+            dtypes["saliency"] = np.float32
+        self.arrays = {name: self._open(name, dtypes[name], shapes[name]) for name in shapes}
+
+    def _height(self, name):
+        return self.rows - name.startswith("movement")
+
+    def _part(self, name):
+        return self.folder / f"{name}.npy.part"
+
+    def _open(self, name, dtype, shape):
+        """The rows so far, or zeros; mapped, so the kernel may write them out at will."""
+        place = self._part(name)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                array = np.lib.format.open_memmap(place, mode="r+")
+                if array.shape == shape and array.dtype == dtype:
+                    return array
+            except (OSError, ValueError):
+                pass  # none yet, or torn: all rows are written anew
+            # A full disk must be told now, not by a signal at the first write.
+            array = np.lib.format.open_memmap(place, mode="w+", dtype=dtype, shape=shape)
+            if hasattr(os, "posix_fallocate"):
+                with open(place, "r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, place.stat().st_size)
+            return array
+        except OSError as error:
+            raise InputError(
+                f"{place}: cannot be written ({error.strerror}); free space or choose another --out"
+            ) from None
+
+    def initialize(self, trainer):
+        """Record the untrained model too, under the reading ``record_epoch_0``."""
+        if self.config.record_epoch_0 and self.stream.epochs == 0:
+            self.record()
+
+    def __call__(self, trainer):
+        self.record()
+
+    def record(self):
+        """Take the next row."""
+        looked = word_saliency(self.model, self.batch)
+        row = self.stream.epochs
+        arrays = self.arrays
+        arrays["predicted"][row] = looked.predicted
+        arrays["doubt"][row] = looked.doubt
+        if "saliency" in arrays:
+            arrays["saliency"][row] = looked.token_saliency
+        if row > 0:
+            self._record_movement(row - 1, looked)
+        self.stream.add(looked.token_saliency)
+        self.last_doubt[:] = looked.doubt
+
+    def _record_movement(self, row, looked):
+        before, after = self.stream.last, looked.token_saliency
+        within = self.offsets if self.config.standardised_over == "sentence" else None
+        lengths = np.diff(self.offsets)
+        pairs = {
+            "raw": (before, after),
+            "standardised": (standardise(before, within), standardise(after, within)),
+            "logit": (
+                logit_saliency(before, self.last_doubt, lengths),
+                logit_saliency(after, looked.doubt, lengths),
+            ),
+        }
+        for name, (old, new) in pairs.items():
+            self.arrays[f"movement_{name}"][row] = movement(old, new, self.offsets)
+
+    def flush(self):
+        """Put the rows on the disk, so that a snapshot may count on them."""
+        for array in self.arrays.values():
+            array.flush()
+
+    def finish(self):
+        """Give every file its final name."""
+        self.flush()
+        for name in list(self.arrays):
+            del self.arrays[name]
+            os.replace(self._part(name), self.folder / f"{name}.npy")
+
+    def serialize(self, serializer):
+        """The streaming state; the rows are in their files."""
+        self.stream.serialize(serializer["stream"])
+        self.last_doubt = serializer("last_doubt", self.last_doubt)
+
+
+def logit_saliency(token_saliency, doubt, lengths):
+    """Eq. (6) on the logit difference instead of the loss: saliency / (1 - p_R).
+
+    Raw saliency shrinks as the model grows confident; this does not.
+
+    Args:
+        token_saliency (numpy.ndarray): (T,).
+        doubt (numpy.ndarray): (N,), 1 - p_R.
+        lengths (numpy.ndarray): (N,), words of each sentence.
+
+    Returns:
+        numpy.ndarray: (T,) float64; 0 where 1 - p_R has vanished.
+
+    Example:
+        >>> logit_saliency(np.array([0.2, 0.1]), np.array([0.5]), np.array([2])).tolist()
+        [0.4, 0.2]
+    """
+    doubt = doubt.astype(np.float64)
+    scale = np.divide(1.0, doubt, out=np.zeros(len(doubt)), where=doubt > 0)
+    return token_saliency * np.repeat(scale, lengths)

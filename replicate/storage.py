@@ -1,0 +1,263 @@
+"""Where stages meet: files written whole or not at all, read with checks, never unpickled."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from .config import InputError
+
+__all__ = [
+    "atomic",
+    "folder_lock",
+    "load_json",
+    "load_npy",
+    "load_npz",
+    "read_csv",
+    "save_csv",
+    "save_json",
+    "save_npy",
+    "save_npz",
+    "save_text",
+    "sha256",
+]
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """A binary file that appears under `path` only when it is complete.
+
+    Written beside its place under a temporary name, flushed to the disk and
+    moved.  On any error the temporary file is removed and `path` is as before.
+
+    Raises:
+        InputError: when the disk is full or the place cannot be written.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> place = pathlib.Path(tempfile.mkdtemp()) / "file"
+        >>> with atomic(place) as file:
+        ...     _ = file.write(b"whole")
+        >>> place.read_bytes()
+        b'whole'
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary_gone(temporary)
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "free space or choose another folder, then run the same command again"
+        ) from error
+    except BaseException:
+        temporary_gone(temporary)
+        raise
+
+
+def temporary_gone(path):
+    """Remove `path` if it can be removed: an error on the way out hides no other."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _sync_folder(folder):
+    """Make a rename survive a power cut; not every file system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def save_npy(path, array):
+    """Write one array; see :func:`atomic`."""
+    with atomic(path) as file:
+        np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+
+
+def save_npz(path, arrays):
+    """Write named arrays; equal arrays give equal bytes."""
+    with atomic(path) as file:
+        # numpy.savez dates its members 1980-01-01, so time does not enter.
+        np.savez(file, **{name: np.asarray(value) for name, value in arrays.items()})
+
+
+def save_text(path, text):
+    """Write UTF-8 text; see :func:`atomic`."""
+    with atomic(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def save_json(path, value):
+    """Write JSON with sorted keys off, indented, and a final line end."""
+    save_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def save_csv(path, header, rows):
+    """Write a CSV table; floats keep all digits (``repr``)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    save_text(path, text.getvalue())
+
+
+def _cell(value):
+    if isinstance(value, (float, np.floating)):
+        return repr(float(value))
+    return value
+
+
+def read_csv(path, header):
+    """Rows of a CSV table as dictionaries of text.
+
+    Raises:
+        InputError: when the file is missing or its header is another.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if reader.fieldnames is None or list(reader.fieldnames) != list(header):
+                raise InputError(
+                    f"{path}: line 1 should read {','.join(header)}; remove the file and run again"
+                )
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run the experiment again") from None
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise InputError(f"{path}: line {number} is torn; remove the file and run again")
+    return rows
+
+
+def load_json(path):
+    """JSON of one of our own files.
+
+    Raises:
+        InputError: when it is missing or not JSON.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is this a run folder?") from None
+
+
+_DAMAGED = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError)
+
+
+def _checked(path, name, array, kind, shape, finite):
+    where = f"{path}: {name}" if name else str(path)
+    if kind is not None and array.dtype.kind not in kind:
+        raise InputError(f"{where} has dtype {array.dtype}; it is not of this program, remove it")
+    if shape is not None:
+        fits = array.ndim == len(shape) and all(
+            want is None or have == want for have, want in zip(array.shape, shape)
+        )
+        if not fits:
+            raise InputError(f"{where} has shape {array.shape}, not {shape}; remove it")
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{where} holds NaN or infinity; remove it and run again")
+    return array
+
+
+def load_npz(path, spec=None, *, finite=True):
+    """Named arrays of an ``.npz`` file, checked and never unpickled.
+
+    Args:
+        path: the file.
+        spec (dict): name -> (dtype kinds, shape), with None for a free
+            extent; the file must hold just these names.  None: any names.
+        finite (bool): refuse NaN and infinity.
+
+    Returns:
+        dict: name -> array.
+
+    Raises:
+        InputError: when it is missing, damaged, pickled, or not as `spec` says.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("not an .npz archive")
+            arrays = {name: file[name] for name in file.files}
+    except _DAMAGED as error:
+        raise InputError(f"{path}: not a sound .npz file ({error}); remove it") from None
+    if spec is None:
+        spec = dict.fromkeys(arrays, ("biufU", None))
+    if set(spec) != set(arrays):
+        odd = ", ".join(sorted(set(spec) ^ set(arrays)))
+        raise InputError(f"{path}: the arrays {odd} are missing or too many; remove it")
+    for name, (kind, shape) in spec.items():
+        _checked(path, name, arrays[name], kind, shape, finite)
+    return arrays
+
+
+def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
+    """One array of an ``.npy`` file, checked and never unpickled.
+
+    Args:
+        mmap (bool): map the file instead of reading it; read only.
+
+    Raises:
+        InputError: as :func:`load_npz`.
+    """
+    try:
+        # A truncated file is told by its length: mapping it would not say so.
+        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive, not an array")
+    except _DAMAGED as error:
+        raise InputError(f"{path}: not a sound .npy file ({error}); remove it") from None
+    return _checked(path, "", array, kind, shape, finite)
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def folder_lock(folder):
+    """Keep two runs off one folder.  The kernel frees it when its holder dies.
+
+    Raises:
+        InputError: when another process holds it, or the folder is not writable.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        with lock:
+            yield
+    except Timeout:
+        raise InputError(
+            f"{folder}: another run is at work there; wait for it or choose another --out"
+        ) from None
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror}); choose another --out"
+        ) from None

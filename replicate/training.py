@@ -1,0 +1,389 @@
+"""One training run in Chainer's idiom: iterator, optimizer, Trainer, extensions, snapshots (4.3)."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import chainer
+import numba
+import numpy as np
+from chainer import optimizer_hooks, optimizers, training
+from chainer.backends import cuda
+from chainer.training import extensions
+
+from .config import generator
+from .model import Batch
+from .saliency import classify, flat_batch
+from .storage import InputError, load_npz, save_npz
+
+__all__ = ["EpochIterator", "Updater", "make_optimizer", "train"]
+
+
+class EpochIterator(chainer.dataset.Iterator):
+    """Batches of an epoch, in an order drawn from the seed and the epoch.
+
+    The last batch of an epoch is smaller where B does not divide n; none
+    straddles two epochs.  An epoch's order depends on nothing that came
+    before, so the state is two numbers.
+
+    Args:
+        corpus (Corpus): where sentences come from.
+        sentences (numpy.ndarray): (n,) indices, the training set.
+        batch_size (int): B.
+        seed (int): names the order; arms of like size share it.
+        xp: numpy or cupy, where batches go.
+    """
+
+    def __init__(self, corpus, sentences, batch_size, seed, xp=np):
+        self.corpus = corpus
+        self.sentences = np.asarray(sentences)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.xp = xp
+        self.epoch = 0
+        self.position = 0
+        self.is_new_epoch = False
+        self._order = None
+        # When a word was last packed: tells distinct words without sorting.
+        self._stamp = np.zeros(len(corpus.words), dtype=np.int64)
+        self._place = np.zeros(len(corpus.words), dtype=np.int32)
+        self._packed = 0
+
+    @property
+    def epoch_detail(self):
+        """Epochs done, with the part of the current one."""
+        return self.epoch + self.position / len(self.sentences)
+
+    @property
+    def previous_epoch_detail(self):
+        """:attr:`epoch_detail` before the last batch; triggers read it."""
+        return self._previous if hasattr(self, "_previous") else -1.0
+
+    def __next__(self):
+        if self._order is None:
+            order = generator("order", self.seed, self.epoch).permutation(len(self.sentences))
+            self._order = self.sentences[order]
+        self._previous = self.epoch_detail
+        chosen = self._order[self.position : self.position + self.batch_size]
+        self.position += len(chosen)
+        self.is_new_epoch = self.position >= len(self.sentences)
+        if self.is_new_epoch:
+            self.epoch += 1
+            self.position = 0
+            self._order = None
+        return self._batch(chosen)
+
+    next = __next__
+
+    def _batch(self, chosen):
+        corpus = self.corpus
+        self._packed += 1
+        parts = _pack(
+            corpus.tokens, corpus.offsets, corpus.labels, chosen,
+            self._stamp, self._place, self._packed,
+        )  # fmt: skip
+        if self.xp is not np:
+            parts = [self.xp.asarray(part) for part in parts]
+        return Batch(*parts)
+
+    def serialize(self, serializer):
+        self.epoch = serializer("epoch", self.epoch)
+        self.position = serializer("position", self.position)
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack(tokens, offsets, labels, chosen, stamp, place, packed):
+    """Flat tokens, offsets, labels and distinct words (+ 1) of chosen sentences."""
+    n = len(chosen)
+    out_offsets = np.empty(n + 1, dtype=np.int64)
+    out_offsets[0] = 0
+    out_labels = np.empty(n, dtype=np.int32)
+    for i in range(n):
+        s = chosen[i]
+        out_offsets[i + 1] = out_offsets[i] + offsets[s + 1] - offsets[s]
+        out_labels[i] = labels[s]
+    out_tokens = np.empty(out_offsets[n], dtype=np.int32)
+    ids = np.empty(out_offsets[n], dtype=np.int32)
+    distinct = 0
+    t = 0
+    for i in range(n):
+        for j in range(offsets[chosen[i]], offsets[chosen[i] + 1]):
+            word = tokens[j]
+            if stamp[word] != packed:
+                stamp[word] = packed
+                place[word] = distinct
+                ids[distinct] = word + 1
+                distinct += 1
+            out_tokens[t] = place[word]
+            t += 1
+    return ids[:distinct].copy(), out_tokens, out_offsets, out_labels
+
+
+class Updater(training.updaters.StandardUpdater):
+    """One step of the optimiser on one batch, dropout drawn from its own generator."""
+
+    def __init__(self, iterator, optimizer, model, seed):
+        super().__init__(iterator, optimizer, device=model.device)
+        self.model = model
+        self.seed = seed
+        self._dropout = None
+
+    def update_core(self):
+        iterator = self._iterators["main"]
+        epoch = iterator.epoch
+        batch = iterator.next()
+        self._optimizers["main"].update(self._loss, batch, self._mask(len(batch), epoch))
+
+    def _loss(self, batch, mask):
+        loss = self.model.training_loss(batch, mask)
+        chainer.report({"main/loss": loss})
+        return loss
+
+    def _mask(self, n, epoch):
+        """Dropout's mask (B, F) for Chainer's own function, or None."""
+        ratio = self.model.config.dropout
+        if ratio == 0:
+            return None
+        if self._dropout is None or self._dropout[0] != epoch:
+            self._dropout = (epoch, generator("dropout", self.seed, epoch))
+        drawn = self._dropout[1].random_sample((n, self.model.config.n_filters))
+        mask = (drawn >= ratio).astype(np.float32) / np.float32(1 - ratio)
+        return self.model.xp.asarray(mask)
+
+
+def make_optimizer(model, config):
+    """The optimiser of a reading, with weight decay and max-norm where they are on.
+
+    Returns:
+        chainer.Optimizer: set up for `model`.
+    """
+    rate = config.learning_rate
+    adam = FusedAdam if model.implementation == "fused" else optimizers.Adam
+    optimizer = {
+        "Adam": lambda: adam(alpha=rate),
+        "SGD": lambda: optimizers.SGD(lr=rate),
+        "MomentumSGD": lambda: optimizers.MomentumSGD(lr=rate),
+        "AdaDelta": lambda: optimizers.AdaDelta(),
+        "AdaGrad": lambda: optimizers.AdaGrad(lr=rate),
+    }[config.optimizer]()
+    optimizer.setup(model)
+    if config.weight_decay:
+        optimizer.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
+    if config.max_norm:
+        model.fc.W.update_rule.add_hook(MaxNorm(config.max_norm))
+    return optimizer
+
+
+class FusedAdam(optimizers.Adam):
+    """Chainer's Adam with its CPU update in one loop over memory instead of twelve."""
+
+    def create_update_rule(self):
+        return FusedAdamRule(self.hyperparam)
+
+
+class FusedAdamRule(optimizers.adam.AdamRule):
+    """Update rule of :class:`FusedAdam`: Chainer's formula, element by element."""
+
+    def update_core_cpu(self, param):
+        hp = self.hyperparam
+        plain = not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)
+        if not plain or param.dtype != np.float32 or not param.array.flags.c_contiguous:
+            super().update_core_cpu(param)
+        elif param.grad is not None:
+            _adam(
+                param.array.reshape(-1),
+                np.ascontiguousarray(param.grad).reshape(-1),
+                self.state["m"].reshape(-1),
+                self.state["v"].reshape(-1),
+                np.float32(self.alpha_t * hp.eta),
+                np.float32(1 - hp.beta1),
+                np.float32(1 - hp.beta2),
+                np.float32(hp.eps),
+            )
+
+
+# Division as NumPy's, without a check for zero that would keep it from SIMD.
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adam(weight, grad, m, v, rate, rest1, rest2, eps):
+    for i in range(len(weight)):
+        g = grad[i]
+        m[i] += rest1 * (g - m[i])
+        v[i] += rest2 * (g * g - v[i])
+        weight[i] -= rate * m[i] / (np.sqrt(v[i]) + eps)
+
+
+class MaxNorm:
+    """Hook of an update rule: rows longer than a bound are scaled back to it (Kim 2014)."""
+
+    name = "MaxNorm"
+    timing = "post"
+
+    def __init__(self, bound):
+        self.bound = bound
+
+    def __call__(self, rule, param):
+        weight = param.array
+        xp = cuda.get_array_module(weight)
+        norm = xp.sqrt((weight * weight).sum(axis=1, keepdims=True))
+        weight *= xp.minimum(1.0, self.bound / xp.maximum(norm, 1e-12)).astype(weight.dtype)
+
+
+class Evaluator(training.Extension):
+    """Trainer extension: accuracy and mean loss on T3 after every epoch (section 4.5)."""
+
+    trigger = (1, "epoch")
+    priority = training.PRIORITY_WRITER
+
+    def __init__(self, model, corpus, sentences):
+        self.model = model
+        self.labels = corpus.labels[sentences]
+        self.batch = flat_batch(model, *corpus.take(sentences), self.labels)
+
+    def evaluate(self):
+        """Accuracy and mean loss, as floats."""
+        classified = classify(self.model, self.batch)
+        accuracy = float((classified.predicted == self.labels).mean())
+        return accuracy, float(classified.loss.mean(dtype=np.float64))
+
+    def __call__(self, trainer):
+        accuracy, loss = self.evaluate()
+        chainer.report({"T3/accuracy": accuracy, "T3/loss": loss})
+
+
+class Snapshot(training.Extension):
+    """Trainer extension: the whole state at an epoch's end, not oftener than every few seconds.
+
+    Args:
+        path: the file, replaced as a whole.
+        fingerprint (str): of what is trained; another run's state is not taken up.
+        recorder (Recorder): its files are flushed first; may be None.
+        seconds (float): least time between two snapshots.
+    """
+
+    trigger = (1, "epoch")
+    priority = -100
+
+    def __init__(self, path, fingerprint, recorder=None, seconds=20.0):
+        self.path = Path(path)
+        self.fingerprint = fingerprint
+        self.recorder = recorder
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def __call__(self, trainer):
+        if time.monotonic() - self._last < self.seconds:
+            return
+        if self.recorder is not None:
+            self.recorder.flush()
+        serializer = chainer.serializers.DictionarySerializer()
+        trainer.serialize(serializer)
+        # Chainer writes None as an object, which only pickle could store.
+        arrays = {
+            name: value for name, value in serializer.target.items() if value.dtype.kind != "O"
+        }
+        save_npz(self.path, {"fingerprint": np.array(self.fingerprint), **arrays})
+        self._last = time.monotonic()
+
+    def resume(self, trainer):
+        """Take up a state of this very run.
+
+        A damaged file or another run's is as good as none: training is
+        repeated and gives the same bytes.
+
+        Returns:
+            bool: whether there was one.
+        """
+        try:
+            arrays = load_npz(self.path)
+            if str(arrays.pop("fingerprint", "")) != self.fingerprint:
+                return False
+            # Not strict: what was None at the time has no array.
+            deserializer = chainer.serializers.NpzDeserializer(arrays, strict=False)
+            trainer.serialize(deserializer)
+        except (InputError, ValueError, KeyError, TypeError):
+            return False
+        return True
+
+
+class Progress(training.Extension):
+    """Trainer extension: tells a callable the epoch, its length and the accuracy."""
+
+    trigger = (1, "epoch")
+    priority = -200
+
+    def __init__(self, tell):
+        self.tell = tell
+
+    def __call__(self, trainer):
+        observed = trainer.observation.get("T3/accuracy")
+        self.tell(trainer.updater.epoch, observed)
+
+
+def train(
+    model,
+    corpus,
+    sentences,
+    evaluation,
+    *,
+    seed,
+    folder,
+    optimizer=None,
+    recorder=None,
+    fingerprint="",
+    tell=None,
+    snapshot_seconds=20.0,
+):
+    """Train a model on some sentences and evaluate it after every epoch.
+
+    A snapshot in `folder` is taken up when it is there.  Weights are the same
+    bits with and without a recorder, and however often training was stopped.
+
+    Args:
+        model (TextCNN): trained in place.
+        corpus (Corpus): the corpus.
+        sentences (numpy.ndarray): (n,) training sentences.
+        evaluation (numpy.ndarray): (m,) sentences of T3.
+        seed (int): names order and dropout.
+        folder: where the snapshot goes while training.
+        optimizer: carried over from before; None makes a fresh one.
+        recorder (Recorder): may be None.
+        fingerprint (str): of the run, see :class:`Snapshot`.
+        tell: callable ``(epoch, accuracy)``; may be None.
+        snapshot_seconds (float): least time between two snapshots.
+
+    Returns:
+        tuple: rows ``(epoch, accuracy, loss, training loss)`` and the
+        optimiser.  Under ``record_epoch_0`` the first row is of epoch 0,
+        whose training loss is NaN.
+    """
+    config = model.config
+    folder = Path(folder)
+    iterator = EpochIterator(corpus, sentences, config.batch_size, seed, model.xp)
+    if optimizer is None:
+        optimizer = make_optimizer(model, config)
+    updater = Updater(iterator, optimizer, model, seed)
+    trainer = training.Trainer(updater, (config.epochs, "epoch"), out=str(folder))
+    evaluator = Evaluator(model, corpus, evaluation)
+    log = extensions.LogReport(trigger=(1, "epoch"), filename=None)
+    snapshot = Snapshot(folder / "snapshot.npz", fingerprint, recorder, snapshot_seconds)
+    for extension in filter(None, (evaluator, recorder, log, snapshot)):
+        trainer.extend(extension)
+    if tell is not None:
+        trainer.extend(Progress(tell))
+    rows = []
+    if config.record_epoch_0:
+        rows.append((0, *evaluator.evaluate(), float("nan")))
+    snapshot.resume(trainer)
+    # Types were checked when the functions were tested; per call it costs as
+    # much as some of them.
+    with chainer.using_config("type_check", False), chainer.using_config("train", True):
+        trainer.run(show_loop_exception_msg=False)
+    if recorder is not None:
+        recorder.finish()
+    with contextlib.suppress(OSError):
+        (folder / "snapshot.npz").unlink()
+    rows += [
+        (entry["epoch"], entry["T3/accuracy"], entry["T3/loss"], entry["main/loss"])
+        for entry in log.log
+    ]
+    return rows, optimizer

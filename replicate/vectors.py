@@ -1,0 +1,336 @@
+"""Word vectors for a vocabulary, streamed out of files of any size (section 5.3 (1)).
+
+Only the rows that are wanted are kept, so the 3.6 GB of GoogleNews cost
+megabytes.  The file is read once, in blocks; in the binary format a record is
+found by its length, and a word by its hash, without a Python object for each.
+"""
+
+import gzip
+import os
+import re
+import zlib
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from .config import InputError, generator
+from .storage import load_npz, save_npz, sha256
+
+__all__ = ["coverage", "embedding_matrix", "read_vectors"]
+
+_BLOCK = 4 << 20
+_LONGEST_WORD = 4096
+_WIDEST = 10_000
+
+
+def embedding_matrix(words, vectors, config, dimensions=300, cache=True):
+    """The input matrix of the network: row 0 is padding, row i + 1 is ``words[i]``.
+
+    Words that the file lacks are drawn by the reading ``unknown_words``.  The
+    draw covers the whole vocabulary in its order, so a word's random vector
+    does not depend on which other words the file has.
+
+    Args:
+        words: (V,) str.
+        vectors: path of a word-vector file, or ``"random"``: no word is known.
+        config (Config): readings ``unknown_words`` and ``unknown_words_seed``.
+        dimensions (int): D where `vectors` is ``"random"``.
+        cache (bool): keep what was read under the checksum of file and words.
+
+    Returns:
+        tuple: matrix (V + 1, D) float32 and known (V,) bool.
+
+    Raises:
+        InputError: see :func:`read_vectors`; also when no word is known.
+
+    Example:
+        >>> matrix, known = embedding_matrix(["good", "bad"], "random", Config(), dimensions=4)
+        >>> matrix.shape, bool(matrix[0].any()), known.tolist()
+        ((3, 4), False, [False, False])
+    """
+    if str(vectors) == "random":
+        known = np.zeros(len(words), dtype=bool)
+        rows = np.zeros((len(words), dimensions), dtype=np.float32)
+    else:
+        rows, known = _cached(words, vectors) if cache else read_vectors(vectors, words)
+        if not known.any():
+            raise InputError(f"{vectors}: has none of the corpus's words; is it another language's?")
+    random = generator("unknown words", config.unknown_words_seed)
+    if config.unknown_words == "uniform":
+        drawn = random.uniform(-0.25, 0.25, size=rows.shape)
+    elif config.unknown_words == "normal":
+        spread = rows[known].std(dtype=np.float64) if known.any() else 0.25 / np.sqrt(3)
+        drawn = random.normal(0.0, spread, size=rows.shape)
+    else:
+        drawn = np.zeros(rows.shape)
+    matrix = np.zeros((len(words) + 1, rows.shape[1]), dtype=np.float32)
+    matrix[1:] = np.where(known[:, None], rows, drawn)
+    return matrix, known
+
+
+def coverage(known, tokens):
+    """Share of word types and of word occurrences that have a vector.
+
+    Example:
+        >>> coverage(np.array([True, False]), np.array([0, 0, 0, 1]))
+        (0.5, 0.75)
+    """
+    return float(known.mean()), float(known[tokens].mean())
+
+
+def read_vectors(path, words):
+    """Read the vectors of some words out of a word-vector file.
+
+    word2vec binary, word2vec text, GloVe and fastText text are told apart by
+    their first bytes; each may be gzipped.  Where a word occurs twice in the
+    file, the first counts, as in gensim.
+
+    Args:
+        path: the file.
+        words: (V,) str, the words wanted.
+
+    Returns:
+        tuple: rows (V, D) float32, zero where unknown, and known (V,) bool.
+
+    Raises:
+        InputError: when the file is missing, truncated, of another kind, or
+            a wanted vector holds NaN or infinity.
+    """
+    path = Path(path)
+    words = [str(word) for word in words]
+    try:
+        with open(path, "rb") as raw:
+            magic = raw.read(2)
+        with (gzip.open if magic == b"\x1f\x8b" else open)(path, "rb") as file:
+            head = file.read(_BLOCK)
+            if not head.strip():
+                raise InputError(f"{path}: empty; a word-vector file is needed")
+            start = head[:256].lstrip().lower()
+            if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+                raise InputError(f"{path}: a web page, not word vectors; fetch it again")
+            if head[:1] == b"\x80" or head[:4] == b"PK\x03\x04" or head[:6] == b"\x93NUMPY":
+                raise InputError(f"{path}: a pickle or archive, not word vectors; name another file")
+            first = head.split(b"\n", 1)[0]
+            header = re.fullmatch(rb"\s*(\d+)\s+(\d+)\s*", first)
+            if header is None:
+                return _read_text(path, file, head, words, None)
+            count, width = int(header[1]), int(header[2])
+            if not (1 <= width <= _WIDEST and count >= 1):
+                raise InputError(
+                    f"{path}: line 1 tells {count} vectors of {width} dimensions; "
+                    f"1 to {_WIDEST} dimensions are read"
+                )
+            body = head[len(first) + 1 :]
+            if _is_text(body, width):
+                return _read_text(path, file, body, words, (count, width))
+            return _read_binary(path, file, body, words, count, width)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
+
+
+def _is_text(body, width):
+    line = body.split(b"\n", 1)[0]
+    try:
+        return np.isfinite(np.array(line.split()[-width:], dtype=np.float64)).all()
+    except ValueError:
+        return False
+
+
+def _read_text(path, file, head, words, header):
+    wanted = {word.encode("utf-8"): i for i, word in enumerate(words)}
+    width = header[1] if header else None
+    rows = np.zeros((len(words), width), dtype=np.float32) if header else None
+    known = np.zeros(len(words), dtype=bool)
+    number = 1 if header else 0
+    for line in _text_lines(file, head):
+        number += 1
+        line = line.strip()
+        if not line:
+            continue
+        if width is None:
+            width = len(line.split(b" ")) - 1
+            if not 1 <= width <= _WIDEST or not _is_text(line, width):
+                raise InputError(f"{path}: line 1 is not a word and numbers; name a vector file")
+            rows = np.zeros((len(words), width), dtype=np.float32)
+        fields = line.rsplit(b" ", width)
+        place = wanted.get(fields[0])
+        if place is None:
+            # A full check of every number would take as long as reading them.
+            if len(fields) != width + 1:
+                raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?")
+            continue
+        if known[place]:
+            continue
+        try:
+            row = np.array(fields[1:], dtype=np.float32)
+            if len(row) != width:
+                raise ValueError
+        except ValueError:
+            raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?") from None
+        rows[place], known[place] = row, True
+    if header and number - 1 < header[0]:
+        raise InputError(
+            f"{path}: truncated: {number - 1} of {header[0]} vectors; fetch it again"
+        )
+    return _finite(path, words, rows, known)
+
+
+def _text_lines(file, head):
+    """Lines of what was read already and of what is left."""
+    rest = head
+    while True:
+        lines = rest.split(b"\n")
+        rest = lines.pop()
+        yield from lines
+        block = file.read(_BLOCK)
+        if not block:
+            break
+        rest += block
+        if len(rest) > 64 * _BLOCK:
+            raise OSError("a line has no end")
+    if rest:
+        yield rest
+
+
+def _read_binary(path, file, head, words, count, width):
+    encoded = [word.encode("utf-8") for word in words]
+    table, starts, text = _hash_table(encoded)
+    rows = np.zeros((len(words), width), dtype=np.float32)
+    known = np.zeros(len(words), dtype=np.bool_)
+    # One buffer for the whole file: what is left of a block moves to its
+    # front.  It must hold the longest record, or no progress could be made.
+    record = _LONGEST_WORD + 4 * width + 2
+    buffer = np.empty(max(_BLOCK, len(head)) + record, dtype=np.uint8)
+    view = memoryview(buffer)
+    filled = len(head)
+    view[:filled] = head
+    done = 0
+    while done < count:
+        used, number, too_long = _scan(
+            buffer, filled, count - done, width, table, starts, text, known, rows
+        )
+        done += number
+        if too_long:
+            raise InputError(
+                f"{path}: vector {done + 1} of {count} has no word of up to {_LONGEST_WORD} "
+                "bytes; not word2vec binary, or damaged"
+            )
+        if done == count:
+            break
+        view[: filled - used] = view[used:filled]
+        filled -= used
+        got = file.readinto(view[filled : filled + _BLOCK])
+        if not got:
+            raise InputError(f"{path}: truncated: {done} of {count} vectors; fetch it again")
+        filled += got
+    # What follows must be nothing, and reading to the end lets gzip check its sum.
+    tail = view[used:filled].tobytes() if done == count else b""
+    if (tail + file.read(1 << 16)).strip():
+        raise InputError(f"{path}: more than the {count} vectors of line 1; is it another format?")
+    return _finite(path, words, rows, known)
+
+
+def _finite(path, words, rows, known):
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise InputError(f"{path}: the vector of {words[bad[0]]!r} holds NaN or infinity; replace it")
+    return rows, known
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash(buffer, start, end):
+    """FNV-1a, 64 bits."""
+    value = np.uint64(14695981039346656037)
+    for i in range(start, end):
+        value = (value ^ np.uint64(buffer[i])) * np.uint64(1099511628211)
+    return value
+
+
+def _hash_table(encoded):
+    """Words in an open-addressed table: slot -> word index, and their bytes."""
+    text = np.frombuffer(b"".join(encoded) + b"\0", dtype=np.uint8)
+    starts = np.zeros(len(encoded) + 1, dtype=np.int64)
+    starts[1:] = np.cumsum([len(word) for word in encoded])
+    size = 1 << max(4, (2 * len(encoded)).bit_length())
+    table = np.full(size, -1, dtype=np.int64)
+    _fill_table(table, starts, text)
+    return table, starts, text
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_table(table, starts, text):
+    mask = np.uint64(len(table) - 1)
+    for i in range(len(starts) - 1):
+        slot = _hash(text, starts[i], starts[i + 1]) & mask
+        while table[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = i
+
+
+@numba.njit(cache=True, nogil=True)
+def _scan(buffer, filled, most, width, table, starts, text, known, rows):
+    """Take whole records off the buffer's front.
+
+    Returns:
+        tuple: bytes used, records taken, and whether a word had no end.
+    """
+    mask = np.uint64(len(table) - 1)
+    position = 0
+    taken = 0
+    while taken < most:
+        begin = position
+        # Some writers end a record with a line end, some do not.
+        while begin < filled and (buffer[begin] == 10 or buffer[begin] == 13):
+            begin += 1
+        end = begin
+        limit = min(filled, begin + 4096)
+        while end < limit and buffer[end] != 32:
+            end += 1
+        if end == limit:
+            return position, taken, limit == begin + 4096
+        values = end + 1
+        if values + 4 * width > filled:
+            break
+        slot = _hash(buffer, begin, end) & mask
+        while table[slot] >= 0:
+            word = table[slot]
+            length = starts[word + 1] - starts[word]
+            same = length == end - begin
+            if same:
+                for i in range(length):
+                    if text[starts[word] + i] != buffer[begin + i]:
+                        same = False
+                        break
+            if same:
+                if not known[word]:
+                    known[word] = True
+                    raw = buffer[values : values + 4 * width].copy()
+                    rows[word] = raw.view(np.float32)
+                break
+            slot = (slot + np.uint64(1)) & mask
+        position = values + 4 * width
+        taken += 1
+    return position, taken, False
+
+
+def _cached(words, vectors):
+    """Rows under the checksum of file and vocabulary, read anew when damaged."""
+    path = Path(vectors)
+    digest = zlib.crc32("\n".join(words).encode("utf-8"))
+    name = f"{sha256(path)}-{len(words)}-{digest:08x}.npz"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"
+    place = folder / name
+    if place.is_file():
+        try:
+            spec = {"rows": ("f", (len(words), None)), "known": ("b", (len(words),))}
+            arrays = load_npz(place, spec)
+            return arrays["rows"], arrays["known"]
+        except InputError:
+            pass  # a damaged cache is no error: it is written again below
+    rows, known = read_vectors(path, words)
+    try:
+        save_npz(place, {"rows": rows, "known": known})
+    except InputError:
+        pass  # a cache that cannot be written costs time only
+    return rows, known
