@@ -329,6 +329,7 @@ class Recorder(training.Extension):
         if stored:
             shapes["saliency"] = (self.rows, len(tokens))
             dtypes["saliency"] = np.float32
+        self.names = list(shapes)
         self.arrays = {name: self._open(name, dtypes[name], shapes[name]) for name in shapes}
 
     def _height(self, name):
@@ -404,8 +405,8 @@ class Recorder(training.Extension):
     def finish(self):
         """Give every file its final name."""
         self.flush()
-        for name in list(self.arrays):
-            del self.arrays[name]
+        self.arrays.clear()
+        for name in self.names:
             os.replace(self._part(name), self.folder / f"{name}.npy")
 
     def serialize(self, serializer):

@@ -305,6 +305,33 @@ class Snapshot(training.Extension):
         return True
 
 
+class EpochWeights(training.Extension):
+    """Trainer extension: the trained weights of every epoch, to explain a text afterwards.
+
+    Attributes:
+        arrays (dict): Chainer's name -> (E, ...) float32; static word vectors
+            are not among them.
+    """
+
+    trigger = (1, "epoch")
+    priority = training.PRIORITY_WRITER
+
+    def __init__(self, model, epochs):
+        self.model = model
+        self.arrays = {
+            name: np.zeros((epochs, *value.shape), dtype=value.dtype)
+            for name, value in model.weights(embedding=False).items()
+        }
+
+    def __call__(self, trainer):
+        for name, value in self.model.weights(embedding=False).items():
+            self.arrays[name][trainer.updater.epoch - 1] = value
+
+    def serialize(self, serializer):
+        for name, value in self.arrays.items():
+            self.arrays[name] = serializer(name, value)
+
+
 class Progress(training.Extension):
     """Trainer extension: tells a callable the epoch, its length and the accuracy."""
 
@@ -329,6 +356,7 @@ def train(
     folder,
     optimizer=None,
     recorder=None,
+    keeper=None,
     fingerprint="",
     tell=None,
     snapshot_seconds=20.0,
@@ -347,6 +375,7 @@ def train(
         folder: where the snapshot goes while training.
         optimizer: carried over from before; None makes a fresh one.
         recorder (Recorder): may be None.
+        keeper (EpochWeights): may be None.
         fingerprint (str): of the run, see :class:`Snapshot`.
         tell: callable ``(epoch, accuracy)``; may be None.
         snapshot_seconds (float): least time between two snapshots.
@@ -364,9 +393,9 @@ def train(
     updater = Updater(iterator, optimizer, model, seed)
     trainer = training.Trainer(updater, (config.epochs, "epoch"), out=str(folder))
     evaluator = Evaluator(model, corpus, evaluation)
-    log = extensions.LogReport(trigger=(1, "epoch"), filename=None)
+    log = extensions.LogReport(trigger=(1, "epoch"), log_name=None)
     snapshot = Snapshot(folder / "snapshot.npz", fingerprint, recorder, snapshot_seconds)
-    for extension in filter(None, (evaluator, recorder, log, snapshot)):
+    for extension in filter(None, (evaluator, recorder, keeper, log, snapshot)):
         trainer.extend(extension)
     if tell is not None:
         trainer.extend(Progress(tell))

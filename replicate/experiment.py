@@ -1,0 +1,663 @@
+"""The stages of section 4 in order: arms and seeds side by side, resumable.
+
+A stage reads files and writes files; ``stage.json`` beside them names each
+with its checksum and is written last.  A stage whose marker is missing or
+does not hold is done again, from its last snapshot.  Every training run has a
+process and one thread of its own, so results do not depend on how many run at
+once.
+"""
+
+import multiprocessing
+import os
+import platform
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+import zlib
+from collections import namedtuple
+from dataclasses import dataclass, field
+from importlib import metadata
+from multiprocessing import connection
+from pathlib import Path
+
+from . import compat  # noqa: F401  (before chainer)
+import chainer
+import numpy as np
+
+from . import __version__
+from .config import ARMS, Config, InputError
+from .corpus import Corpus, read_corpus
+from .instability import sentence_instability, word_instability
+from .model import TextCNN, load_weights
+from .saliency import Recorder
+from .selection import arm_sentences, median_halves
+from .split import split_corpus, subset_sizes
+from .storage import (
+    folder_lock,
+    load_json,
+    load_npy,
+    load_npz,
+    read_csv,
+    save_csv,
+    save_json,
+    save_npy,
+    save_npz,
+    sha256,
+)
+from .training import EpochWeights, train
+from .vectors import coverage, embedding_matrix
+
+__all__ = ["Options", "RunFolder", "prepare", "run_experiment", "run_seed", "run_tasks"]
+
+ACCURACY = ("arm", "epoch", "accuracy", "loss")
+INSTABILITY = ("word", "count", "wac")
+SENTENCES = ("sentence", "label", "subset", "arm", "instability")
+
+#: Arms of the second phase; T1 is the first.
+SECOND_PHASE = ARMS[1:]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; unlike readings, these do not change its meaning.
+
+    Attributes:
+        device: ``"@cpu"`` or ``"@cupy:0"``.
+        implementation: ``"fused"`` or ``"reference"``.
+        stored: keep ``saliency.npy`` (the streaming form does not).
+        epoch_weights: ``"first"`` keeps the weights of every epoch of T1 for
+            the first seed (for ``replicate explain``), ``"all"`` for every
+            seed, ``"none"`` for none.
+        record_arms: record T1's saliency in the second phase too (Q1).
+    """
+
+    device: str = "@cpu"
+    implementation: str = "fused"
+    stored: bool = True
+    epoch_weights: str = "first"
+    record_arms: bool = False
+
+
+def chainer_device(name):
+    """The Chainer device that ``--device`` names.
+
+    Raises:
+        InputError: for another name, or a GPU that is not there.
+    """
+    if name == "@cpu":
+        return chainer.get_device("@numpy")
+    kind, _, number = name.partition(":")
+    if kind != "@cupy" or not (number or "0").isdigit():
+        raise InputError(f"--device {name}: choose @cpu or @cupy:0")
+    try:
+        device = chainer.get_device(f"@cupy:{number or 0}")
+        device.use()
+    except Exception as error:  # CuPy absent, no driver, no such device
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"--device {name}: not to be had here ({reason}); use @cpu") from None
+    return device
+
+
+def versions():
+    """Versions of what numbers depend on: name -> text."""
+    names = ("chainer", "numpy", "scipy", "numba", "gensim", "cupy-cuda12x", "cupy-cuda13x")
+    found = {"python": platform.python_version(), "replicate": __version__}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimensions=300):
+    """Make a run folder, or check that it is of these very settings.
+
+    Args:
+        out: DIR.
+        config (Config): readings.
+        options (Options): how it is carried out.
+        seeds (list of int): seeds to be run; further ones may be added later.
+        corpus_paths: see :func:`replicate.corpus.read_corpus`.
+        vectors: see :func:`replicate.vectors.embedding_matrix`.
+        preset (str): named in ``config.json``.
+        dimensions (int): D of random vectors.
+
+    Returns:
+        RunFolder: ready to be worked on.
+
+    Raises:
+        InputError: for bad data, or a folder of other settings.
+    """
+    out = Path(out)
+    least = 2 + config.ddof
+    if config.epochs + config.dropped_epochs < least:
+        raise InputError(f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs or more")
+    chainer_device(options.device)
+    corpus = read_corpus(corpus_paths, config.tokens)
+    subset_sizes(len(corpus))
+    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
+    types, tokens = coverage(known, corpus.tokens)
+    is_file = str(vectors) != "random"
+    settings = {
+        "format": 1,
+        "preset": preset,
+        **config.to_dict(),
+        "seeds": sorted(seeds),
+        "device": options.device,
+        "implementation": options.implementation,
+        "stored": options.stored,
+        "epoch_weights": options.epoch_weights,
+        "record_arms": options.record_arms,
+        "corpus": {
+            "sha256": corpus.sha256,
+            "label_names": list(corpus.label_names),
+            "sentences": len(corpus),
+            "words": len(corpus.words),
+            "tokens": len(corpus.tokens),
+        },
+        "vectors": {
+            "name": Path(vectors).name if is_file else "random",
+            "sha256": sha256(vectors) if is_file else "",
+            "dimensions": matrix.shape[1],
+            "known_words": types,
+            "known_tokens": tokens,
+        },
+        "versions": versions(),
+    }
+    place = out / "config.json"
+    if place.exists():
+        have = load_json(place)
+        for name in settings:
+            if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
+                raise InputError(
+                    f"{out}: was made with {name} = {_brief(have.get(name))}, not "
+                    f"{_brief(settings[name])}; choose another --out or the old setting"
+                )
+        settings["versions"] = have["versions"]
+        settings["preset"] = have["preset"]
+        settings["seeds"] = sorted(set(seeds) | set(have["seeds"]))
+    elif out.exists() and any(name.name != ".lock" for name in out.iterdir()):
+        leftovers = {"corpus.npz", "vectors.npy", ".lock", "run.log"}
+        if any(f.name not in leftovers and not f.name.endswith(".part") for f in out.iterdir()):
+            raise InputError(f"{out}: holds other files and no run; choose an empty --out")
+    corpus.save(out / "corpus.npz")
+    save_npy(out / "vectors.npy", matrix)
+    save_json(place, settings)
+    return RunFolder(out)
+
+
+def _brief(value):
+    text = str(value)
+    return text if len(text) < 70 else text[:67] + "..."
+
+
+class RunFolder:
+    """A prepared run: its settings, corpus and vectors, and the places of its files.
+
+    Raises:
+        InputError: when DIR is no run folder, or its files are damaged.
+    """
+
+    def __init__(self, out):
+        self.out = Path(out)
+        place = self.out / "config.json"
+        self.settings = load_json(place)
+        try:
+            names = Config.names()
+            self.config = Config(**{name: self.settings[name] for name in names})
+            self.options = Options(
+                *(self.settings[name] for name in Options.__dataclass_fields__)
+            )
+            self.seeds = [int(seed) for seed in self.settings["seeds"]]
+            self._corpus_facts = self.settings["corpus"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
+        self._corpus = None
+        self._vectors = None
+
+    @property
+    def corpus(self):
+        """The corpus, read on first use."""
+        if self._corpus is None:
+            facts = self._corpus_facts
+            self._corpus = Corpus.load(
+                self.out / "corpus.npz", facts["label_names"], facts["sha256"]
+            )
+        return self._corpus
+
+    @property
+    def vectors(self):
+        """(V + 1, D) float32, mapped read only: processes share one copy."""
+        if self._vectors is None:
+            shape = (len(self.corpus.words) + 1, None)
+            self._vectors = np.asarray(
+                load_npy(self.out / "vectors.npy", "f", shape, mmap=True)
+            )
+        return self._vectors
+
+    def seed(self, seed):
+        """Folder of a seed."""
+        return self.out / f"seed-{seed:03d}"
+
+    def phase(self, seed, arm):
+        """Folder of a training run: ``T1`` or ``arms/ARM``."""
+        return self.seed(seed) / ("T1" if arm == "T1" else f"arms/{arm}")
+
+    def model(self, seed):
+        """A model with the initial weights of a seed."""
+        model = TextCNN(
+            self.vectors,
+            len(self._corpus_facts["label_names"]),
+            self.config,
+            seed,
+            self.options.implementation,
+        )
+        model.to_device(chainer_device(self.options.device))
+        return model
+
+    def trained_model(self, seed, arm="T1"):
+        """A model with the final weights of an arm."""
+        model = self.model(seed)
+        load_weights(self.phase(seed, arm) / "model.npz", model)
+        return model
+
+    def subset(self, seed):
+        """(N,) int8 of 1, 2, 3."""
+        spec = {"subset": ("i", (len(self.corpus),))}
+        return load_npz(self.seed(seed) / "split.npz", spec)["subset"]
+
+    def accuracies(self, seed):
+        """Accuracy and loss on T3: arm -> (epochs,) arrays of epoch, accuracy, loss.
+
+        Arms not finished are absent.
+        """
+        place = self.seed(seed) / "accuracy.csv"
+        curves = {}
+        for row in read_csv(place, ACCURACY):
+            curves.setdefault(row["arm"], []).append(
+                [float(row[name]) for name in ACCURACY[1:]]
+            )
+        return {arm: np.array(rows) for arm, rows in curves.items()}
+
+    def finished(self, seed, arm):
+        """Whether a stage is done and each of its files is as it was written."""
+        return stage_holds(self.phase(seed, arm))
+
+    def finished_seeds(self):
+        """Seeds all of whose arms are done."""
+        return [s for s in self.seeds if all(self.finished(s, arm) for arm in ARMS)]
+
+    @property
+    def title(self):
+        """Vectors and what they cover, as it stands beside every figure."""
+        facts = self.settings["vectors"]
+        name = VECTOR_TITLES.get(facts["sha256"], facts["name"])
+        return f"{name} ({facts['known_tokens']:.0%} of tokens known)"
+
+
+#: Files whose content is known, and what must be said of them.
+VECTOR_TITLES = {
+    "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8": "GoogleNews, full file",
+}
+
+
+# --- stages --------------------------------------------------------------------
+
+
+def stage_holds(folder):
+    """Whether ``stage.json`` is there and its checksums agree."""
+    place = folder / "stage.json"
+    try:
+        files = load_json(place)["sha256"]
+        return all(sha256(folder / name) == digest for name, digest in files.items())
+    except (InputError, KeyError, AttributeError, TypeError):
+        return False
+
+
+def _mark(folder, names):
+    save_json(folder / "stage.json", {"sha256": {n: sha256(folder / n) for n in sorted(names)}})
+
+
+def _fingerprint(run, seed, arm, sentences):
+    settings = {k: v for k, v in run.settings.items() if k != "seeds"}
+    text = f"{sorted(settings.items())} {seed} {arm} {zlib.crc32(sentences.tobytes())}"
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def run_first_phase(run, seed, tell=None):
+    """Train and record T1, score T2, and write the training sets of all arms (4.3).
+
+    Args:
+        run (RunFolder): prepared.
+        seed (int): of the run.
+        tell: callable ``(epoch, accuracy)``; may be None.
+    """
+    config, corpus, options = run.config, run.corpus, run.options
+    folder = run.phase(seed, "T1")
+    subset = split_corpus(corpus.labels, seed, config.split)
+    save_npz(run.seed(seed) / "split.npz", {"subset": subset})
+    t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
+    model = run.model(seed)
+    tokens, offsets = corpus.take(t1)
+    recorder = Recorder(model, tokens, offsets, len(corpus.words), config, folder, options.stored)
+    wanted = options.epoch_weights
+    keep = wanted == "all" or (wanted == "first" and seed == min(run.seeds))
+    keeper = EpochWeights(model, config.epochs) if keep else None
+    rows, optimizer = train(
+        model, corpus, t1, t3,
+        seed=seed, folder=folder, recorder=recorder, keeper=keeper, tell=tell,
+        fingerprint=_fingerprint(run, seed, "T1", t1),
+    )  # fmt: skip
+    names = _save_training(folder, model, "T1", rows, embedding=True)
+    if keeper is not None:
+        save_npz(folder / "weights.npz", keeper.arrays)
+        names.append("weights.npz")
+    if config.optimizer_state == "carried":
+        save_npz(folder / "optimizer.npz", _optimizer_arrays(optimizer))
+        names.append("optimizer.npz")
+    names += [f"{name}.npy" for name in recorder.names]
+    if options.stored:
+        saliency = load_npy(folder / "saliency.npy", "f", (recorder.rows, len(tokens)), mmap=True)
+        wac, count = word_instability(saliency, tokens, len(corpus.words), config.ddof)
+    else:
+        wac, count = recorder.stream.result(config.ddof)
+    names += _select(run, seed, subset, t2, wac, count)
+    names.append("../split.npz")
+    _mark(folder, names)
+
+
+def _select(run, seed, subset, t2, wac, count):
+    """Score T2, halve it, and write words, sentences and arms (4.3.2, 4.3.3)."""
+    config, corpus = run.config, run.corpus
+    place = run.seed(seed)
+    scores = sentence_instability(
+        wac, *corpus.take(t2), config.unseen_words, config.repeated_words
+    )
+    h, l = median_halves(scores, t2)
+    save_instability(place / "instability.csv", corpus.words, wac, count)
+    arm = np.full(len(corpus), "", dtype="U1")
+    arm[h], arm[l] = "h", "l"
+    shown = np.full(len(corpus), "", dtype=object)
+    shown[t2] = scores
+    rows = zip(range(len(corpus)), corpus.labels.tolist(), subset.tolist(), arm.tolist(), shown)
+    save_csv(place / "sentences.csv", SENTENCES, rows)
+    names = ["../instability.csv", "../sentences.csv"]
+    for name, sentences in arm_sentences(subset, h, l, seed).items():
+        save_npy(place / "arms" / name / "sentences.npy", sentences)
+        names.append(f"../arms/{name}/sentences.npy")
+    return names
+
+
+def save_instability(path, words, wac, count):
+    """Write word, count and wac of the words that occur."""
+    seen = np.flatnonzero(count)
+    rows = ((words[i], int(count[i]), wac[i]) for i in seen)
+    save_csv(path, INSTABILITY, rows)
+
+
+def run_arm(run, seed, arm, tell=None):
+    """Train one model of the second phase (4.4); the first phase must be done."""
+    config, corpus = run.config, run.corpus
+    folder = run.phase(seed, arm)
+    sentences = load_npy(folder / "sentences.npy", "i")
+    subset = run.subset(seed)
+    continues = arm in ("T2h", "T2l")
+    optimizer = None
+    if continues:
+        model = run.trained_model(seed, "T1")
+        if config.optimizer_state == "carried":
+            optimizer = _carried_optimizer(model, config, run.phase(seed, "T1"))
+    else:
+        model = run.model(seed)
+    recorder = None
+    t1 = np.flatnonzero(subset == 1)
+    if run.options.record_arms:
+        recorder = Recorder(
+            model, *corpus.take(t1), len(corpus.words), config, folder, stored=False
+        )
+    rows, _ = train(
+        model, corpus, sentences, np.flatnonzero(subset == 3),
+        seed=seed, folder=folder, optimizer=optimizer, recorder=recorder, tell=tell,
+        fingerprint=_fingerprint(run, seed, arm, sentences),
+    )  # fmt: skip
+    names = _save_training(folder, model, arm, rows, config.vectors_mode == "finetuned")
+    if recorder is not None:
+        wac, count = recorder.stream.result(config.ddof)
+        save_instability(folder / "instability.csv", corpus.words, wac, count)
+        names += ["instability.csv", *(f"{name}.npy" for name in recorder.names)]
+    _mark(folder, names)
+
+
+def _save_training(folder, model, arm, rows, embedding):
+    save_npz(folder / "model.npz", model.weights(embedding))
+    save_csv(
+        folder / "training.csv",
+        (*ACCURACY, "training_loss"),
+        [(arm, *row) for row in rows],
+    )
+    return ["model.npz", "training.csv"]
+
+
+def _optimizer_arrays(optimizer):
+    serializer = chainer.serializers.DictionarySerializer()
+    optimizer.serialize(serializer)
+    return {n: v for n, v in serializer.target.items() if v.dtype.kind != "O"}
+
+
+def _carried_optimizer(model, config, folder):
+    from .training import make_optimizer
+
+    optimizer = make_optimizer(model, config)
+    arrays = load_npz(folder / "optimizer.npz")
+    optimizer.serialize(chainer.serializers.NpzDeserializer(arrays, strict=False))
+    return optimizer
+
+
+def finish_seed(run, seed):
+    """Gather the arms' accuracies into ``accuracy.csv`` (Fig. 6)."""
+    rows = []
+    for arm in ARMS:
+        place = run.phase(seed, arm) / "training.csv"
+        for row in read_csv(place, (*ACCURACY, "training_loss")):
+            rows.append([row[name] for name in ACCURACY])
+    save_csv(run.seed(seed) / "accuracy.csv", ACCURACY, rows)
+
+
+def run_seed(run, seed, tell=None):
+    """All stages of a seed, one after another, in this process."""
+    tell = tell or (lambda arm, epoch, accuracy: None)
+    for arm in ARMS:
+        if not run.finished(seed, arm):
+            _stage(run, seed, arm)(run, seed, *_argument(arm), _telling(tell, arm))
+    finish_seed(run, seed)
+
+
+def _telling(tell, arm):
+    return lambda epoch, accuracy: tell(arm, epoch, accuracy)
+
+
+def _stage(run, seed, arm):
+    return run_first_phase if arm == "T1" else run_arm
+
+
+def _argument(arm):
+    return () if arm == "T1" else (arm,)
+
+
+# --- side by side ----------------------------------------------------------------
+
+#: What a worker is given: a name, a function of this package and its arguments,
+#: and the names of the tasks that come first.  `function(*arguments, tell)`.
+Task = namedtuple("Task", "name function arguments after")
+
+
+@dataclass
+class Outcome:
+    """What became of tasks: failures by name, and peak memory of a process in bytes."""
+
+    failures: dict = field(default_factory=dict)
+    peak_memory: int = 0
+    results: dict = field(default_factory=dict)
+
+
+def run_tasks(tasks, jobs, tell=None, threads=1):
+    """Run tasks in processes of their own, as many at once as `jobs`.
+
+    A process that dies is reported, tasks that wait for it are left out, and
+    the others go on.  No shared memory or semaphore is used, so a machine
+    without ``/dev/shm`` will do.
+
+    Args:
+        tasks (list of Task): in the order of preference.
+        jobs (int): processes at once.
+        tell: callable ``(name, message)`` for what tasks tell.
+        threads (int): of the matrix library in each process.
+
+    Returns:
+        Outcome: with failures, results, and the peak memory of a process.
+
+    Raises:
+        InputError: when a task met bad input; others are stopped.
+    """
+    tell = tell or (lambda name, message: None)
+    waiting = list(tasks)
+    done, running, outcome = set(), {}, Outcome()
+    context = _server(threads)
+    try:
+        while waiting or running:
+            for task in list(waiting):
+                blocked = [name for name in task.after if name in outcome.failures]
+                if blocked:
+                    outcome.failures[task.name] = f"needs {blocked[0]}, which failed"
+                    waiting.remove(task)
+                elif len(running) < jobs and done.issuperset(task.after):
+                    waiting.remove(task)
+                    ours, theirs = context.Pipe()
+                    process = context.Process(target=_work, args=(theirs, task), daemon=True)
+                    process.start()
+                    theirs.close()
+                    running[ours] = (process, task)
+            for ours in connection.wait(list(running)):
+                process, task = running[ours]
+                try:
+                    kind, message = ours.recv()
+                except (EOFError, OSError):
+                    kind, message = "died", None
+                if kind == "tell":
+                    tell(task.name, message)
+                    continue
+                del running[ours]
+                ours.close()
+                process.join()
+                if kind == "done":
+                    done.add(task.name)
+                    outcome.peak_memory = max(outcome.peak_memory, message[0])
+                    outcome.results[task.name] = message[1]
+                    tell(task.name, "done")
+                elif kind == "input":
+                    raise InputError(message)
+                elif kind == "error":
+                    outcome.failures[task.name] = message
+                else:
+                    code = process.exitcode
+                    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+                    outcome.failures[task.name] = f"its process was ended ({how})"
+                if task.name in outcome.failures:
+                    tell(task.name, "failed")
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+        for process, _ in running.values():
+            process.join()
+    return outcome
+
+
+def _server(threads):
+    """Where workers are forked from: a process that has imported everything and no more.
+
+    It is started with its own environment, since matrix libraries read the
+    number of threads when they are loaded.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["replicate.preload"])
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(threads)))
+    try:
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return context
+
+
+def _work(theirs, task):
+    """Body of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_parent, args=(theirs,), daemon=True).start()
+    try:
+        result = task.function(*task.arguments, lambda message: theirs.send(("tell", message)))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        theirs.send(("done", (peak, result)))
+    except InputError as error:
+        theirs.send(("input", str(error)))
+    except BaseException:
+        theirs.send(("error", traceback.format_exc()))
+    finally:
+        theirs.close()
+
+
+def _die_with_parent(theirs):
+    """A killed parent must not leave workers that write into its folder."""
+    try:
+        theirs.recv()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def work_on_arm(out, seed, arm, tell):
+    """Task: one training run of a prepared folder, and what follows it."""
+    run = RunFolder(out)
+    _stage(run, seed, arm)(
+        run, seed, *_argument(arm), lambda epoch, accuracy: tell((epoch, accuracy))
+    )
+
+
+def run_experiment(run, jobs=1, tell=None, threads=1):
+    """Carry out what is unfinished of a run.
+
+    Args:
+        run (RunFolder): prepared.
+        jobs (int): training runs at once.
+        tell: callable ``(name, message)``: name is ``(seed, arm)``, message
+            ``"done"``, ``"failed"`` or ``(epoch, accuracy)``.
+        threads (int): of the matrix library in each process.
+
+    Returns:
+        Outcome: failures are by ``(seed, arm)``.
+    """
+    tasks = []
+    for seed in run.seeds:
+        first_done = run.finished(seed, "T1")
+        for arm in ARMS:
+            if arm == "T1":
+                if not first_done:
+                    tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), ()))
+            elif not (first_done and run.finished(seed, arm)):
+                after = () if first_done else ((seed, "T1"),)
+                tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
+    outcome = run_tasks(tasks, jobs, tell, threads) if tasks else Outcome()
+    for seed in run.seeds:
+        if not any(name[0] == seed for name in outcome.failures):
+            finish_seed(run, seed)
+    return outcome

@@ -1,0 +1,34 @@
+"""Imported once by the server that workers are forked from, so that each starts warm.
+
+Compiled loops are loaded from Numba's cache (or compiled, the first time) by
+calling them on a few numbers; a worker forked afterwards has them at once.
+"""
+
+import numpy as np
+
+from . import compat  # noqa: F401  (before chainer)
+from . import functions, training
+
+__all__ = ["warm_up"]
+
+
+def warm_up():
+    """Call every compiled loop of training and recording once, in float32."""
+    words = np.ones((3, 2), dtype=np.float32)
+    weight = np.ones((1, 1, 2, 2), dtype=np.float32)
+    tokens = np.array([0, 1, 2], dtype=np.int32)
+    offsets = np.array([0, 3])
+    projected = functions.project(words, weight)
+    pooled = functions.pool(projected, weight[0, 0, 0, :1], tokens, offsets, 2, True)
+    where = pooled.where
+    gz = np.ones((1, 1), dtype=np.float32)
+    functions._gradient_of_filters(gz, where, tokens, offsets, words, 2)
+    functions.mean_absolute_gradient(gz, where, offsets, weight)
+    labels, stamp = np.zeros(1, dtype=np.int32), np.zeros(3, dtype=np.int64)
+    training._pack(tokens, offsets, labels, np.array([0]), stamp, tokens.copy(), 1)
+    flat = np.ones(2, dtype=np.float32)
+    rate = np.float32(0.1)
+    training._adam(flat, flat.copy(), flat.copy(), flat.copy(), rate, rate, rate, rate)
+
+
+warm_up()

@@ -1,0 +1,52 @@
+"""Build definition: ``pip install .`` (see the README for Chainer's own build)."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+)"', (here / "replicate/__init__.py").read_text())[1]
+
+setup(
+    name="word-saliency-replication",
+    version=version,
+    description="Word-saliency instability in a Kim-style CNN: a replication with verdicts",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=["replicate"],
+    package_data={"replicate": ["templates/*", "data/*.csv"]},
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "chainer==7.8.1",
+        "click>=8.1",
+        "filelock>=3.13",
+        "gensim>=4.3.3",
+        "jinja2>=3.1",
+        "matplotlib>=3.8",
+        "numba>=0.59",
+        "numpy>=1.26",
+        "requests>=2.31",
+        "rich>=13.7",
+        "scipy>=1.11",
+        "tomli>=2.0; python_version < '3.11'",
+        "tomli-w>=1.0",
+    ],
+    extras_require={
+        "cuda12": ["cupy-cuda12x>=13,<15"],
+        "cuda13": ["cupy-cuda13x>=13.6,<15"],
+        "notebooks": ["ipykernel", "nbclient", "nbformat", "pandas"],
+        "test": ["hypothesis", "ipykernel", "nbclient", "nbformat", "pandas", "pytest", "pytest-xdist"],
+    },
+    entry_points={"console_scripts": ["replicate = replicate.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
