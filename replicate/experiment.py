@@ -497,11 +497,10 @@ Task = namedtuple("Task", "name function arguments after")
 
 @dataclass
 class Outcome:
-    """What became of tasks: failures by name, and peak memory of a process in bytes."""
+    """What became of tasks: failures by name, and the greatest memory of a process in bytes."""
 
     failures: dict = field(default_factory=dict)
     peak_memory: int = 0
-    results: dict = field(default_factory=dict)
 
 
 def run_tasks(tasks, jobs, tell=None, threads=1):
@@ -514,11 +513,12 @@ def run_tasks(tasks, jobs, tell=None, threads=1):
     Args:
         tasks (list of Task): in the order of preference.
         jobs (int): processes at once.
-        tell: callable ``(name, message)`` for what tasks tell.
+        tell: callable ``(name, message)`` for what tasks tell, then ``"done"``,
+            ``("result", value)`` where the function returned one, or ``"failed"``.
         threads (int): of the matrix library in each process.
 
     Returns:
-        Outcome: with failures, results, and the peak memory of a process.
+        Outcome: failures by name.
 
     Raises:
         InputError: when a task met bad input; others are stopped.
@@ -556,8 +556,7 @@ def run_tasks(tasks, jobs, tell=None, threads=1):
                 if kind == "done":
                     done.add(task.name)
                     outcome.peak_memory = max(outcome.peak_memory, message[0])
-                    outcome.results[task.name] = message[1]
-                    tell(task.name, "done")
+                    tell(task.name, "done" if message[1] is None else ("result", message[1]))
                 elif kind == "input":
                     raise InputError(message)
                 elif kind == "error":

@@ -1,0 +1,170 @@
+"""Readings x seeds side by side: the multiverse, and the grid of the calibration.
+
+A finished specification and seed is one row of ``sweep.csv``, so a sweep goes
+on elsewhere from the table alone.
+"""
+
+import itertools
+import shutil
+from pathlib import Path
+
+from .claims import seed_statistics
+from .config import PRESETS, Config, InputError, read_text, tomllib
+from .experiment import Options, RunFolder, Task, prepare, run_seed, run_tasks
+from .storage import read_csv, save_csv
+
+__all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows"]
+
+
+class Specification:
+    """One choice of readings, named by what it changes.
+
+    Attributes:
+        name (str): for instance ``"dropout=0.5"``; ``"default"`` for none.
+        config (Config): all readings.
+    """
+
+    def __init__(self, name, config):
+        self.name = name
+        self.config = config
+
+
+def read_grid(path):
+    """Specifications and seeds of a sweep.
+
+    The TOML file has ``seeds`` (a list), ``preset`` (default ``"paper"``), an
+    optional table ``base`` of settings that hold throughout, any number of
+    ``[[grid]]`` tables, each a product of lists, and any number of
+    ``[[one]]`` tables, each one specification.
+
+    Returns:
+        tuple: specifications (the same readings twice count once), seeds.
+
+    Raises:
+        InputError: for an unknown key, setting or value.
+    """
+    try:
+        table = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML ({error}); correct that place") from None
+    odd = set(table) - {"seeds", "preset", "base", "grid", "one"}
+    if odd:
+        raise InputError(f"{path}: {sorted(odd)[0]!r} is not known; use seeds, preset, base, grid, one")
+    preset = table.get("preset", "paper")
+    if preset not in PRESETS:
+        raise InputError(f"{path}: preset {preset!r} is not offered; choose {', '.join(PRESETS)}")
+    seeds = table.get("seeds")
+    if not (isinstance(seeds, list) and seeds and all(type(s) is int and s >= 0 for s in seeds)):
+        raise InputError(f"{path}: seeds must be a list of whole numbers from 0; write seeds = [0, 1]")
+    changes = []
+    for block in table.get("grid", []):
+        lists = [value if isinstance(value, list) else [value] for value in block.values()]
+        changes += [dict(zip(block, chosen)) for chosen in itertools.product(*lists)]
+    changes += table.get("one", [])
+    try:
+        base = PRESETS[preset].replace(**table.get("base", {}))
+        made = {}
+        for change in changes or [{}]:
+            config = base.replace(**change)
+            made.setdefault(config, Specification(_name(config, base), config))
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: {error}") from None
+    return list(made.values()), sorted(set(seeds))
+
+
+def _name(config, base):
+    ours, theirs = config.to_dict(), base.to_dict()
+    changed = [f"{n}={_shown(v)}" for n, v in ours.items() if v != theirs[n]]
+    return "; ".join(changed) or "default"
+
+
+def _shown(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _header(statistics):
+    return ["specification", "seed", *Config.names(), *statistics]
+
+
+def sweep_rows(place):
+    """Rows of ``sweep.csv``: (specification name, seed) -> settings and statistics.
+
+    Returns:
+        dict: ``(name, seed)`` -> dict of text for settings, float for statistics.
+    """
+    place = Path(place)
+    if not place.exists():
+        return {}
+    header = place.open(encoding="utf-8").readline().rstrip("\n").split(",")
+    settings = ["specification", "seed", *Config.names()]
+    if header[: len(settings)] != settings:
+        raise InputError(f"{place}: line 1 is of another version; move it away")
+    made = {}
+    for row in read_csv(place, header):
+        for name in header[len(settings) :]:
+            row[name] = float(row[name])
+        made[row["specification"], int(row["seed"])] = row
+    return made
+
+
+def run_specification(folder, name, seed, settings, data, options, tell):
+    """Task: one specification and seed in a folder of its own; returns its row."""
+    config = Config(**settings)
+    folder = Path(folder)
+    run = prepare(folder, config, Options(**options), [seed], *data)
+    run_seed(RunFolder(run.out), seed, lambda *message: tell(message))
+    statistics = seed_statistics(run, seed)
+    shutil.rmtree(folder)
+    return statistics
+
+
+def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None):
+    """Carry out what ``sweep.csv`` of `out` lacks.
+
+    Args:
+        out: DIR; partial runs are in ``DIR/work``.
+        specifications (list of Specification): what to run.
+        seeds (list of int): each of them with each.
+        data (tuple): corpus paths and vectors, as :func:`replicate.experiment.prepare`.
+        options (Options): device and implementation.
+        jobs (int): at once.
+        tell: callable ``(name, message)``.
+
+    Returns:
+        replicate.experiment.Outcome: rows are in the file.
+    """
+    out = Path(out)
+    options = options or Options()
+    place = out / "sweep.csv"
+    rows = sweep_rows(place)
+    tasks = []
+    carried = {**vars(options), "stored": False, "epoch_weights": "none"}
+    # All of one seed first: a sweep stopped early then compares like with like.
+    for seed in seeds:
+        for i, spec in enumerate(specifications):
+            have = rows.get((spec.name, seed))
+            if have is not None:
+                wanted = {n: _shown(v) for n, v in spec.config.to_dict().items()}
+                if any(have[n] != v for n, v in wanted.items()):
+                    raise InputError(f"{place}: {spec.name} has other settings there; choose another --out")
+                continue
+            folder = out / "work" / f"{i:03d}-{seed:03d}"
+            arguments = (str(folder), spec.name, seed, spec.config.to_dict(), data, carried)
+            tasks.append(Task((spec.name, seed), run_specification, arguments, ()))
+    by_name = {spec.name: spec for spec in specifications}
+
+    def collect(name, message):
+        if isinstance(message, tuple) and message[0] == "result":
+            result, message = message[1], "done"
+            spec = by_name[name[0]]
+            settings = {n: _shown(v) for n, v in spec.config.to_dict().items()}
+            rows[name] = {"specification": name[0], "seed": name[1], **settings, **result}
+            statistics = [n for n in result]
+            order = sorted(rows, key=lambda key: (key[0] not in by_name, key))
+            save_csv(place, _header(statistics), [
+                [rows[key][n] for n in _header(statistics)] for key in order
+            ])  # fmt: skip
+        if tell is not None:
+            tell(name, message)
+
+    return run_tasks(tasks, jobs, collect)
