@@ -1,7 +1,6 @@
-"""Corpus and word vectors from their publishers, checked before use (sections 5.1 and 5.3)."""
+"""Corpus and word vectors from their publishers, checked before use (sections 5.1, 5.3)."""
 
 import contextlib
-import dataclasses
 import gzip
 import hashlib
 import io
@@ -27,9 +26,9 @@ from .storage import sha256 as checksum
 __all__ = ["CORPUS", "CORPUS_ARCHIVE", "VECTORS", "Source", "download", "fetch", "unpack_corpus"]
 
 _BLOCK = 1 << 16
-# Bytes read of a file whose size is not published, and bytes that an archive unpacks to.
+# Bytes taken of a file of unknown size, and bytes that an archive may unpack to.
 _LIMIT = 16 << 20
-_MEMBERS_LIMIT = 100
+_MEMBERS = 100
 
 
 @dataclass(frozen=True)
@@ -54,24 +53,16 @@ class Source:
 
 
 _KIM = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/master/"
+_POS_SHA256 = "2da124ec187a9d5a29c9f04e91c540e02baed5af8868f550a26bd6fd4dbf8bf0"
+_NEG_SHA256 = "4ace77d558c3714723843f1d65b60c01e3417b208180f0728808d76ad0eeeaca"
 
-#: The two files of the sentence polarity dataset v1.0: positive, negative.
+#: The sentence polarity dataset v1.0: positive, negative.
 CORPUS = (
-    Source(
-        "rt-polarity.pos",
-        (_KIM + "rt-polarity.pos",),
-        "2da124ec187a9d5a29c9f04e91c540e02baed5af8868f550a26bd6fd4dbf8bf0",
-        626_139,
-    ),
-    Source(
-        "rt-polarity.neg",
-        (_KIM + "rt-polarity.neg",),
-        "4ace77d558c3714723843f1d65b60c01e3417b208180f0728808d76ad0eeeaca",
-        612_256,
-    ),
+    Source("rt-polarity.pos", (_KIM + "rt-polarity.pos",), _POS_SHA256, 626_139),
+    Source("rt-polarity.neg", (_KIM + "rt-polarity.neg",), _NEG_SHA256, 612_256),
 )
 
-#: The archive that holds both.  Mirrors may pack it anew: the two files are what is checked.
+#: The archive of both.  A mirror may pack it anew, so the two files in it are what is checked.
 CORPUS_ARCHIVE = Source(
     "rt-polaritydata.tar.gz",
     (
@@ -100,7 +91,7 @@ class _Refused(Exception):
 
 
 class _Wrong(_Refused):
-    """What has arrived is not the file: nothing of it may be continued."""
+    """What has arrived is not the file: nothing of it is worth continuing."""
 
 
 class _Broken(Exception):
@@ -111,91 +102,115 @@ class _Unreached(_Broken):
     """There was no answer at all."""
 
 
-def fetch(dest_dir, *, corpus=True, vectors=True, progress=None, **options):
-    """Bring the corpus and the word vectors into a folder; what is there already stays.
+@dataclass(frozen=True)
+class _Way:
+    """How to download; see :func:`download`."""
+
+    progress: object = None
+    timeout: tuple = (10, 60)
+    retries: int = 5
+    sleep: object = time.sleep
+    allow_http: bool = False
+
+    def check(self, sources):
+        schemes = ("https://", "http://") if self.allow_http else ("https://",)
+        for source in sources:
+            for url in source.urls:
+                if not url.startswith(schemes):
+                    raise InputError(f"{source.name}: {url} is not HTTPS; give an https:// address")
+
+
+def fetch(dest_dir, *, corpus=True, vectors=True, progress=None, **way):
+    """Bring the corpus and the word vectors into a folder; right files that are there stay.
 
     Args:
         dest_dir: the folder, made when missing.
         corpus (bool): the two files of the sentence polarity dataset.
         vectors (bool): the GoogleNews vectors, 1.6 GB.
-        progress, options: as of :func:`download`.
+        progress, way: as of :func:`download`.
 
     Returns:
         dict: name of each file -> its path.
 
     Raises:
-        InputError: as :func:`download`; all mirrors and their failures are named.
+        InputError: as :func:`download`.
 
     Example:
         >>> fetch(tempfile.mkdtemp(), corpus=False, vectors=False)
         {}
     """
-    options = _options(progress=progress, **options)
-    sources = (*(CORPUS_ARCHIVE, *CORPUS) * corpus, *(VECTORS,) * vectors)
-    _check_addresses(sources, options)
-    dest, paths = Path(dest_dir), []
-    with _folder(dest):
+    dest, way, paths = Path(dest_dir), _Way(progress, **way), []
+    way.check((CORPUS_ARCHIVE, *CORPUS, VECTORS))
+    with _held(dest):
         if corpus:
-            paths += _get_corpus(dest, options)
+            paths += _get_corpus(dest, way)
         if vectors:
-            paths.append(_get(VECTORS, dest, options))
+            paths.append(_get(VECTORS, dest, way))
     return {path.name: path for path in paths}
 
 
-def download(source, dest_dir, *, progress=None, **options):
-    """Bring one published file into a folder, under its name only when whole and right.
+def download(
+    source,
+    dest_dir,
+    *,
+    progress=None,
+    timeout=(10, 60),
+    retries=5,
+    sleep=time.sleep,
+    allow_http=False,
+):
+    """Bring one published file into a folder; it has its name only when whole and right.
 
-    What has arrived stays in ``NAME.part`` until then, and the next call continues it.
+    Until then it is ``NAME.part``, which the next call continues.
 
     Args:
-        source (Source): the file.
+        source (Source): the file, with its sha256.
         dest_dir: the folder, made when missing.
-        progress (callable): called with name, bytes done and bytes in all
-            (None when unknown).
-        timeout (tuple): seconds to connect, seconds without a byte; (10, 60).
-        retries (int): tries of a mirror after one that brought nothing new,
-            after 1, 2, 4, ... seconds; 5, but 2 for a mirror that never answers.
-        sleep (callable): waits that many seconds; ``time.sleep``.
-        allow_http (bool): take plain ``http://`` too, for tests; False.
+        progress (callable): called with name, bytes done, and bytes in all
+            or None.
+        timeout (tuple): seconds to connect, and seconds without a byte.
+        retries (int): how often to ask a mirror again that brings nothing
+            new, after 1, 2, 4, ... seconds; at most twice when it never answers.
+        sleep (callable): waits so many seconds.
+        allow_http (bool): take ``http://`` too; for tests.
 
     Returns:
         pathlib.Path: the file.
 
     Raises:
-        InputError: when no mirror gives the file, an address is not HTTPS,
-            the folder cannot be written or is in use, or the disk is full.
+        InputError: when no mirror gives the file (with the reason of each),
+            an address is not HTTPS, the folder cannot be written or is in
+            use, or the disk is full.
 
     Example:
         >>> source = Source("a", ("https://example.org/a",), hashlib.sha256(b"a").hexdigest(), 1)
         >>> there = Path(tempfile.mkdtemp()) / "a"
         >>> _ = there.write_bytes(b"a")
-        >>> download(source, there.parent) == there  # no need to ask example.org
+        >>> download(source, there.parent) == there  # without asking example.org
         True
     """
-    options = _options(progress=progress, **options)
-    _check_addresses((source,), options)
-    with _folder(Path(dest_dir)):
-        return _get(source, Path(dest_dir), options)
+    dest, way = Path(dest_dir), _Way(progress, timeout, retries, sleep, allow_http)
+    way.check([source])
+    with _held(dest):
+        return _get(source, dest, way)
 
 
 def unpack_corpus(archive, dest_dir, *, files=CORPUS):
-    """Take the two files of the corpus out of its ``.tar.gz``, and nothing else.
-
-    Names in the archive are compared, never used as paths.
+    """Take the files of the corpus out of their ``.tar.gz``, and nothing else.
 
     Args:
-        archive: the ``.tar.gz``.
+        archive: the ``.tar.gz``; names in it are compared, never used as paths.
         dest_dir: the folder to write to.
-        files (tuple of Source): what is wanted, with size and sha256.
+        files (tuple of Source): what is wanted, with sha256.
 
     Returns:
-        tuple of pathlib.Path: one a file, here positive, negative.
+        tuple of pathlib.Path: positive, negative.
 
     Raises:
-        InputError: for an archive that is truncated, too large when unpacked,
-            or lacks or repeats a file; that holds links, devices, or names
-            that lead elsewhere; whose files are not the published ones; or
-            when the folder cannot be written.
+        InputError: for an archive that is truncated or unpacks to more than
+            16 MiB; that holds links, devices, or names that lead out of it;
+            that lacks, repeats or alters a file; or when a file cannot be
+            read or written.
 
     Example:
         >>> unpack_corpus("no.tar.gz", ".")
@@ -209,27 +224,9 @@ def unpack_corpus(archive, dest_dir, *, files=CORPUS):
         raise InputError(f"{archive}: {error}; remove it and fetch it again") from None
 
 
-def _options(progress, timeout=(10, 60), retries=5, sleep=time.sleep, allow_http=False):
-    return dict(
-        progress=progress or (lambda name, done, total: None),
-        timeout=timeout,
-        retries=retries,
-        sleep=sleep,
-        allow_http=allow_http,
-    )
-
-
-def _check_addresses(sources, options):
-    schemes = ("https://", "http://") if options["allow_http"] else ("https://",)
-    for source in sources:
-        for url in source.urls:
-            if not url.startswith(schemes):
-                raise InputError(f"{source.name}: {url} is not HTTPS; give an https:// address")
-
-
 @contextlib.contextmanager
-def _folder(folder):
-    """Hold a folder against other fetches; what the disk refuses becomes one clear line."""
+def _held(folder):
+    """Keep other fetches off a folder; what the disk refuses becomes one clear line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".fetch.lock", timeout=0):
@@ -241,161 +238,207 @@ def _folder(folder):
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror or error}); free space or choose "
-            "another folder, then run the same command again: what has arrived is kept"
+            "another folder, then run the same command again"
         ) from error
 
 
-def _get_corpus(dest, options):
+def _get_corpus(dest, way):
     paths = [dest / source.name for source in CORPUS]
-    if all(_is_there(path, source) for path, source in zip(paths, CORPUS)):
+    if all(map(_is_right, paths, CORPUS)):
         return paths
     reasons = []
-    for url in CORPUS_ARCHIVE.urls:
-        try:
-            # Without a checksum of its own the archive must not be continued
-            # or left behind, so it gets a folder that goes with it.
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=dest) as folder:
-                source = dataclasses.replace(CORPUS_ARCHIVE, urls=(url,))
-                archive = _try_mirrors(source, Path(folder), options)
-                try:
-                    return _unpack(archive, dest, CORPUS)
-                except _Refused as error:
-                    raise _Refused(f"{url}: {error}") from None
-        except _Refused as error:
-            reasons.append(str(error))
-    return [_get(source, dest, options, reasons) for source in CORPUS]
+    # A folder of its own, because the archive is neither kept nor continued.
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=dest) as folder:
+        part = Path(folder, CORPUS_ARCHIVE.name)
+        if _from_mirrors(CORPUS_ARCHIVE, part, way, reasons, lambda: _unpack(part, dest, CORPUS)):
+            return paths
+    return [_get(source, dest, way, tuple(reasons)) for source in CORPUS]
 
 
-def _get(source, dest, options, reasons=()):
-    try:
-        return _try_mirrors(source, dest, options)
-    except _Refused as error:
-        raise InputError(
-            f"{source.name}: no mirror gave it ({'; '.join([*reasons, str(error)])}); look at the "
-            f"network and run again, or put it into {dest} yourself (sha256 {source.sha256})"
-        ) from None
-
-
-def _is_there(path, source):
-    right_size = path.is_file() and source.size in (None, path.stat().st_size)
-    return right_size and checksum(path) == source.sha256
-
-
-def _try_mirrors(source, dest, options):
-    path, part = dest / source.name, dest / f"{source.name}.part"
-    if _is_there(path, source):
+def _get(source, dest, way, reasons=()):
+    path, part, reasons = dest / source.name, dest / f"{source.name}.part", list(reasons)
+    if _is_right(path, source):
         return path
     missing, free = (source.size or 0) - _size(part), shutil.disk_usage(dest).free
     if missing > free:
         raise InputError(
-            f"{path}: {missing:,} bytes more are needed and {free:,} are free; "
+            f"{path}: {missing:,} more bytes are needed, {free:,} are free; "
             "free space or choose another folder"
         )
-    reasons = []
+    if not _from_mirrors(source, part, way, reasons):
+        raise InputError(
+            f"{source.name}: no mirror gave it ({'; '.join(reasons)}); look at the network and "
+            f"run again, or put it into {dest} yourself (sha256 {source.sha256})"
+        )
+    os.replace(part, path)
+    return path
+
+
+def _from_mirrors(source, part, way, reasons, use=None):
+    """Whether a mirror completed `part` and `use` did not refuse it; if not, `reasons` grow."""
     with requests.Session() as session:
-        if not options["allow_http"]:
+        if not way.allow_http:
             # So that no redirect leads to plain HTTP either.
             del session.adapters["http://"]
         for url in source.urls:
             try:
-                _from_mirror(session, url, source, part, options)
+                _from_mirror(session, url, source, part, way)
+                if use is not None:
+                    use()
+                return True
             except _Refused as error:
+                if isinstance(error, _Wrong):
+                    part.unlink(missing_ok=True)
                 reasons.append(f"{url}: {error}")
-                continue
-            os.replace(part, path)
-            _forget(part)
-            return path
-    raise _Refused("; ".join(reasons))
+    return False
 
 
-def _from_mirror(session, url, source, part, options):
-    """Complete `part` from one mirror, with waits; raise _Refused when that does not come about."""
-    furthest, failures, answered = _size(part), 0, False
+def _from_mirror(session, url, source, part, way):
+    furthest, failures, answered, tag = _size(part), 0, False, {}
     while True:
         try:
-            start = _receive(session, url, source, part, options)
-            if source.sha256 not in (None, checksum(part)):
-                # Pieces of two different files agree with neither: once more, in one go.
-                kind = _Wrong if start == 0 else _Broken
-                _forget(part)
-                raise kind("its sha256 is not the published one")
-            return
-        except _Wrong:
-            _forget(part)
-            raise
+            start = _receive(session, url, source, part, way, tag)
+            if source.sha256 in (None, checksum(part)):
+                return
+            part.unlink()
+            # Pieces of two different files agree with neither: then again, in one piece.
+            raise (_Broken if start else _Wrong)("its sha256 is not the published one")
         except _Broken as error:
             if source.sha256 is None:
-                _forget(part)
+                part.unlink(missing_ok=True)
+            answered = answered or not isinstance(error, _Unreached)
             if _size(part) > furthest:
                 furthest, failures = _size(part), 0
-            answered = answered or not isinstance(error, _Unreached)
-            # Who has no network should not wait minutes to be told.
-            if failures == (options["retries"] if answered else min(options["retries"], 2)):
+            # Who has no network should not wait minutes to hear it.
+            if failures >= (way.retries if answered else min(way.retries, 2)):
                 raise _Refused(str(error)) from None
-            options["sleep"](2**failures)
+            way.sleep(2**failures)
             failures += 1
 
 
-def _receive(session, url, source, part, options):
+def _receive(session, url, source, part, way, tag):
     """Append to `part` what it lacks; return the byte at which this began."""
     done, limit = _size(part), source.size or _LIMIT
     if done == source.size:
         return done
-    # Bytes as they are stored: a server may otherwise unpack or pack a .gz.
+    # Identity: the bytes as they are stored, neither packed nor unpacked on the way.
     headers = {"Accept-Encoding": "identity"}
     if done:
-        headers["Range"] = f"bytes={done}-"
-        if tag := _stored_tag(part, url):
-            headers["If-Range"] = tag
+        headers.update({"Range": f"bytes={done}-", **tag})
     try:
-        with session.get(url, headers=headers, stream=True, timeout=options["timeout"]) as response:
-            start = _first_byte(response, done, part, source)
+        with session.get(url, headers=headers, stream=True, timeout=way.timeout) as response:
+            done = start = _first_byte(response, done, part)
             rest = response.raw.length_remaining
             total = source.size if rest is None else start + rest
-            if start == done > 0 and response.status_code == 416:
-                return start
             if total is not None and (total > limit or total != (source.size or total)):
-                raise _Refused(f"it has {total:,} bytes there, not {limit:,}")
-            done = start
+                raise _Refused(f"{total:,} bytes instead of {limit:,}")
+            etag = response.headers.get("ETag", "")
+            tag.update({"If-Range": etag} if etag.startswith('"') else {})
             block = response.raw.read(_BLOCK, decode_content=False)
-            if start == 0 and _is_html(block):
-                raise _Refused("an HTML page, not the file")
+            if start == 0 and re.match(rb"\s*<(!doctype|html)", block, re.IGNORECASE):
+                raise _Refused("an HTML page instead of the file")
             with open(part, "ab" if start else "wb") as file:
-                if start == 0:
-                    _store_tag(part, url, response.headers.get("ETag", ""))
                 while block:
                     done += len(block)
                     if done > limit:
-                        raise _Wrong(f"more than the {limit:,} bytes it should have")
+                        raise _Wrong(f"more than {limit:,} bytes")
                     file.write(block)
-                    options["progress"](source.name, done, total)
+                    if way.progress is not None:
+                        way.progress(source.name, done, total)
                     block = response.raw.read(_BLOCK, decode_content=False)
                 file.flush()
                 os.fsync(file.fileno())
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _sorted_out(error, _size(part)) from None
+        raise _reason(error, _size(part)) from None
     if done < (source.size or 0):
         raise _Broken(f"broken off at byte {done:,} of {source.size:,}")
     return start
 
 
-def _first_byte(response, done, part, source):
-    """Byte at which the answer begins, when it is an answer with the file."""
-    status = response.status_code
+def _first_byte(response, done, part):
+    """Byte of the file at which the body of `response` begins."""
+    status, headers = response.status_code, response.headers
     if status == 416:
-        # Nothing after our last byte: we have all, or we have something else.
-        if source.sha256 and response.headers.get("Content-Range") == f"bytes */{done}":
-            return done
-        _forget(part)
-        raise _Broken("HTTP 416, it has no such range")
+        part.unlink(missing_ok=True)
+        raise _Broken("HTTP 416, no such range")
     if status in (408, 429) or status >= 500:
         raise _Broken(f"HTTP {status}")
     if status not in (200, 206):
         raise _Refused(f"HTTP {status}")
-    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise _Refused("an HTML page, not the file")
+    if headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise _Refused("an HTML page instead of the file")
     if status == 200:
         return 0
-    if not re.match(rf"bytes {done}-", response.headers.get("Content-Range", "")):
-        raise _Refused("HTTP 206 with another range than asked for")
+    if not headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+        raise _Refused("HTTP 206 with another range than was asked for")
     return done
+
+
+def _reason(error, done):
+    """A fault of the network as one of our own, told by its innermost cause."""
+    root = error
+    while root.__context__ is not None:
+        root = root.__context__
+    text = " ".join(str(root).split()) or type(root).__name__
+    final = (requests.exceptions.InvalidSchema, requests.exceptions.TooManyRedirects)
+    if isinstance(error, final) or isinstance(root, ssl.SSLCertVerificationError):
+        return _Refused(f"not to be trusted ({text})")
+    if isinstance(error, requests.ConnectionError):
+        return _Unreached(f"no connection ({text})")
+    return _Broken(f"broken off at byte {done:,} ({text})")
+
+
+def _unpack(archive, dest, files):
+    try:
+        with gzip.open(archive) as stream:
+            data = stream.read(_LIMIT + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _Wrong(f"a truncated or damaged archive ({error})") from None
+    except OSError as error:
+        raise InputError(f"{archive}: cannot be read ({error.strerror}); check the name") from None
+    if len(data) > _LIMIT:
+        raise _Wrong(f"it unpacks to more than {_LIMIT:,} bytes")
+    try:
+        found = _members(data, {source.name for source in files})
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        raise _Wrong(f"a truncated or damaged archive ({error})") from None
+    for source in files:
+        if source.name not in found:
+            raise _Wrong(f"there is no {source.name} in it")
+        if hashlib.sha256(found[source.name]).hexdigest() != source.sha256:
+            raise _Wrong(f"its {source.name} is not the published file")
+    for source in files:
+        with atomic(dest / source.name) as file:
+            file.write(found[source.name])
+    return tuple(dest / source.name for source in files)
+
+
+def _members(data, wanted):
+    """Contents of the wanted files of a tar archive in memory, by base name."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        for number, member in enumerate(tar):
+            parts = member.name.replace("\\", "/").split("/")
+            if number >= _MEMBERS:
+                raise _Wrong(f"it has more than {_MEMBERS} members")
+            if parts[0] == "" or ".." in parts or ":" in parts[0]:
+                raise _Wrong(f"its member {member.name!r} leads out of the folder")
+            if not (member.isreg() or member.isdir()):
+                raise _Wrong(f"its member {member.name!r} is a link or a device")
+            # A header may promise any size, and a sparse file has it.
+            if not 0 <= member.size <= _LIMIT:
+                raise _Wrong(f"its member {member.name!r} is too large ({member.size:,} bytes)")
+            if member.isreg() and parts[-1] in wanted:
+                if parts[-1] in found:
+                    raise _Wrong(f"it has {parts[-1]} twice")
+                found[parts[-1]] = tar.extractfile(member).read()
+    return found
+
+
+def _is_right(path, source):
+    same_size = path.is_file() and source.size in (None, path.stat().st_size)
+    return same_size and checksum(path) == source.sha256
+
+
+def _size(path):
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,36 @@
+# Every target installs what it needs into .venv.  PYTHON names the interpreter
+# (3.10 to 3.13) that .venv is made with; VENV another place.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test paper bench notebooks image image-test lock clean
+
+# Chainer has a source distribution only, whose build asks for pkg_resources:
+# it must find an old setuptools in the environment, not an isolated new one.
+$(VENV)/.installed: setup.py requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --require-hashes -r requirements-build.lock
+	$(BIN)/pip install -q --no-build-isolation --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+run: $(VENV)/.installed
+	$(BIN)/replicate run --preset sample --seeds 3 --out out/sample
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+paper: $(VENV)/.installed
+	$(BIN)/replicate fetch --dest data
+	$(BIN)/replicate run --preset paper --seeds 20 --out out/paper
+	$(BIN)/replicate verify out/paper
+
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install -q uv
+	sh requirements.sh $(VENV)-lock/bin/uv
+
+clean:
+	rm -rf $(VENV) $(VENV)-lock out build dist *.egg-info

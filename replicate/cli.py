@@ -1,0 +1,525 @@
+"""The commands.  Exit codes: 0 done, 1 a claim failed, 2 wrong use or bad input, 130 interrupted."""
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from . import __version__
+from .config import ARMS, PRESETS, Config, InputError
+from .storage import folder_lock, load_json, save_json
+
+log = logging.getLogger("replicate")
+
+VECTOR_FILES = (
+    "GoogleNews-vectors-negative300.bin.gz",
+    "GoogleNews-vectors-negative300.bin",
+    "googlenews-mr-subset.bin.gz",
+)
+
+
+def main(arguments=None):
+    """Entry point of the console script; never returns."""
+    try:
+        code = cli.main(arguments, prog_name="replicate", standalone_mode=False)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command again continues", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def cli():
+    """Replicate a paper on unstable word saliency, and decide its claims."""
+
+
+# --- options that commands share ---------------------------------------------------
+
+
+def _seeds(context, parameter, text):
+    """``5`` is the first five seeds, ``0,3,7`` are these."""
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+        if not numbers or min(numbers) < 0 or max(numbers) > 2**31:
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write a number of seeds, or a list 0,3,7") from None
+    if "," not in text:
+        if numbers[0] < 1:
+            raise click.BadParameter("0 seeds are none; write 1 or more")
+        return list(range(numbers[0]))
+    return sorted(set(numbers))
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _options(*options):
+    def decorate(function):
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_data_options = _options(
+    click.option(
+        "--corpus",
+        multiple=True,
+        metavar="PATH",
+        help="Corpus: folder, .tar.gz, .tsv, .csv, or the pair .pos and .neg (twice).",
+    ),
+    click.option("--vectors", metavar="FILE|random", help="Word vectors."),
+    click.option("--dimensions", type=click.IntRange(1, 10_000), default=300, show_default=True,
+                 help="Dimensions of random vectors."),
+)  # fmt: skip
+
+_machine_options = _options(
+    click.option("--device", default="@cpu", show_default=True, help="@cpu or @cupy:0."),
+    click.option(
+        "--implementation",
+        type=click.Choice(["fused", "reference"]),
+        default="fused",
+        show_default=True,
+        help="The fused convolution, or plain Chainer.",
+    ),
+    click.option("--jobs", type=click.IntRange(1, 4096), default=None,
+                 help="Training runs at once; default: one a core."),
+    click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
+                 help="Threads of the matrix library in each."),
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no summary."),
+    click.option("--verbose", "-v", is_flag=True, help="Tell every finished training run."),
+)  # fmt: skip
+
+_setting_options = _options(
+    click.option("--preset", default="sample", show_default=True, metavar="sample|paper|FILE.toml"),
+    click.option("--epochs", type=click.IntRange(1, 100_000), help="Epochs of each phase."),
+    click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE",
+                 help="A reading; see `replicate readings`."),
+)  # fmt: skip
+
+
+def _config(preset, epochs, assignments):
+    if preset in PRESETS:
+        config = PRESETS[preset]
+    elif preset.endswith(".toml"):
+        config = Config.from_toml(preset, PRESETS["paper"])
+    else:
+        raise InputError(f"--preset {preset}: choose sample, paper, or a file that ends in .toml")
+    if epochs:
+        config = config.replace(epochs=epochs)
+    return config.with_assignments(assignments)
+
+
+def _data(preset, corpus, vectors):
+    """Corpus paths and vectors, searched for where not named."""
+    from .corpus import POLARITY_FILES, data_folder, sample_path
+
+    named = bool(corpus)
+    folders = [f for f in (data_folder(), Path("data")) if f and f.is_dir()]
+    if not corpus:
+        if preset == "sample":
+            sample, beside = sample_path()
+            return [sample], vectors or beside
+        found = [f for f in folders if all((f / name).is_file() for name in POLARITY_FILES)]
+        if not found:
+            raise InputError(
+                "no corpus: run `replicate fetch`, name one with --corpus, or set REPLICATE_DATA"
+            )
+        corpus = [found[0]]
+    if not vectors:
+        folders += [Path(path) for path in corpus if Path(path).is_dir()]
+        for folder in folders:
+            for name in VECTOR_FILES:
+                if (folder / name).is_file():
+                    return list(corpus), folder / name
+        if named:
+            raise InputError("--vectors: name a word-vector file, or random")
+        raise InputError(
+            "no word vectors: run `replicate fetch`, name a file with --vectors, or use random"
+        )
+    if vectors != "random" and not Path(vectors).is_file():
+        raise InputError(f"{vectors}: no such file; name a word-vector file, or random")
+    return list(corpus), vectors
+
+
+# --- progress ----------------------------------------------------------------------
+
+
+class _Display:
+    """One live display of all training runs; nothing when not a terminal or quiet."""
+
+    def __init__(self, console, total_epochs, quiet, verbose):
+        self.console = console
+        self.verbose = verbose and not quiet
+        self.live = console.is_terminal and not quiet
+        self.bars = {}
+        self.finished = {}
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not self.live,
+            expand=True,
+        )
+        self.all = self.progress.add_task("epochs of all runs", total=total_epochs, note="")
+
+    def __enter__(self):
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_):
+        self.progress.stop()
+
+    def bar(self, name, label, total, epoch, accuracy):
+        """A training run has done `epoch` of `total` epochs."""
+        if name not in self.bars:
+            self.bars[name] = self.progress.add_task(label, total=total, note="")
+            self.finished[name] = 0
+        note = "" if accuracy is None else f"accuracy {accuracy:.3f}"
+        self.progress.update(self.bars[name], completed=epoch, note=note)
+        self.progress.advance(self.all, epoch - self.finished[name])
+        self.finished[name] = epoch
+
+    def end(self, name, label, how):
+        """A training run is over."""
+        log.info("%s: %s", label, how)
+        if name in self.bars:
+            self.progress.remove_task(self.bars.pop(name))
+        if self.verbose:
+            self.console.print(f"{label}: {how}", highlight=False)
+
+
+@contextlib.contextmanager
+def _logging(out):
+    """A log file in the run folder."""
+    try:
+        handler = logging.FileHandler(Path(out) / "run.log", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+# --- commands ------------------------------------------------------------------------
+
+
+@cli.command()
+@_setting_options
+@_data_options
+@click.option("--seeds", callback=_seeds, default="1", show_default=True,
+              metavar="N|A,B,…", help="A number of seeds, or which.")  # fmt: skip
+@_machine_options
+@click.option("--streaming", is_flag=True, help="Keep no saliency.npy: 8 bytes a token instead.")
+@click.option("--epoch-weights", type=click.Choice(["first", "all", "none"]), default="first",
+              show_default=True, help="Seeds whose T1 weights of every epoch are kept.")  # fmt: skip
+@click.option("--record-arms", is_flag=True, help="Record T1's saliency in the second phase too.")
+@click.option("--out", default=None, metavar="DIR", help="Run folder; default: out/PRESET.")
+def run(
+    preset, epochs, assignments, corpus, vectors, dimensions, seeds, device, implementation,
+    jobs, threads, quiet, verbose, streaming, epoch_weights, record_arms, out,
+):  # fmt: skip
+    """The experiment.  The same command again continues what is unfinished."""
+    config = _config(preset, epochs, assignments)
+    paths, vectors = _data(preset, corpus, vectors)
+    out = Path(out or Path("out") / Path(preset).stem)
+    console = Console()
+    # Chainer and Numba take a second to import: not before the words are known to be right.
+    from .experiment import Options, prepare, run_experiment
+
+    options = Options(device, implementation, not streaming, epoch_weights, record_arms)
+    with folder_lock(out), _logging(out):
+        began = time.monotonic()
+        work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
+        log.info("command: %s", " ".join(sys.argv[1:]))
+        total = config.epochs * sum(
+            not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
+        )
+        with _Display(console, total, quiet, verbose) as display:
+
+            def tell(name, message):
+                label = f"seed {name[0]}, {name[1]}"
+                if isinstance(message, tuple):
+                    display.bar(name, label, config.epochs, *message)
+                else:
+                    display.end(name, label, message)
+
+            outcome = run_experiment(work, jobs or _cores(), tell, threads)
+        _timing(out, time.monotonic() - began, outcome.peak_memory, jobs or _cores())
+        for (seed, arm), reason in outcome.failures.items():
+            log.error("seed %s, %s: %s", seed, arm, reason)
+            click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
+        verdicts, report = _conclude(work)
+        if not quiet:
+            _print_claims(console, verdicts)
+        if outcome.failures:
+            click.echo("unfinished; the same command again does what is missing", err=True)
+            return 1
+        click.echo(f"report: {report}")
+    return 0
+
+
+def _timing(out, seconds, peak, jobs):
+    """Add this command's time to that of the run."""
+    place = out / "timing.json"
+    before = {"seconds": 0.0, "peak_memory_bytes": 0}
+    with contextlib.suppress(InputError):
+        before.update(load_json(place))
+    save_json(
+        place,
+        {
+            "seconds": before["seconds"] + seconds,
+            "peak_memory_bytes": max(peak, before["peak_memory_bytes"]),
+            "jobs": jobs,
+            "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores",
+        },
+    )
+
+
+def _conclude(work):
+    """Claims, figures and report of what is finished."""
+    from . import claims, figures, report
+
+    table = [claims.seed_statistics(work, seed) for seed in work.finished_seeds()]
+    verdicts = claims.judge(table)
+    report.write_claims(work, verdicts)
+    if table:
+        figures.draw_figures(work)
+    return verdicts, report.write_report(work)
+
+
+_COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow"}
+
+
+def _print_claims(console, verdicts):
+    table = Table(title="Claims of the paper", title_justify="left", expand=False)
+    for name, justify in (
+        ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours", "right"),
+        ("95 % interval", "right"), ("seeds", "right"), ("verdict", "left"),
+    ):  # fmt: skip
+        table.add_column(name, justify=justify, overflow="fold")
+    for verdict in verdicts:
+        interval = f"{verdict.low:.3f} … {verdict.high:.3f}" if verdict.low == verdict.low else "–"
+        ours = verdict.ours
+        if isinstance(ours, tuple):
+            ours = ", ".join(f"{n:.0f}" for n in ours)
+        else:
+            ours = f"{ours:.3f}" if ours == ours else "–"
+        table.add_row(
+            verdict.claim.id,
+            verdict.claim.statement,
+            verdict.claim.paper,
+            ours,
+            interval,
+            str(verdict.seeds),
+            Text(verdict.verdict, style=_COLOURS[verdict.verdict]),
+        )
+    console.print(table)
+
+
+@cli.command()
+@click.argument("grid", type=click.Path(dir_okay=False))
+@_data_options
+@_machine_options
+@click.option("--out", required=True, metavar="DIR", help="Where sweep.csv goes.")
+def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threads, quiet,
+          verbose, out):  # fmt: skip
+    """Readings x seeds of the TOML file GRID, side by side: a multiverse."""
+    from .experiment import Options
+    from .sweep import read_grid, run_sweep, sweep_rows
+
+    specifications, seeds = read_grid(grid)
+    paths, vectors = _data("paper", corpus, vectors)
+    out = Path(out)
+    console = Console()
+    with folder_lock(out), _logging(out):
+        have = sweep_rows(out / "sweep.csv")
+        left = [s for s in specifications for n in seeds if (s.name, n) not in have]
+        total = sum(s.config.epochs * len(ARMS) for s in left)
+        done = {}
+        with _Display(console, total, quiet, verbose) as display:
+            epochs = {s.name: s.config.epochs for s in specifications}
+
+            def tell(name, message):
+                label = f"{name[0]}, seed {name[1]}"
+                if isinstance(message, tuple):
+                    arm, epoch, accuracy = message
+                    before = ARMS.index(arm) * epochs[name[0]]
+                    display.bar(name, label, epochs[name[0]] * len(ARMS), before + epoch, accuracy)
+                else:
+                    done[name] = message
+                    display.end(name, label, message)
+
+            options = Options(device, implementation)
+            outcome = run_sweep(
+                out, specifications, seeds, (paths, vectors), options, jobs or _cores(), tell
+            )
+    for (name, seed), reason in outcome.failures.items():
+        click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+    if not quiet:
+        click.echo(f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {out / 'sweep.csv'}")
+    return 1 if outcome.failures else 0
+
+
+@cli.command()
+@click.option("--dest", default="data", show_default=True, metavar="DIR")
+@click.option("--corpus-only", is_flag=True, help="Not the word vectors (1.6 GB).")
+@click.option("--quiet", "-q", is_flag=True)
+def fetch(dest, corpus_only, quiet):
+    """Download corpus and word vectors, checked and resumable."""
+    from . import fetch as fetching
+
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console,
+                  disable=quiet or not console.is_terminal) as bars:  # fmt: skip
+        tasks = {}
+
+        def progress(name, done, total):
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        found = fetching.fetch(Path(dest), vectors=not corpus_only, progress=progress)
+    for place in found.values():
+        click.echo(place)
+    return 0
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+def verify(folder):
+    """Print the claims, paper against ours.
+
+    Exit 0 when all that must hold holds, 1 when not, 2 when it cannot tell.
+    """
+    from . import claims
+    from .experiment import RunFolder
+
+    work = RunFolder(folder)
+    verdicts = claims.judge([claims.seed_statistics(work, seed) for seed in work.finished_seeds()])
+    _print_claims(Console(), verdicts)
+    code, lines = claims.verify(verdicts, work)
+    for line in lines:
+        click.echo(line)
+    return code
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+def report(folder):
+    """Redraw figures and report from stored results."""
+    from .experiment import RunFolder
+
+    work = RunFolder(folder)
+    with folder_lock(work.out):
+        _, place = _conclude(work)
+    click.echo(f"report: {place}")
+    return 0
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.argument("texts", metavar="TEXT…", nargs=-1, required=True)
+@click.option("--seed", type=int, default=None, help="Seed whose T1 model explains; default: the first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write an HTML page.")
+def explain(folder, texts, seed, as_json, html):
+    """A sentence's word saliency, epoch by epoch."""
+    from . import explain as explaining
+    from .experiment import RunFolder
+    from .storage import save_text
+
+    explained = explaining.explain(RunFolder(folder), list(texts), seed)
+    if html:
+        save_text(html, explaining.render_html(explained))
+        click.echo(html)
+    elif as_json:
+        click.echo(json.dumps(explaining.to_json(explained), ensure_ascii=False, indent=2))
+    else:
+        explaining.render_terminal(explained, Console())
+    return 0
+
+
+@cli.command()
+def readings():
+    """All settings: default, alternatives, and the place in the paper."""
+    table = Table(show_lines=False)
+    for name in ("setting", "default", "alternatives", "about"):
+        table.add_column(name, overflow="fold")
+    for row in Config.readings():
+        table.add_row(*map(str, row))
+    Console().print(table)
+    return 0
+
+
+@cli.command()
+def doctor():
+    """What this machine has: versions, device, data found, and what is missing."""
+    from . import compat
+    from .corpus import POLARITY_FILES, data_folder
+    from .experiment import chainer_device, versions
+
+    table = Table(show_header=False)
+    for name, version in versions().items():
+        table.add_row(name, version)
+    table.add_row("supplied to Chainer", ", ".join(compat.SUPPLIED) or "nothing was missing")
+    table.add_row("cores", str(_cores()))
+    try:
+        chainer_device("@cupy:0")
+        table.add_row("@cupy:0", "there")
+    except InputError as error:
+        table.add_row("@cupy:0", str(error))
+    folders = [folder for folder in (data_folder(), Path("data")) if folder and folder.is_dir()]
+    for names, what in ((POLARITY_FILES, "corpus"), (VECTOR_FILES, "word vectors")):
+        found = [str(f / n) for f in folders for n in names if (f / n).is_file()]
+        missing = "missing: run `replicate fetch`, or set REPLICATE_DATA to a folder that has it"
+        table.add_row(what, "\n".join(found) or missing)
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Resolve setup.py into the lock files, for Python 3.10 to 3.13, with hashes.
+# Usage: sh requirements.sh UV
+set -eu
+uv=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Chainer's build asks for pkg_resources, which left setuptools in 82.
+printf 'setuptools<74\n' > "$work/old"
+printf 'setuptools<74\nwheel\n' > "$work/build.in"
+compile() {
+  UV_CUSTOM_COMPILE_COMMAND="make lock" "$uv" pip compile --quiet --universal --python-version 3.10 \
+    --generate-hashes --no-emit-index-url --no-annotate \
+    --constraints "$work/old" --build-constraints "$work/old" "$@"
+}
+compile "$work/build.in" -o requirements-build.lock
+compile setup.py --extra test --extra notebooks -o requirements-dev.lock
+compile setup.py --constraints requirements-dev.lock -o requirements.lock
