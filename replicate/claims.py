@@ -629,3 +629,46 @@ def _judge_sizes(table):
         verdict = "reproduced" if same else "contradicted"
     ours = rows[0][0] if rows else nan
     return Verdict(_S1, ours, nan, nan, len(rows), verdict, nan, nan, nan, ())
+
+
+#: Fewest seeds that `verify` will speak on.
+SEEDS_TO_VERIFY = 5
+
+
+def verify(verdicts, expected=None):
+    """Whether what must hold holds.
+
+    S1 must be exact where the corpus is MR's size, and no claim may come out
+    opposite to the committed verdict for the same preset and vectors.
+
+    Args:
+        verdicts (list of Verdict): of :func:`judge`.
+        expected (dict): claim id -> verdict, where results are committed for
+            such a run; None where not.
+
+    Returns:
+        tuple: exit code (0 holds, 1 does not, 2 cannot tell) and lines that
+        say why.
+
+    Example:
+        >>> verify(judge([]))
+        (2, ['cannot tell: no finished seed'])
+    """
+    seeds = verdicts[0].seeds
+    if not seeds:
+        return 2, ["cannot tell: no finished seed"]
+    opposite = {"reproduced": "contradicted", "contradicted": "reproduced"}
+    wrong = [] if verdicts[0].verdict != "contradicted" else ["S1: the sizes are not those of Table 1"]
+    for verdict in verdicts[1:]:
+        was = (expected or {}).get(verdict.claim.id)
+        if was in opposite and verdict.verdict == opposite[was]:
+            wrong.append(f"{verdict.claim.id}: {verdict.verdict}; the committed results say {was}")
+    if wrong:
+        return 1, wrong
+    if seeds < SEEDS_TO_VERIFY:
+        return 2, [f"cannot tell: {seeds} finished seeds; {SEEDS_TO_VERIFY} or more are needed"]
+    if verdicts[0].verdict == "inconclusive":
+        return 2, ["cannot tell: another corpus than the paper's"]
+    if expected is None:
+        return 2, ["cannot tell: no results are committed for these settings and vectors"]
+    return 0, [f"all that must hold holds ({seeds} seeds)"]

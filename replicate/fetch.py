@@ -29,6 +29,7 @@ _BLOCK = 1 << 16
 # Bytes taken of a file of unknown size, and bytes that an archive may unpack to.
 _LIMIT = 16 << 20
 _MEMBERS = 100
+_HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -335,7 +336,7 @@ def _receive(session, url, source, part, way, tag):
             etag = response.headers.get("ETag", "")
             tag.update({"If-Range": etag} if etag.startswith('"') else {})
             block = response.raw.read(_BLOCK, decode_content=False)
-            if start == 0 and re.match(rb"\s*<(!doctype|html)", block, re.IGNORECASE):
+            if start == 0 and _HTML.match(block):
                 raise _Refused("an HTML page instead of the file")
             with open(part, "ab" if start else "wb") as file:
                 while block:

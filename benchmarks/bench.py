@@ -1,0 +1,321 @@
+"""Time the fused form against plain Chainer, PyTorch, Captum and the bare matrix product.
+
+All variants are timed in turn, A B C A B C ..., in one process on one machine,
+so that its drift hits them alike.  Minimum and median of several repetitions go
+to ``results/bench.csv``.  Run it as ``make bench``.
+"""
+
+import os
+import sys
+
+THREADS = sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv else "1"
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    # Before any matrix library is loaded: it reads them once.
+    os.environ[name] = THREADS
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from replicate import compat  # noqa: F401  (before chainer)
+import chainer
+import numpy as np
+from chainer import training
+
+from replicate.cli import _data
+from replicate.config import Config
+from replicate.corpus import Corpus, read_corpus
+from replicate.functions import project
+from replicate.model import TextCNN
+from replicate.saliency import flat_batch, word_saliency
+from replicate.split import split_corpus
+from replicate.storage import read_csv, save_csv
+from replicate.training import EpochIterator, Updater, make_optimizer
+from replicate.vectors import embedding_matrix
+
+HEADER = ("measure", "variant", "threads", "repetitions", "minimum_s", "median_s", "times_slower")
+
+# The case the project's bounds are stated for.
+CASE = Config(n_filters=100, batch_size=50, epochs=50)
+
+
+def chainer_epoch(matrix, corpus, sentences, implementation):
+    """A callable that trains one epoch of T1 inside Chainer's Trainer."""
+    model = TextCNN(matrix, 2, CASE, 0, implementation)
+    optimizer = make_optimizer(model, CASE)
+
+    def run():
+        iterator = EpochIterator(corpus, sentences, CASE.batch_size, 0)
+        with tempfile.TemporaryDirectory() as out:
+            trainer = training.Trainer(Updater(iterator, optimizer, model, 0), (1, "epoch"), out)
+            trainer.extend(training.extensions.LogReport(trigger=(1, "epoch"), log_name=None))
+            with chainer.using_config("type_check", False):
+                trainer.run()
+
+    return run, model
+
+
+def matrix_products(matrix, corpus, sentences):
+    """A callable of the bare matrix products of an epoch: distinct words x filters."""
+    model = TextCNN(matrix, 2, CASE, 0)
+    iterator = EpochIterator(corpus, sentences, CASE.batch_size, 0)
+    batches = []
+    while not (batches and iterator.is_new_epoch):
+        batches.append(matrix[next(iterator).ids])
+    weight = model.conv.W.array
+    return lambda: [project(words, weight) for words in batches]
+
+
+def torch_variants(matrix, corpus, sentences):
+    """PyTorch's epoch of training and, by batch size, its saliency and Captum's."""
+    import torch
+    from captum.attr import Saliency
+
+    torch.set_num_threads(int(THREADS))
+
+    class Net(torch.nn.Module):
+        """Embedding, conv1d, max over time, linear: the usual eager composition."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed = torch.nn.Embedding.from_pretrained(
+                torch.from_numpy(matrix), freeze=True, padding_idx=0
+            )
+            self.conv = torch.nn.Conv1d(matrix.shape[1], CASE.n_filters, 3, padding=2)
+            self.fc = torch.nn.Linear(CASE.n_filters, 2)
+
+        def of_embedded(self, x):
+            h = torch.relu(self.conv(x.transpose(1, 2)))
+            return self.fc(h.max(dim=2).values)
+
+        def forward(self, ids):
+            return self.of_embedded(self.embed(ids))
+
+    net = Net()
+    adam = torch.optim.Adam(net.parameters(), lr=CASE.learning_rate)
+
+    def batches(size, order):
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            rows = [corpus.tokens[corpus.offsets[n] : corpus.offsets[n + 1]] + 1 for n in chosen]
+            ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+            for row, words in zip(ids, rows):
+                row[: len(words)] = words
+            yield torch.from_numpy(ids), torch.from_numpy(corpus.labels[chosen].astype(np.int64))
+
+    def epoch():
+        order = np.random.RandomState(0).permutation(sentences)
+        for ids, labels in batches(CASE.batch_size, order):
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(net(ids), labels).backward()
+            adam.step()
+
+    # Sentences of like length together: the best case for padded batches.
+    by_length = sentences[np.argsort(corpus.lengths[sentences], kind="stable")]
+
+    def autograd(size):
+        def run():
+            for ids, _ in batches(size, by_length):
+                x = net.embed(ids).requires_grad_(True)
+                z = net.of_embedded(x)
+                loss = torch.nn.functional.cross_entropy(z, z.argmax(1), reduction="sum")
+                (grad,) = torch.autograd.grad(loss, x)
+                grad.abs().mean(2).numpy()
+
+        return run
+
+    def captum(size):
+        def loss(x):
+            z = net.of_embedded(x)
+            return torch.nn.functional.cross_entropy(z, z.argmax(1), reduction="none")
+
+        saliency = Saliency(loss)
+
+        def run():
+            for ids, _ in batches(size, by_length):
+                x = net.embed(ids).requires_grad_(True)
+                saliency.attribute(x, abs=True).mean(2).detach().numpy()
+
+        return run
+
+    return epoch, autograd, captum
+
+
+def timed(variants, repetitions):
+    """Seconds of each variant, run in turn after one warm-up each."""
+    for run in variants.values():
+        run()
+    seconds = {name: [] for name in variants}
+    for _ in range(repetitions):
+        for name, run in variants.items():
+            began = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def best_size(make, sizes=(16, 32, 64, 128, 256)):
+    """The batch size that is fastest of all, and its callable."""
+    trial = {size: min(timed({size: make(size)}, 2)[size]) for size in sizes}
+    size = min(trial, key=trial.get)
+    return size, make(size)
+
+
+def rows_of(measure, seconds, baseline):
+    """CSV rows; times slower is of medians against `baseline`."""
+    base = statistics.median(seconds[baseline])
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        yield measure, name, THREADS, len(values), min(values), median, median / base
+
+
+def repeated(corpus, times):
+    """The corpus, several times over."""
+    n = len(corpus.tokens)
+    offsets = [corpus.offsets] + [corpus.offsets[1:] + n * i for i in range(1, times)]
+    return Corpus(
+        corpus.words,
+        np.tile(corpus.tokens, times),
+        np.concatenate(offsets),
+        np.tile(corpus.labels, times),
+        corpus.label_names,
+        {},
+    )
+
+
+def growth(matrix, corpus, sentences, most):
+    """Seconds of an epoch by sentences, filters and batch size."""
+    for times in [t for t in (1, 10, 100) if t <= most]:
+        larger = repeated(corpus, times)
+        chosen = np.concatenate([sentences + len(corpus) * i for i in range(times)])
+        run, _ = chainer_epoch(matrix, larger, chosen, "fused")
+        yield "sentences", len(chosen), min(timed({"": run}, 3 if times < 100 else 1)[""])
+    for name, values in (("n_filters", (10, 50, 100, 200)), ("batch_size", (10, 50, 200))):
+        for value in values:
+            config = CASE.replace(**{name: value})
+            model = TextCNN(matrix, 2, config, 0)
+            optimizer = make_optimizer(model, config)
+
+            def run(config=config, model=model, optimizer=optimizer):
+                iterator = EpochIterator(corpus, sentences, config.batch_size, 0)
+                updater = Updater(iterator, optimizer, model, 0)
+                with chainer.using_config("type_check", False):
+                    while iterator.epoch < 1:
+                        updater.update()
+
+            yield name, value, min(timed({"": run}, 3)[""])
+
+
+def full_seed(corpus, vectors, implementation, jobs, threads, epochs):
+    """Seconds of a whole seed by the command a user would type, and peak memory in bytes."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [
+            sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
+            "--set", "n_filters=100", "--epochs", str(epochs), "--seeds", "1",
+            "--implementation", implementation, "--jobs", str(jobs), "--threads", str(threads),
+            "--out", out + "/run", "--vectors", str(vectors),
+        ]  # fmt: skip
+        for path in corpus:
+            command += ["--corpus", str(path)]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - began
+
+
+def vector_reader(folder, n_words=500_000, width=300):
+    """Seconds to read a large file: ours, and gzip or cat of the same file."""
+    from replicate.vectors import read_vectors
+
+    words = [f"word{i}" for i in range(n_words)]
+    wanted = words[::25]
+    plain = Path(folder) / "large.bin"
+    random = np.random.RandomState(0)
+    with open(plain, "wb") as file:
+        file.write(f"{n_words} {width}\n".encode())
+        for word in words:
+            # As in GoogleNews: values exact in bfloat16.
+            row = random.standard_normal(width).astype(np.float32).view(np.uint32)
+            file.write(word.encode() + b" " + (row & 0xFFFF0000).tobytes() + b"\n")
+    subprocess.run(["gzip", "-1", "-k", "-f", str(plain)], check=True)
+    packed = Path(str(plain) + ".gz")
+    for place, other in ((packed, ["gzip", "-dc", str(packed)]), (plain, ["cat", str(plain)])):
+        # Written to a null device, cat would not read at all.
+        shell = " ".join(other) + " | cat > /dev/null" if other[0] == "cat" else None
+        variants = {
+            "read_vectors": lambda place=place: read_vectors(place, wanted),
+            other[0]: lambda other=other, shell=shell: subprocess.run(
+                shell or other, shell=bool(shell), check=True, stdout=subprocess.DEVNULL
+            ),
+        }
+        yield f"read {n_words} vectors, {'gzip' if place is packed else 'plain'}", timed(variants, 5)
+
+
+def main():
+    """Measure and write ``results/bench.csv`` and ``results/growth.csv``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", default="1")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--out", default="results")
+    parser.add_argument("--full-seed", action="store_true", help="half an hour for the reference")
+    parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
+    parser.add_argument("--reader", action="store_true")
+    chosen = parser.parse_args()
+    paths, vectors = _data("paper", (), None)
+    corpus = read_corpus(paths)
+    matrix, _ = embedding_matrix(corpus.words, vectors, CASE)
+    sentences = np.flatnonzero(split_corpus(corpus.labels, 0) == 1)
+    out = Path(chosen.out)
+    rows = []
+    if not (chosen.full_seed or chosen.growth or chosen.reader):
+        fused, fused_model = chainer_epoch(matrix, corpus, sentences, "fused")
+        reference, reference_model = chainer_epoch(matrix, corpus, sentences, "reference")
+        epoch, autograd, captum = torch_variants(matrix, corpus, sentences)
+        variants = {
+            "fused": fused,
+            "bare matrix product": matrix_products(matrix, corpus, sentences),
+            "reference (plain Chainer)": reference,
+            "PyTorch": epoch,
+        }
+        rows += rows_of("one epoch of training on T1", timed(variants, chosen.repetitions), "fused")
+        tokens, offsets = corpus.take(sentences)
+        batch = flat_batch(fused_model, tokens, offsets)
+        size, run_autograd = best_size(autograd)
+        captum_size, run_captum = best_size(captum)
+        variants = {
+            "fused": lambda: word_saliency(fused_model, batch),
+            "reference (plain Chainer)": lambda: word_saliency(reference_model, batch),
+            f"PyTorch autograd (batch {size})": run_autograd,
+            f"Captum Saliency (batch {captum_size})": run_captum,
+        }
+        rows += rows_of("one recording of T1", timed(variants, chosen.repetitions), "fused")
+    if chosen.reader:
+        with tempfile.TemporaryDirectory() as folder:
+            for measure, seconds in vector_reader(folder):
+                rows += rows_of(measure, seconds, "read_vectors")
+    if chosen.full_seed:
+        cores = len(os.sched_getaffinity(0))
+        seconds = {
+            f"fused, {cores} processes": [
+                full_seed(paths, vectors, "fused", cores, 1, CASE.epochs) for _ in range(3)
+            ],
+            "reference, 1 process of 2 threads": [
+                full_seed(paths, vectors, "reference", 1, 2, CASE.epochs)
+            ],
+        }
+        rows += rows_of("one full seed, 7 arms x 50 epochs", seconds, f"fused, {cores} processes")
+    if rows:
+        place = out / "bench.csv"
+        kept = [list(row.values()) for row in read_csv(place, HEADER)] if place.exists() else []
+        new = {(row[0], row[1].split(" (batch")[0], str(row[2])) for row in rows}
+        kept = [row for row in kept if (row[0], row[1].split(" (batch")[0], row[2]) not in new]
+        save_csv(place, HEADER, sorted(kept + [list(map(str, row)) for row in rows]))
+    if chosen.growth:
+        measured = list(growth(matrix, corpus, sentences, chosen.growth))
+        save_csv(out / "growth.csv", ("parameter", "value", "seconds"), measured)
+
+
+if __name__ == "__main__":
+    main()

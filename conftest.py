@@ -1,0 +1,18 @@
+"""Names that the docstrings' examples use; compat is imported before anything of Chainer."""
+
+import numpy as np
+import pytest
+
+from replicate import compat  # noqa: F401  (before chainer)
+from replicate.config import Config, InputError, generator
+from replicate.corpus import Corpus
+from replicate.model import TextCNN
+from replicate.saliency import flat_batch, word_saliency
+
+
+@pytest.fixture(autouse=True)
+def examples(doctest_namespace):
+    """What an example may use without importing it."""
+    names = [Config, InputError, generator, Corpus, TextCNN, flat_batch, word_saliency]
+    doctest_namespace["np"] = np
+    doctest_namespace.update({name.__name__: name for name in names})

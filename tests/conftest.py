@@ -1,0 +1,113 @@
+"""Fixtures that several test files share."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from replicate.config import InputError
+from replicate.corpus import POLARITY_FILES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def mr_folder():
+    """The folder of the MR corpus and vectors, or a skip."""
+    named = os.environ.get("REPLICATE_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    for name in POLARITY_FILES:
+        if not (folder / name).is_file():
+            pytest.skip(f"{folder / name} is not there; set REPLICATE_DATA to MR's folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """Context whose body must raise a good InputError; see :func:`one_clear_line`."""
+    return one_clear_line
+
+
+@contextlib.contextmanager
+def one_clear_line(*parts, remedy=r"; \S+ \S"):
+    """InputError of one line that holds all `parts` and ends with a remedy."""
+    with pytest.raises(InputError) as caught:
+        yield
+    message = str(caught.value)
+    assert "\n" not in message and "\r" not in message, f"several lines: {message!r}"
+    for part in parts:
+        assert str(part) in message, f"{part!s} is not named in: {message}"
+    assert re.search(remedy, message), f"no remedy in: {message}"
+
+
+@pytest.fixture(scope="session")
+def fresh_python():
+    """Run code in a fresh interpreter of this repository; its standard output."""
+
+    def run(code, *arguments, fails=False, **environment):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stderr if fails else done.stdout
+
+    return run
+
+
+class Planted:
+    """Unpickling it makes a folder: a stand-in for code that must never run."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """An object whose unpickling makes ``planted.folder``."""
+    return Planted(tmp_path / "the planted code ran")
+
+
+@pytest.fixture(scope="session")
+def binary_vectors():
+    """Bytes of a word2vec binary file: ``binary_vectors({word: numbers}, end=b"\\n")``."""
+
+    def make(vectors, end=b"\n", count=None, width=None):
+        rows = {w: np.asarray(v, dtype="<f4") for w, v in vectors.items()}
+        count = len(rows) if count is None else count
+        width = len(next(iter(rows.values()))) if width is None else width
+        records = [w.encode() + b" " + row.tobytes() + end for w, row in rows.items()]
+        return b"%d %d\n" % (count, width) + b"".join(records)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def text_vectors():
+    """Bytes of a text vector file, with or without word2vec's header."""
+
+    def make(vectors, header=True, end="\n"):
+        rows = [f"{w} {' '.join(repr(float(x)) for x in v)}{end}" for w, v in vectors.items()]
+        width = len(next(iter(vectors.values())))
+        first = f"{len(vectors)} {width}\n" if header else ""
+        return (first + "".join(rows)).encode()
+
+    return make

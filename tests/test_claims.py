@@ -1,0 +1,280 @@
+"""Verdict logic on made-up results of every kind, and how often it errs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from replicate import claims
+from replicate.claims import CLAIMS, Component, judge, test_component as check
+from replicate.config import ARMS, PAPER
+
+#: What a paper that is right in everything would measure, in statistics.
+TRUE = {
+    **{f"size.{name}": float(n) for name, n in PAPER["sizes"].items()},
+    **{f"A.{arm}": level for arm, level in PAPER["levels"].items()},
+    "A.T1": 0.74,
+    **{f"O1.block{i}": 0.02 for i in range(1, 6)},
+    "O2.mean": 0.02, "H.mean": 0.02,
+    "O3.early": 0.02, "O3.late": 0.0, "O3.fall": -0.02,
+    "O4.first": 0.0, "O4.middle": 0.02, "O4.second": 0.02,
+    "O5.fall": -0.02, "O5.steady": 0.0,
+    "F3.ratio": 0.2, "F4.excess": 0.3, "F5.share": 0.9, "F5b.log_ratio": 0.4,
+}  # fmt: skip
+
+
+def rows(truth, seeds=20, spread=0.001, seed=0):
+    """Statistics of `seeds` seeds around a truth."""
+    random = np.random.RandomState(seed)
+    return [
+        {k: v if k.startswith("size") else v + spread * random.standard_normal() for k, v in truth.items()}
+        for _ in range(seeds)
+    ]
+
+
+def verdicts(table):
+    return {v.claim.id: v.verdict for v in judge(table)}
+
+
+def test_every_claim_of_the_paper_has_one_row():
+    ids = [v.claim.id for v in judge([])]
+    assert ids == ["S1", "F3", "F4", "F5", "F5b", "A1", "A2", "A3", "R1", "O1", "O2", "O3", "O4", "O5", "H"]
+
+
+def test_clear_results_are_reproduced():
+    assert set(verdicts(rows(TRUE)).values()) == {"reproduced"}
+
+
+def test_opposite_results_are_contradicted():
+    opposite = {
+        **TRUE,
+        **{f"A.{arm}": 0.60 for arm in ARMS},
+        **{name: -TRUE[name] for name in TRUE if name[0] in "OH" and TRUE[name]},
+        "F3.ratio": 0.9, "F4.excess": -0.3, "F5.share": 0.1, "F5b.log_ratio": -0.4,
+        "size.T1": 4798.0, "size.T3": 1066.0,
+    }  # fmt: skip
+    found = verdicts(rows(opposite))
+    # R1 is contradicted by its first part only if T1andT2 is beaten.
+    assert {k for k, v in found.items() if v != "contradicted"} == {"R1"}
+    beaten = {**opposite, "A.T1andT2": 0.58}
+    assert verdicts(rows(beaten))["R1"] == "contradicted"
+
+
+@pytest.mark.parametrize("seeds", [0, 1, 2])
+def test_too_few_seeds_decide_nothing(seeds):
+    found = verdicts(rows(TRUE, seeds))
+    found.pop("S1")
+    assert set(found.values()) == {"inconclusive"}
+
+
+def test_wide_spread_is_inconclusive():
+    found = verdicts(rows(TRUE, seeds=5, spread=0.5))
+    found.pop("S1")
+    assert set(found.values()) == {"inconclusive"}
+
+
+def test_a_missing_arm_makes_its_claims_inconclusive_and_no_others():
+    table = rows(TRUE)
+    for row in table:
+        del row["A.T1andT2l"]
+    found = verdicts(table)
+    assert {k for k, v in found.items() if v == "inconclusive"} == {"A3", "R1"}
+
+
+def test_nan_is_inconclusive_never_reproduced():
+    table = [{name: float("nan") for name in row} for row in rows(TRUE)]
+    assert set(verdicts(table).values()) == {"inconclusive"}
+
+
+def test_nan_seeds_are_left_out_and_counted():
+    table = rows(TRUE)
+    for row in table[:4]:
+        row["H.mean"] = float("nan")
+    judged = {v.claim.id: v for v in judge(table)}
+    assert judged["H"].seeds == 16 and judged["O2"].seeds == 20
+
+
+def test_throughout_is_refuted_by_one_block_of_epochs():
+    one_bad = {**TRUE, "O1.block4": -0.02}
+    assert verdicts(rows(one_bad))["O1"] == "contradicted"
+    # One that is only not shown leaves it open.
+    one_open = {**TRUE, "O1.block4": 0.0}
+    assert verdicts(rows(one_open))["O1"] == "inconclusive"
+
+
+def test_interval_is_nadeau_and_bengios():
+    values = np.array([0.01, 0.03, 0.02, 0.05, 0.01])
+    tested = check(Component("x", "above", share=0.1), values)
+    reach = stats.t.ppf(0.975, 4) * values.std(ddof=1)
+    assert tested.high - tested.mean == pytest.approx(reach * np.sqrt(1 / 5 + 1 / 9))
+    assert tested.plain_high - tested.mean == pytest.approx(reach * np.sqrt(1 / 5))
+
+
+def test_one_sided_p_is_scipys_when_seeds_are_independent():
+    values = np.random.RandomState(1).normal(0.01, 0.02, 12)
+    tested = check(Component("x", "above", share=0.0), values)
+    assert tested.p_yes == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+
+
+def test_holm_against_a_naive_restatement():
+    def naive(p):
+        order = sorted(range(len(p)), key=lambda i: p[i])
+        out, worst = [0.0] * len(p), 0.0
+        for rank, i in enumerate(order):
+            worst = max(worst, min(1.0, p[i] * (len(p) - rank)))
+            out[i] = worst
+        return out
+
+    p = np.random.RandomState(2).rand(14) ** 3
+    assert claims.holm(p) == pytest.approx(naive(p))
+
+
+def overlapping(effects, seeds, share, spread, random):
+    """Estimates of repeated splits: equal correlation `share` between any two."""
+    common = random.standard_normal() * np.sqrt(share)
+    own = random.standard_normal(seeds) * np.sqrt(1 - share)
+    return effects + spread * (common + own)
+
+
+def test_a_tests_level_is_five_percent_and_its_power_at_twenty_seeds_is_told():
+    """No effect: shown one time in twenty, though seeds overlap.  One point: mostly."""
+    random = np.random.RandomState(3)
+    spread, trials = 0.008, 4000
+    component = Component("H.mean", "above", share=claims.ON_T3)
+    false = power = naive = 0
+    for _ in range(trials):
+        null = overlapping(0.0, 20, claims.ON_T3, spread, random)
+        tested = check(component, null)
+        false += tested.p_yes < 0.05
+        naive += stats.ttest_1samp(null, 0, alternative="greater").pvalue < 0.05
+        power += check(component, overlapping(0.01, 20, claims.ON_T3, spread, random)).p_yes < 0.05
+    # The test is exact here, so its rate is 5 % and the count binomial: refuse
+    # what a rate of 5 % would give once in a thousand times.
+    assert stats.binom.sf(false - 1, trials, 0.05) > 0.001
+    # The twin: taking the seeds as independent errs far too often.
+    assert stats.binom.sf(naive - 1, trials, 0.05) < 1e-9
+    assert power / trials > 0.8
+
+
+def test_whole_family_without_effect_is_rarely_reproduced_anywhere():
+    """False `reproduced` at most 5 % of the time when there is no effect."""
+    random = np.random.RandomState(4)
+    names = ["H.mean", "O2.mean", "F5b.log_ratio", "F4.excess", "F5.share", "F3.ratio"]
+    names += [f"O1.block{i}" for i in range(1, 6)]
+    null = {"F5.share": 0.5, "F3.ratio": claims.LITTLE}
+    wrong = 0
+    for _ in range(1000):
+        columns = {
+            n: overlapping(null.get(n, 0.0), 20, 0.45 if n[0] == "F" else 0.1, 0.01, random)
+            for n in names
+        }
+        table = [{n: columns[n][i] for n in names} for i in range(20)]
+        wrong += any(v.verdict == "reproduced" for v in judge(table))
+    assert wrong / 1000 <= 0.05
+
+
+def test_smallest_detectable_effect_is_found_with_the_stated_power():
+    random = np.random.RandomState(5)
+    component = Component("H.mean", "above", share=0.0)
+    first = check(component, random.normal(0, 0.01, 20))
+    effect = first.detectable / first.deviation * 0.01
+    found = np.mean([check(component, random.normal(effect, 0.01, 20)).p_yes < 0.05 for _ in range(2000)])
+    assert found == pytest.approx(claims.POWER, abs=0.04)
+
+
+def test_equivalence_needs_both_sides():
+    inside = check(Component("x", "within", 0.78), np.full(5, 0.78) + np.linspace(-1, 1, 5) * 1e-3)
+    edge = check(Component("x", "within", 0.78), np.full(5, 0.796) + np.linspace(-1, 1, 5) * 1e-3)
+    assert inside.p_yes < 1e-3 and edge.p_yes > 0.5
+
+
+# --- statistics of one seed ------------------------------------------------------
+
+
+def curves(epochs=50, **levels):
+    made = {}
+    for arm in ARMS:
+        level = np.broadcast_to(levels.get(arm, 0.75), epochs).astype(float)
+        made[arm] = np.column_stack([np.arange(1, epochs + 1), level])
+    return made
+
+
+def test_level_is_the_mean_of_epochs_40_to_50():
+    values = np.zeros(50)
+    values[39:] = 0.78
+    assert claims.accuracy_statistics(curves(T1andT2=values))["A.T1andT2"] == pytest.approx(0.78)
+
+
+def test_fall_is_the_least_squares_change():
+    falling = np.concatenate([np.full(19, 0.8), 0.8 - 0.001 * np.arange(31)])
+    made = claims.accuracy_statistics(curves(T1andT2h=falling))
+    assert made["O5.fall"] == pytest.approx(-0.030)
+    assert made["O5.steady"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_epoch_0_is_no_epoch_of_figure_6():
+    with_start = {arm: np.vstack([[0, 0.1], rows]) for arm, rows in curves().items()}
+    assert claims.accuracy_statistics(with_start) == claims.accuracy_statistics(curves())
+
+
+def test_windows_of_a_shorter_run_are_in_proportion():
+    epochs = np.arange(1, 11)
+    assert epochs[claims.window(epochs, 40, 50)].tolist() == [8, 9, 10]
+
+
+def record(correct, moved):
+    moved = np.asarray(moved, dtype=np.float32)
+    epochs = np.arange(len(moved)) + 2
+    kinds = dict.fromkeys(("raw", "standardised", "logit"), moved)
+    return claims.Recorded(epochs, kinds, np.asarray(correct), np.ones(len(correct), dtype=int))
+
+
+def test_movement_statistics_by_hand():
+    # Two sentences: the correct one moves 1 an epoch up to 20 and 0.1 after,
+    # the misclassified one 2 and 1.
+    early = (np.arange(2, 51) <= 20)[:, None]
+    moved = np.where(early, [[1.0, 2.0]], [[0.1, 1.0]])
+    made = claims.movement_statistics(record([True, False], moved), seed=0)
+    assert made["F3.ratio"] == pytest.approx(0.1)
+    assert made["F4.excess"] == pytest.approx(0.4)
+    assert made["F5.share"] == 1.0
+    assert made["F5b.log_ratio"] == pytest.approx(np.log((19 * 2 + 30) / (19 + 3)))
+    swapped = claims.movement_statistics(record([False, True], moved), seed=0)
+    assert swapped["F5.share"] == 0.0
+
+
+def test_no_misclassified_sentence_is_no_number():
+    made = claims.movement_statistics(record([True, True], np.ones((49, 2))), seed=0)
+    assert made["misclassified"] == 0 and np.isnan(made["F5.share"])
+
+
+def test_hundred_are_drawn_by_the_seed():
+    correct = np.arange(1000) % 3 > 0
+    first, again = claims.drawn_hundred(correct, 0), claims.drawn_hundred(correct, 0)
+    assert [len(p) for p in first] == [100, 100]
+    assert correct[first[0]].all() and not correct[first[1]].any()
+    assert all((a == b).all() for a, b in zip(first, again))
+    assert not all((a == b).all() for a, b in zip(first, claims.drawn_hundred(correct, 1)))
+
+
+def test_statistics_named_by_claims_exist():
+    made = {**claims.accuracy_statistics(curves()), **claims.movement_statistics(
+        record([True, False], np.ones((49, 2))), seed=0)}  # fmt: skip
+    for claim in CLAIMS:
+        for component in claim.components:
+            assert set(component.name.split(" - ")) <= set(made), component.name
+            assert dataclasses.is_dataclass(component)
+
+
+# --- verify ------------------------------------------------------------------------
+
+
+def test_verify_codes():
+    held = {v.claim.id: v.verdict for v in judge(rows(TRUE))}
+    assert claims.verify(judge(rows(TRUE)), held)[0] == 0
+    assert claims.verify(judge(rows(TRUE, 3)), held)[0] == 2
+    assert claims.verify(judge(rows(TRUE)), None)[0] == 2
+    assert claims.verify(judge(rows({**TRUE, "H.mean": -0.02})), held)[0] == 1
+    wrong_sizes = {**TRUE, "size.T1": 4798.0, "size.T3": 1066.0}
+    assert claims.verify(judge(rows(wrong_sizes)), held)[0] == 1

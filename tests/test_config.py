@@ -1,0 +1,369 @@
+"""Settings and readings: offered values only, TOML and back, generators with fixed streams."""
+
+import dataclasses
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from replicate.config import ARMS, PAPER, PRESETS, Config, InputError, generator, read_text
+
+FIELDS = dataclasses.fields(Config)
+CHOICES = [field for field in FIELDS if "choices" in field.metadata]
+NUMBERS = [field for field in FIELDS if "low" in field.metadata]
+BY_NAME = {"ids": lambda field: field.name}
+
+
+def values(field):
+    """Every value that a field offers."""
+    meta = field.metadata
+    if "choices" in meta:
+        return st.sampled_from(meta["choices"])
+    if field.type is int:
+        return st.integers(meta["low"], meta["high"])
+    return st.floats(meta["low"], meta["high"], exclude_min=meta["open_low"])
+
+
+@st.composite
+def configs(draw):
+    """Any Config at all; its judged epoch is not after its last."""
+    made = {field.name: draw(values(field)) for field in FIELDS}
+    made["judged_epoch"] %= made["epochs"] + 1
+    return Config(**made)
+
+
+def same(config, other):
+    """Equal in every value and in its type."""
+    pairs = zip(config.to_dict().values(), other.to_dict().values(), strict=True)
+    return config == other and all(type(a) is type(b) for a, b in pairs)
+
+
+# --- The paper's numbers -------------------------------------------------------
+
+
+def test_paper_numbers():
+    """Table 1 sums to the corpus, with both halves of T2 of one size."""
+    sizes = PAPER["sizes"]
+    assert sum(sizes.values()) == sum(PAPER["corpus"].values()) == 10662
+    assert sizes["T2h"] == sizes["T2l"] == 2399
+    assert math.isclose(sum(PAPER["shares"]), 1)
+    assert set(ARMS) == {"T1"} | set(PAPER["levels"])
+    assert PAPER["levels"]["T1andT2"] > PAPER["levels"]["T1andT2h"] > PAPER["levels"]["T2h"]
+
+
+def test_presets_are_whole():
+    """The paper's preset is the defaults: 50 epochs, three words a filter, wide, ReLU."""
+    assert PRESETS["paper"] == Config()
+    assert set(PRESETS) == {"sample", "paper"}
+    paper = PRESETS["paper"]
+    told = (paper.epochs, paper.filter_height, paper.padding, paper.activation, paper.variance)
+    assert told == (50, 3, "wide", "relu", "population")
+    assert (paper.tokens, paper.unseen_words, paper.split) == ("kim", "skip", "uniform")
+
+
+@pytest.mark.parametrize(
+    "name, choices",
+    {
+        "tokens": "kim whitespace",
+        "unknown_words": "uniform zero normal",
+        "vectors_mode": "static finetuned",
+        "activation": "relu tanh sigmoid",
+        "optimizer": "Adam SGD MomentumSGD AdaDelta AdaGrad",
+        "padding": "wide narrow",
+        "split": "uniform stratified",
+        "variance": "population sample",
+        "unseen_words": "skip zero",
+        "repeated_words": "each once",
+        "optimizer_state": "fresh carried",
+        "record_epoch_0": "false true",
+    }.items(),
+)
+def test_contract_of_names(name, choices):
+    """The settings of the design are there under their names, the default first."""
+    first, *others = choices.split()
+    row = {row[0]: row for row in Config.readings()}[name]
+    assert row[1:3] == (first, ", ".join(others))
+    for value in choices.split():
+        made = Config().with_assignments([f"{name}={value}"])
+        shown = made.to_dict()[name]
+        assert (str(shown).lower() if isinstance(shown, bool) else shown) == value
+
+
+def test_readings_tell_every_setting():
+    """One row a setting, none without words."""
+    rows = Config.readings()
+    assert [row[0] for row in rows] == Config.names() == [field.name for field in FIELDS]
+    assert all(len(row) == 4 and row[3] for row in rows)
+
+
+# --- Values --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", CHOICES, **BY_NAME)
+def test_choice_not_offered(field, refused):
+    """A value off the list is refused by the setting's name, with the list."""
+    last = field.metadata["choices"][-1]
+    last = "true" if last is True else last
+    for value in ("no such", "", None, 0, 1, 1.0, ["relu"], b"relu"):
+        with refused(field.name, repr(value), "choose one of", last):
+            Config(**{field.name: value})
+
+
+@pytest.mark.parametrize("field", NUMBERS, **BY_NAME)
+def test_number_out_of_range(field, refused):
+    """A number out of range, or none, is refused with the range."""
+    meta = field.metadata
+    below = meta["low"] - (0 if meta["open_low"] else 1)
+    odd = [math.nan, math.inf, -math.inf, "many", "", None, True, [1], "nan"]
+    for value in (meta["high"] + 1, below, *odd):
+        with refused(field.name, repr(value), f"{meta['low']:g} to {meta['high']:g}"):
+            Config(**{field.name: value})
+
+
+@pytest.mark.parametrize("field", NUMBERS, **BY_NAME)
+def test_ends_of_range_are_inside(field):
+    """The check of the range is no wall: both ends are allowed."""
+    meta = field.metadata
+    low = math.nextafter(meta["low"], 1) if meta["open_low"] else meta["low"]
+    extra = {"epochs": 100_000} if field.name == "judged_epoch" else {}
+    for value in (low, meta["high"]):
+        assert getattr(Config(**{field.name: value}, **extra), field.name) == value
+
+
+@pytest.mark.parametrize("name", [field.name for field in NUMBERS if field.type is int])
+def test_whole_numbers_stay_whole(name, refused):
+    """2.5 is no number of epochs, and neither is 2.0 or '2.0'."""
+    for value in (2.5, 2.0, "2.0", "2.5"):
+        with refused(name, "a whole number"):
+            Config(**{name: value})
+
+
+def test_numbers_become_the_field_type():
+    """A whole number is a float where a float belongs, text is read."""
+    made = Config(learning_rate=1, n_filters="7", dropout="0.5")
+    assert (made.learning_rate, made.n_filters, made.dropout) == (1.0, 7, 0.5)
+    assert type(made.learning_rate) is float and type(made.n_filters) is int
+
+
+def test_judged_epoch_within_epochs(refused):
+    """Misclassified cannot be judged after the last epoch."""
+    assert Config(epochs=5, judged_epoch=5).judged_epoch == 5
+    with refused("judged_epoch = 6", "0 (the last) to 5"):
+        Config(epochs=5, judged_epoch=6)
+
+
+def test_frozen_and_checked_again(refused):
+    """A Config cannot be changed in place, and a changed copy is checked."""
+    config = Config()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.epochs = 3
+    assert config.replace(epochs=3).epochs == 3 and config.epochs == 50
+    with refused("epochs = 0"):
+        config.replace(epochs=0)
+
+
+def test_derived():
+    """ddof and dropped epochs follow their readings."""
+    assert (Config().ddof, Config(variance="sample").ddof) == (0, 1)
+    assert (Config().dropped_epochs, Config(record_epoch_0=True).dropped_epochs) == (0, 1)
+
+
+@pytest.mark.xfail(strict=True, raises=OverflowError, reason="config._checked: float(10**400)")
+def test_a_number_beyond_floats(refused):
+    """A whole number that no float holds is out of range like any other."""
+    with refused("settings", "dropout"):
+        Config.from_toml_text("dropout = 1" + "0" * 400)
+
+
+# --- TOML ----------------------------------------------------------------------
+
+
+def survives(config, write):
+    """Whether `write` is text that reads back as the same settings."""
+    return same(Config.from_toml_text(write(config)), config)
+
+
+@given(configs())
+@example(Config(learning_rate=5e-324, dropout=0.1 + 0.2, weight_decay=1e-7, max_norm=1e6))
+@settings(max_examples=150, deadline=None)
+def test_toml_round_trip(config):
+    """Every field, at any value it offers, comes back with its type."""
+    assert survives(config, Config.to_toml)
+    assert same(Config(**config.to_dict()), config)
+
+
+def test_a_lossy_writer_is_caught():
+    """The round trip sees a lost digit, a lost field and a changed type."""
+    config = Config(dropout=1 / 3, record_epoch_0=True)
+    assert survives(config, Config.to_toml)
+    assert not survives(config, lambda c: c.to_toml().replace(repr(1 / 3), f"{1 / 3:.6f}"))
+    assert not survives(config, lambda c: c.to_toml().replace("record_epoch_0 = true\n", ""))
+    assert not same(config, dataclasses.replace(config, max_norm=1.0))
+
+
+@given(configs())
+@settings(max_examples=60, deadline=None)
+def test_assignments_say_the_same_as_toml(config):
+    """``name=value`` texts of every setting give the same Config."""
+    texts = [f"{name}={value}" for name, value in config.to_dict().items()]
+    assert same(Config().with_assignments(texts), config)
+    random.Random(0).shuffle(texts)
+    assert same(Config().with_assignments(texts), config)
+
+
+def test_toml_on_top_of_a_base(tmp_path):
+    """A file tells only what differs."""
+    file = tmp_path / "mine.toml"
+    file.write_text('epochs = 3  # few\nsplit = "stratified"\n', encoding="utf-8")
+    assert Config.from_toml(file) == Config(epochs=3, split="stratified")
+    base = Config(n_filters=4, epochs=9)
+    assert Config.from_toml(file, base=base) == base.replace(epochs=3, split="stratified")
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("epochs 3", ["not TOML", "line 1"]),
+        ("epochs = 3\nepochs = 4", ["not TOML", "overwrite"]),
+        ("epoch = 3", ["no setting 'epoch'", "did you mean epochs?"]),
+        ("[training]\nepochs = 3", ["no setting 'training'", "replicate readings"]),
+        ("epochs = 0", ["epochs = 0", "1 to 100000"]),
+        ('epochs = "three"', ["epochs = 'three'"]),
+        ("epochs = [3]", ["epochs = [3]"]),
+        ("epochs = 1979-05-27", ["epochs = "]),
+        ("dropout = nan", ["dropout = nan"]),
+        ("learning_rate = inf", ["learning_rate = inf"]),
+        ("record_epoch_0 = 1", ["record_epoch_0 = 1", "false, true"]),
+        ("epochs = 3\njudged_epoch = 4", ["judged_epoch = 4"]),
+    ],
+)
+def test_bad_toml(text, parts, tmp_path, refused):
+    """The message names the file, the place and what to do."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    with refused(file, *parts):
+        Config.from_toml(file)
+
+
+def test_unreadable_toml(tmp_path, refused):
+    """Missing, a folder, not UTF-8: each names the file; the bytes have a place."""
+    with refused(tmp_path / "none.toml", "No such file"):
+        Config.from_toml(tmp_path / "none.toml")
+    with refused(tmp_path, "Is a directory"):
+        Config.from_toml(tmp_path)
+    file = tmp_path / "latin.toml"
+    file.write_bytes(b'tokens = "\xe9"')
+    with refused(file, "not UTF-8", "byte 10"):
+        Config.from_toml(file)
+    file.write_bytes("é".encode())
+    assert read_text(file) == "é"
+
+
+# --- Assignments ---------------------------------------------------------------
+
+
+def test_assignments():
+    """Blanks are cut, the last of two wins, none changes nothing."""
+    config = Config(batch_size=10)
+    assert config.with_assignments([]) == config
+    assert config.with_assignments([" epochs = 3 ", "epochs=4"]).epochs == 4
+    assert config.with_assignments(["record_epoch_0=True"]).record_epoch_0 is True
+    assert config.with_assignments(["epochs=3"]).batch_size == 10
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("n_filter=3", ["'n_filter'", "did you mean n_filters?"]),
+        ("learning-rate=3", ["'learning-rate'", "did you mean learning_rate?"]),
+        ("zzz=3", ["'zzz'", "replicate readings"]),
+        ("activation=gelu", ["activation = 'gelu'", "relu, tanh, sigmoid"]),
+        ("epochs=", ["epochs = ''"]),
+        ("record_epoch_0=yes", ["record_epoch_0 = 'yes'", "false, true"]),
+        ("n_filters=2=3", ["n_filters = '2=3'"]),
+    ],
+)
+def test_bad_assignment(text, parts, refused):
+    """An unknown name has a hint where one is near, a bad value its alternatives."""
+    with refused(*parts):
+        Config().with_assignments([text])
+
+
+def test_assignment_without_equals(refused):
+    """A name alone is no assignment."""
+    with refused("--set n_filters", remedy="write name=value"):
+        Config().with_assignments(["n_filters"])
+
+
+def test_unknown_name_in_replace(refused):
+    """A misspelt keyword is told, not ignored."""
+    with refused("'eposch'", "did you mean epochs?"):
+        Config().replace(eposch=3)
+
+
+# --- The check of messages itself ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message", ["file: bad\nfetch it; try again", "file: bad", "other: bad; fetch it again"]
+)
+def test_a_poor_message_is_caught(message, refused):
+    """Two lines, no remedy, or no file: each fails the check that all tests here use."""
+    with refused("file"):
+        raise InputError("file: bad; fetch it again")
+    with pytest.raises(AssertionError), refused("file"):
+        raise InputError(message)
+
+
+# --- Generators ----------------------------------------------------------------
+
+
+def test_streams_are_pinned():
+    """The first numbers of some streams; a NumPy that changed them would change results."""
+    assert generator("split", 0).permutation(10).tolist() == [7, 5, 3, 2, 4, 6, 0, 1, 8, 9]
+    assert generator("split", 1).permutation(10).tolist() == [6, 1, 4, 9, 0, 2, 3, 8, 7, 5]
+    assert generator("order", 0, 3).permutation(10).tolist() == [4, 1, 2, 7, 3, 6, 0, 9, 5, 8]
+    drawn = generator("dropout", 2**31 - 1, 5).randint(0, 1000, 5)
+    assert drawn.tolist() == [552, 331, 186, 26, 27]
+    drawn = generator("initial weights", 7).rand(3)
+    assert drawn.tolist() == [0.8311366715484361, 0.6469386989807296, 0.7245733867768803]
+    drawn = generator("unknown words", 0).uniform(-0.25, 0.25, size=3)
+    assert drawn.tolist() == [0.059742417364626266, -0.12224684879640102, -0.016025851316470552]
+    # The logarithm in here may round otherwise on another machine.
+    drawn = generator("unknown words", 0).normal(0, 1, size=3)
+    expected = [-1.4015069540901661, 0.6849208320300345, -2.0856946652331074]
+    np.testing.assert_allclose(drawn, expected, rtol=1e-13)
+
+
+NAMES = ["split", "order", "dropout", "initial weights", "unknown words", "random arm", "figure 5"]
+
+
+def test_streams_are_their_own():
+    """No two names, seeds or epochs share a stream; equal arguments do."""
+    keys = [(name, seed, *epoch) for name in NAMES for seed in range(5) for epoch in ((), (1,))]
+    # SeedSequence fills up with zeros: ("a", 0) and ("a", 0, 0) would be one stream.
+    first = {key: tuple(generator(*key).randint(0, 2**31, 4)) for key in keys}
+    assert len(set(first.values())) == len(keys)
+    assert all(tuple(generator(*k).randint(0, 2**31, 4)) == v for k, v in first.items())
+
+
+def test_streams_leave_the_global_generator_alone():
+    """Drawing from a named generator moves nothing else."""
+    before = np.random.get_state()[1].copy(), np.random.get_state()[2]
+    generator("split", 0).permutation(1000)
+    after = np.random.get_state()[1], np.random.get_state()[2]
+    assert (before[0] == after[0]).all() and before[1] == after[1]
+    np.random.permutation(10)  # what the check must see
+    moved = np.random.get_state()
+    assert moved[2] != before[1] or (moved[1] != before[0]).any()
+
+
+def test_neighbouring_seeds_are_unrelated():
+    """Uniform draws of 200 neighbouring seeds have no common trend."""
+    drawn = np.array([generator("split", seed).rand(50) for seed in range(200)])
+    correlation = np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]
+    assert abs(correlation) < 0.04  # 4 standard errors of 9,950 pairs
+    assert abs(drawn.mean() - 0.5) < 0.012

@@ -1,0 +1,762 @@
+"""Downloads from a server on this machine that misbehaves on demand."""
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import io
+import shutil
+import socket
+import ssl
+import subprocess
+import tarfile
+import threading
+from collections import namedtuple
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from replicate import fetch as module
+from replicate.config import InputError
+from replicate.fetch import Source, download, fetch, unpack_corpus
+
+BODY = bytes(range(256)) * 1000
+POS, NEG = b"a fine film .\n" * 50, b"a dull film .\n" * 60
+WANTED = (
+    Source("rt-polarity.pos", (), hashlib.sha256(POS).hexdigest(), len(POS)),
+    Source("rt-polarity.neg", (), hashlib.sha256(NEG).hexdigest(), len(NEG)),
+)
+GOOD = [("rt/README", b"read me"), ("rt/rt-polarity.pos", POS), ("rt/rt-polarity.neg", NEG)]
+
+
+class Server(ThreadingHTTPServer):
+    """Answers by a function a path; keeps what was asked."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.asked, self.scheme = {}, [], "http"
+        self.go_on = threading.Event()
+
+    def url(self, path, *answers):
+        """Address of `path`; its requests get the answers in turn, then the last again."""
+        if answers:
+            self.answers[path] = list(answers)
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}{path}"
+
+    def handle_error(self, request, client_address):
+        """A client that hangs up is part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append((self.path, dict(self.headers)))
+        answers = self.server.answers[self.path]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        answer(self)
+        self.close_connection = True
+
+    def start(self, status, **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def status(code, **headers):
+    return lambda handler: handler.start(code, Content_Length=0, **headers)
+
+
+def redirect(url):
+    return status(302, Location=url)
+
+
+def page(body, **headers):
+    """All of `body`, whatever range is asked for."""
+
+    def answer(handler):
+        handler.start(200, Content_Length=len(body), **headers)
+        handler.wfile.write(body)
+
+    return answer
+
+
+def ranged(body, stop=None, etag=None, shift=0):
+    """`body` from the byte asked for; the connection breaks off at byte `stop`."""
+
+    def answer(handler):
+        headers = {"ETag": etag} if etag else {}
+        wanted, condition = handler.headers.get("Range"), handler.headers.get("If-Range")
+        first = 0
+        if wanted and condition in (None, etag):
+            first = int(wanted[len("bytes=") : -1])
+            if first >= len(body):
+                return handler.start(416, Content_Length=0, Content_Range=f"bytes */{len(body)}")
+            named = f"bytes {first + shift}-{len(body) - 1}/{len(body)}"
+            handler.start(206, Content_Length=len(body) - first, Content_Range=named, **headers)
+        else:
+            handler.start(200, Content_Length=len(body), **headers)
+        handler.wfile.write(body[first:stop])
+
+    return answer
+
+
+def hang(handler):
+    handler.server.go_on.wait(10)
+
+
+@contextlib.contextmanager
+def serving(server):
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.go_on.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def server():
+    with serving(Server()) as server:
+        yield server
+
+
+@pytest.fixture
+def tls_server(tmp_path_factory, monkeypatch):
+    """A server with a certificate of its own, which `requests` is told to trust."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = Server()
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.scheme = "https"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with serving(server):
+        yield server
+
+
+def source_of(*urls, body=BODY, size=len(BODY)):
+    return Source("file.bin", urls, hashlib.sha256(body).hexdigest(), size)
+
+
+class Naps(list):
+    """A `sleep` that only keeps the seconds."""
+
+    def __call__(self, seconds):
+        self.append(seconds)
+
+
+def get(source, folder, **changes):
+    options = {"sleep": Naps(), "allow_http": True, "timeout": (5, 5)}
+    return download(source, folder, **{**options, **changes})
+
+
+def refused(source, folder, **changes):
+    """The message of a download that must fail: one line, and no file."""
+    with pytest.raises(InputError) as caught:
+        get(source, folder, **changes)
+    assert "\n" not in str(caught.value)
+    assert not (folder / source.name).exists()
+    return str(caught.value)
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir() if p.name != ".fetch.lock")
+
+
+# Whole files
+
+
+def test_a_file_arrives_under_its_name_and_nothing_else(server, tmp_path):
+    path = get(source_of(server.url("/f", page(BODY))), tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "file.bin"
+    assert path.read_bytes() == BODY
+    assert names(path.parent) == ["file.bin"]
+
+
+def test_progress_is_told_in_bytes(server, tmp_path):
+    told = []
+    source = source_of(server.url("/f", ranged(BODY, stop=100_000), ranged(BODY)))
+    get(source, tmp_path, progress=lambda *row: told.append(row))
+    assert {(name, total) for name, _, total in told} == {("file.bin", len(BODY))}
+    done = [row[1] for row in told]
+    assert done == sorted(done) and done[-1] == len(BODY) and 100_000 in done
+
+
+def test_a_right_file_is_not_asked_for_again(server, tmp_path):
+    source = source_of(server.url("/f", page(BODY)))
+    (tmp_path / "file.bin").write_bytes(BODY)
+    get(source, tmp_path)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("there", [b"short", bytes(len(BODY))])
+def test_a_wrong_file_is_replaced(server, tmp_path, there):
+    (tmp_path / "file.bin").write_bytes(there)
+    assert get(source_of(server.url("/f", page(BODY))), tmp_path).read_bytes() == BODY
+
+
+def test_bytes_are_kept_as_stored_when_a_server_calls_them_packed(server, tmp_path):
+    body = gzip.compress(b"vectors", mtime=0)
+    url = server.url("/f", page(body, Content_Encoding="gzip"))
+    assert get(source_of(url, body=body, size=len(body)), tmp_path).read_bytes() == body
+    assert server.asked[0][1]["Accept-Encoding"] == "identity"
+
+
+# Wrong files
+
+
+def test_another_content_is_refused(server, tmp_path):
+    naps = Naps()
+    text = refused(source_of(server.url("/f", page(BODY[::-1]))), tmp_path, sleep=naps)
+    assert "sha256 is not the published one" in text
+    assert (names(tmp_path), naps) == ([], [])
+
+
+@pytest.mark.parametrize("body", [BODY[:-1], BODY + b"x"])
+def test_another_size_is_refused_by_its_header(server, tmp_path, body):
+    read = []
+
+    def answer(handler):
+        handler.start(200, Content_Length=len(body))
+        # Nothing is sent: who reads on waits for ever.
+        read.append(handler.rfile.read(1))
+
+    text = refused(source_of(server.url("/f", answer)), tmp_path)
+    assert f"{len(body):,} bytes instead of {len(BODY):,}" in text
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [len(BODY), None])
+def test_reading_stops_when_more_comes_than_should(server, tmp_path, size, monkeypatch):
+    monkeypatch.setattr(module, "_LIMIT", 300_000)
+    sent = []
+
+    def endless(handler):
+        handler.start(200)
+        for _ in range(2000):
+            handler.wfile.write(bytes(1 << 16))
+            sent.append(1)
+
+    text = refused(source_of(server.url("/f", endless), size=size), tmp_path)
+    assert f"more than {size or 300_000:,} bytes" in text
+    assert names(tmp_path) == []
+    server.server_close()  # waits for the handler
+    assert len(sent) < 2000
+
+
+@pytest.mark.parametrize("size", [len(BODY), None])
+def test_a_file_without_announced_length_is_taken(server, tmp_path, size):
+    def answer(handler):
+        handler.start(200)
+        handler.wfile.write(BODY)
+
+    assert get(source_of(server.url("/f", answer), size=size), tmp_path).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (BODY, "text/html; charset=utf-8"),
+        (b"<!DOCTYPE html><p>Log in", "text/plain"),
+        (b"\n <HTML><p>Log in", "text/plain"),
+        (b"\xef\xbb\xbf<!doctype html>", "text/plain"),
+    ],
+)
+def test_an_html_page_is_refused(server, tmp_path, body, kind):
+    source = source_of(server.url("/f", page(body, Content_Type=kind)), body=body, size=len(body))
+    assert "an HTML page" in refused(source, tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("body", [b"<b> is no page", b"a film about <html>", b""])
+def test_other_text_is_no_html_page(server, tmp_path, body):
+    url = server.url("/f", page(body, Content_Type="text/plain"))
+    assert get(source_of(url, body=body, size=None), tmp_path).read_bytes() == body
+
+
+# Breaks
+
+
+def test_a_break_is_continued_where_it_was(server, tmp_path):
+    naps = Naps()
+    source = source_of(server.url("/f", ranged(BODY, stop=100_000), ranged(BODY)))
+    assert get(source, tmp_path, sleep=naps).read_bytes() == BODY
+    assert [headers.get("Range") for _, headers in server.asked] == [None, "bytes=100000-"]
+    assert (names(tmp_path), naps) == (["file.bin"], [1])
+
+
+def test_the_next_call_continues_the_last(server, tmp_path):
+    source = source_of(server.url("/f", ranged(BODY, stop=100_000)))
+    assert "broken off at byte 100,000" in refused(source, tmp_path, retries=0)
+    assert (tmp_path / "file.bin.part").read_bytes() == BODY[:100_000]
+    server.url("/f", ranged(BODY))
+    assert get(source, tmp_path).read_bytes() == BODY
+    assert server.asked[-1][1]["Range"] == "bytes=100000-"
+
+
+def test_a_whole_part_needs_no_server(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(BODY)
+    assert get(source_of(server.url("/f", page(BODY))), tmp_path).read_bytes() == BODY
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("old", [bytes(500), bytes(len(BODY)), bytes(len(BODY) + 5)])
+def test_a_part_of_something_else_is_given_up(server, tmp_path, old):
+    # The shorter is continued, the equal checked, the longer answered with 416.
+    (tmp_path / "file.bin.part").write_bytes(old)
+    assert get(source_of(server.url("/f", ranged(BODY))), tmp_path).read_bytes() == BODY
+    assert "Range" not in server.asked[-1][1]
+
+
+def test_a_server_without_ranges_starts_again(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(BODY[:70_000])
+    assert get(source_of(server.url("/f", page(BODY))), tmp_path).read_bytes() == BODY
+    assert [headers.get("Range") for _, headers in server.asked] == ["bytes=70000-"]
+
+
+def test_another_range_than_asked_for_is_refused(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(BODY[:70_000])
+    text = refused(source_of(server.url("/f", ranged(BODY, shift=1))), tmp_path)
+    assert "another range" in text
+    assert (tmp_path / "file.bin.part").read_bytes() == BODY[:70_000]
+
+
+@pytest.mark.parametrize(("etag", "sent"), [('"a"', '"a"'), ('W/"a"', None), (None, None)])
+def test_the_version_is_named_when_the_server_names_it(server, tmp_path, etag, sent):
+    first, then = ranged(BODY, stop=9000, etag=etag), ranged(BODY, etag=etag)
+    get(source_of(server.url("/f", first, then)), tmp_path)
+    assert server.asked[1][1].get("If-Range") == sent
+
+
+def test_a_file_that_changes_in_between_is_not_patched_together(server, tmp_path):
+    first, then = ranged(BODY[::-1], stop=9000, etag='"old"'), ranged(BODY, etag='"new"')
+    assert get(source_of(server.url("/f", first, then)), tmp_path).read_bytes() == BODY
+    assert len(server.asked) == 2
+
+
+# Waits and mirrors
+
+
+def test_waits_double_and_end(server, tmp_path):
+    naps = Naps()
+    text = refused(source_of(server.url("/f", status(503))), tmp_path, sleep=naps)
+    assert "HTTP 503" in text
+    assert (naps, len(server.asked)) == ([1, 2, 4, 8, 16], 6)
+
+
+@pytest.mark.parametrize("code", [408, 429, 500, 503])
+def test_a_fault_that_passes_is_waited_out(server, tmp_path, code):
+    naps = Naps()
+    source = source_of(server.url("/f", status(code), status(code), page(BODY)))
+    assert get(source, tmp_path, sleep=naps).read_bytes() == BODY
+    assert naps == [1, 2]
+
+
+@pytest.mark.parametrize("code", [204, 401, 403, 404, 410])
+def test_a_fault_that_stays_is_not_waited_for(server, tmp_path, code):
+    naps = Naps()
+    assert f"HTTP {code}" in refused(source_of(server.url("/f", status(code))), tmp_path, sleep=naps)
+    assert (naps, len(server.asked)) == ([], 1)
+
+
+def test_whoever_gets_on_may_break_any_number_of_times(server, tmp_path):
+    breaks = [ranged(BODY, stop=n) for n in range(20_000, len(BODY), 20_000)]
+    source, naps = source_of(server.url("/f", *breaks, ranged(BODY))), Naps()
+    assert get(source, tmp_path, retries=1, sleep=naps).read_bytes() == BODY
+    assert naps == [1] * len(breaks)
+
+
+def test_whoever_starts_again_may_not(server, tmp_path):
+    def answer(handler):
+        handler.start(200, Content_Length=len(BODY))
+        handler.wfile.write(BODY[:20_000])
+
+    naps = Naps()
+    refused(source_of(server.url("/f", answer)), tmp_path, retries=2, sleep=naps)
+    assert (naps, len(server.asked)) == ([1, 2], 3)
+
+
+def test_a_silent_server_is_given_up(server, tmp_path):
+    naps = Naps()
+    source = source_of(server.url("/f", hang))
+    text = refused(source, tmp_path, timeout=(5, 0.05), retries=3, sleep=naps)
+    assert "timed out" in text.lower()
+    assert (naps, len(server.asked)) == ([1, 2, 4], 4)
+
+
+def test_a_server_that_falls_silent_is_asked_again(server, tmp_path):
+    def stall(handler):
+        ranged(BODY, stop=1 << 16)(handler)
+        hang(handler)
+
+    source = source_of(server.url("/f", stall, ranged(BODY)))
+    assert get(source, tmp_path, timeout=(5, 0.2)).read_bytes() == BODY
+    assert server.asked[1][1]["Range"] == f"bytes={1 << 16}-"
+
+
+def test_without_a_network_the_wait_is_short(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/f"
+        naps = Naps()
+        text = refused(source_of(url), tmp_path, sleep=naps)
+    assert f"{url}: no connection (" in text
+    assert naps == [1, 2]
+
+
+def test_mirrors_are_asked_in_turn(server, tmp_path):
+    first, second = server.url("/1", status(404)), server.url("/2", page(BODY))
+    third = server.url("/3", page(BODY))
+    assert get(source_of(first, second, third), tmp_path).read_bytes() == BODY
+    assert [path for path, _ in server.asked] == ["/1", "/2"]
+
+
+def test_the_next_mirror_continues_what_the_last_one_began(server, tmp_path):
+    first = server.url("/1", ranged(BODY, stop=80_000), status(404))
+    second = server.url("/2", ranged(BODY))
+    assert get(source_of(first, second), tmp_path).read_bytes() == BODY
+    assert server.asked[-1][1]["Range"] == "bytes=80000-"
+
+
+def test_every_mirror_says_why(server, tmp_path):
+    first, second = server.url("/1", status(404)), server.url("/2", page(b"<!doctype html>"))
+    third = server.url("/3", page(BODY[::-1]))
+    text = refused(source_of(first, second, third), tmp_path)
+    for part in (f"{first}: HTTP 404", f"{second}: 15 bytes", f"{third}: its sha256", "run again"):
+        assert part in text
+
+
+# HTTPS
+
+
+def test_plain_http_is_refused_before_anything_is_asked(server, tmp_path):
+    source = source_of("https://127.0.0.1:1/f", server.url("/f", page(BODY)))
+    text = refused(source, tmp_path, allow_http=False)
+    assert "is not HTTPS" in text
+    assert server.asked == []
+    with pytest.raises(InputError, match="not HTTPS"):
+        get(source_of("file:///etc/passwd"), tmp_path)
+
+
+def test_https_is_taken_and_its_certificate_checked(tls_server, tmp_path, monkeypatch):
+    source = source_of(tls_server.url("/f", page(BODY)))
+    assert get(source, tmp_path / "trusted", allow_http=False).read_bytes() == BODY
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    naps = Naps()
+    text = refused(source, tmp_path / "not", allow_http=False, sleep=naps)
+    assert "certificate" in text and naps == []
+
+
+def test_a_redirect_leads_to_https_only(tls_server, server, tmp_path):
+    away = source_of(tls_server.url("/away", redirect(server.url("/f", page(BODY)))))
+    assert "not to be trusted" in refused(away, tmp_path, allow_http=False)
+    assert server.asked == []
+    stay = source_of(tls_server.url("/stay", redirect(tls_server.url("/f", page(BODY)))))
+    assert get(stay, tmp_path, allow_http=False).read_bytes() == BODY
+
+
+# The folder
+
+
+def test_two_fetches_do_not_share_a_folder(server, tmp_path):
+    arrived = threading.Event()
+
+    def slow(handler):
+        arrived.set()
+        hang(handler)
+        page(BODY)(handler)
+
+    source = source_of(server.url("/f", slow))
+    first = threading.Thread(target=get, args=(source, tmp_path))
+    first.start()
+    try:
+        assert arrived.wait(10)
+        with pytest.raises(InputError, match="another fetch is at work"):
+            get(source, tmp_path)
+        get(source_of(server.url("/g", page(BODY))), tmp_path / "another")
+    finally:
+        server.go_on.set()
+        first.join()
+    assert (tmp_path / "file.bin").read_bytes() == BODY
+
+
+def test_a_full_disk_is_said_and_leaves_no_file(server, tmp_path, monkeypatch):
+    class Full(io.FileIO):
+        def write(self, data):
+            if self.tell() + len(data) > 150_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    source = source_of(server.url("/f", ranged(BODY)))
+    monkeypatch.setattr(module, "open", Full, raising=False)
+    text = refused(source, tmp_path)
+    assert "No space left on device" in text and "free space" in text and str(tmp_path) in text
+    monkeypatch.undo()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert get(source, tmp_path).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(("free", "enough"), [(155_999, False), (156_000, True)])
+def test_a_disk_too_small_is_told_beforehand(server, tmp_path, monkeypatch, free, enough):
+    (tmp_path / "file.bin.part").write_bytes(BODY[:100_000])
+    usage = namedtuple("usage", "free")(free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    source = source_of(server.url("/f", ranged(BODY)))
+    if enough:
+        assert get(source, tmp_path).read_bytes() == BODY
+    else:
+        assert "156,000 more bytes are needed" in refused(source, tmp_path)
+        assert server.asked == []
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be written"):
+        fetch(tmp_path / "file")
+
+
+# The archive
+
+
+def packed(members=GOOD, change=None, pack=gzip.compress):
+    """A ``.tar.gz`` of (name, content); `change` edits the header of each member."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in members:
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            if change:
+                change(header)
+            tar.addfile(header, io.BytesIO(content))
+    return pack(stream.getvalue())
+
+
+def unpacked(data, folder):
+    archive = folder / "rt.tar.gz"
+    archive.write_bytes(data)
+    return unpack_corpus(archive, folder / "in" / "side", files=WANTED)
+
+
+def test_the_two_files_are_taken_out_and_nothing_else(tmp_path):
+    paths = unpacked(packed([*GOOD, ("rt/other", b"other")]), tmp_path)
+    assert [path.read_bytes() for path in paths] == [POS, NEG]
+    assert names(tmp_path / "in" / "side") == ["rt-polarity.neg", "rt-polarity.pos"]
+    assert names(tmp_path) == ["in", "rt.tar.gz"]
+
+
+def linking(kind, name="rt/link"):
+    def change(header):
+        if header.name == name:
+            header.type, header.linkname = kind, "/etc/passwd"
+
+    return change
+
+
+LINK = [*GOOD, ("rt/link", b"")]
+BAD_ARCHIVES = {
+    "parent": (packed([*GOOD, ("rt/../../../rt-polarity.pos", POS)]), "leads out"),
+    "parent of another": (packed([*GOOD, ("../other", b"")]), "leads out"),
+    "absolute": (packed([("/tmp/rt-polarity.pos", POS), GOOD[2]]), "leads out"),
+    "backslashes": (packed([*GOOD, ("..\\other", b"")]), "leads out"),
+    "drive": (packed([*GOOD, ("C:/other", b"")]), "leads out"),
+    "symlink": (packed(LINK, linking(tarfile.SYMTYPE)), "a link or a device"),
+    "hard link": (packed(LINK, linking(tarfile.LNKTYPE)), "a link or a device"),
+    "device": (packed(LINK, linking(tarfile.CHRTYPE)), "a link or a device"),
+    "pipe": (packed(LINK, linking(tarfile.FIFOTYPE)), "a link or a device"),
+    "wanted is a link": (
+        packed([GOOD[1], ("rt/rt-polarity.neg", b"")], linking(tarfile.SYMTYPE, GOOD[2][0])),
+        "a link or a device",
+    ),
+    "wanted is a folder": (
+        packed([GOOD[1], ("rt/rt-polarity.neg", b"")], linking(tarfile.DIRTYPE, GOOD[2][0])),
+        "there is no rt-polarity.neg",
+    ),
+    "twice": (packed([*GOOD, ("again/rt-polarity.pos", POS)]), "rt-polarity.pos twice"),
+    "missing": (packed(GOOD[:2]), "there is no rt-polarity.neg"),
+    "altered": (packed([GOOD[1], ("rt/rt-polarity.neg", NEG[::-1])]), "not the published file"),
+    "many": (packed([*GOOD, *((f"rt/{n}", b"") for n in range(100))]), "more than 100 members"),
+    "bomb": (packed([*GOOD, ("rt/zeros", bytes(17 << 20))]), "unpacks to more than"),
+    "not packed": (packed(pack=bytes), "truncated or damaged"),
+    "no tar": (gzip.compress(b"something else" * 100), "truncated or damaged"),
+    "empty": (b"", "truncated or damaged"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
+def test_a_bad_archive_is_refused_and_nothing_written(tmp_path, data, reason):
+    with pytest.raises(InputError, match=reason) as caught:
+        unpacked(data, tmp_path)
+    assert "\n" not in str(caught.value) and "rt.tar.gz" in str(caught.value)
+    assert names(tmp_path) == ["rt.tar.gz"]
+
+
+def promised(size):
+    """A good archive, but its first header says that `size` bytes follow."""
+    tar = bytearray(gzip.decompress(packed()))
+    tar[124:136] = size
+    tar[148:156] = b" " * 8
+    tar[148:156] = b"%06o\0 " % sum(tar[:512])
+    return gzip.compress(bytes(tar))
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        (b"77777777777\0", "too large"),
+        (b"\x80" + (1 << 60).to_bytes(11, "big"), "too large"),
+        # A negative size makes some versions of tarfile read a header again and again.
+        (b"\xff" * 10 + b"\xfc\x00", "too large|truncated or damaged|more than 100"),
+    ],
+)
+def test_a_size_that_only_the_header_has_is_refused(tmp_path, size, reason):
+    with pytest.raises(InputError, match=reason):
+        unpacked(promised(size), tmp_path)
+    assert names(tmp_path) == ["rt.tar.gz"]
+
+
+def test_the_right_promise_is_kept(tmp_path):
+    assert len(unpacked(promised(b"%011o\0" % len(GOOD[0][1])), tmp_path)) == 2
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.999])
+@pytest.mark.parametrize("when", ["unpacked", "packed"])
+def test_a_truncated_archive_is_refused(tmp_path, share, when):
+    noise = hashlib.shake_256(b"noise").digest(5000)
+    data = packed([("rt/noise", noise), *GOOD], pack=bytes if when == "unpacked" else gzip.compress)
+    if when == "packed":
+        data = data[: int(len(data) * share)]
+    else:
+        # Cut the tar before the end of the last file, then pack it well.
+        end = data.rindex(NEG) + len(NEG)
+        data = gzip.compress(data[: int(end * share)])
+    with pytest.raises(InputError, match="truncated or damaged|there is no"):
+        unpacked(data, tmp_path)
+    assert names(tmp_path) == ["rt.tar.gz"]
+
+
+def test_a_full_disk_while_unpacking_leaves_no_file(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        unpacked(packed(), tmp_path)
+    assert names(tmp_path / "in" / "side") == []
+
+
+# All together
+
+
+@pytest.fixture
+def published(server, monkeypatch):
+    """The sources of the module, moved to this machine."""
+    files = tuple(
+        replace(source, urls=(server.url(f"/{source.name}", page(body, Content_Type="text/plain")),))
+        for source, body in zip(WANTED, (POS, NEG))
+    )
+    archives = server.url("/1.tar.gz", page(packed())), server.url("/2.tar.gz", page(packed()))
+    vectors = Source("v.gz", (server.url("/v.gz", ranged(BODY)),), source_of().sha256, len(BODY))
+    monkeypatch.setattr(module, "CORPUS", files)
+    monkeypatch.setattr(module, "CORPUS_ARCHIVE", Source("rt.tar.gz", archives, None))
+    monkeypatch.setattr(module, "VECTORS", vectors)
+    return server
+
+
+def fetched(folder, **changes):
+    return fetch(folder, **{"allow_http": True, "sleep": Naps(), **changes})
+
+
+def asked(server):
+    return [path for path, _ in server.asked]
+
+
+def test_fetch_brings_corpus_and_vectors_once(published, tmp_path):
+    paths = fetched(tmp_path)
+    assert list(paths) == ["rt-polarity.pos", "rt-polarity.neg", "v.gz"]
+    assert [path.read_bytes() for path in paths.values()] == [POS, NEG, BODY]
+    assert names(tmp_path) == sorted(paths)
+    assert asked(published) == ["/1.tar.gz", "/v.gz"]
+    assert fetched(tmp_path) == paths
+    assert asked(published) == ["/1.tar.gz", "/v.gz"]
+
+
+def test_fetch_brings_only_what_is_wanted(published, tmp_path):
+    assert list(fetched(tmp_path, corpus=False)) == ["v.gz"]
+    assert list(fetched(tmp_path, vectors=False)) == ["rt-polarity.pos", "rt-polarity.neg"]
+    assert asked(published) == ["/v.gz", "/1.tar.gz"]
+
+
+def test_an_archive_packed_anew_is_accepted_and_an_altered_one_is_not(published, tmp_path):
+    published.url("/1.tar.gz", page(packed([("x/rt-polarity.pos", NEG), GOOD[2]])))
+    published.url("/2.tar.gz", page(packed([GOOD[2], ("rt-polarity.pos", POS)])))
+    assert fetched(tmp_path, vectors=False)["rt-polarity.pos"].read_bytes() == POS
+    assert asked(published) == ["/1.tar.gz", "/2.tar.gz"]
+
+
+def test_an_archive_is_never_continued(published, tmp_path):
+    published.url("/1.tar.gz", ranged(packed(), stop=len(packed()) // 2), status(503), ranged(packed()))
+    fetched(tmp_path, vectors=False)
+    assert all("Range" not in headers for _, headers in published.asked)
+    assert names(tmp_path) == ["rt-polarity.neg", "rt-polarity.pos"]
+
+
+def test_without_an_archive_the_files_are_asked_for(published, tmp_path):
+    published.url("/1.tar.gz", status(404))
+    published.url("/2.tar.gz", page(packed()[:-20]))
+    paths = fetched(tmp_path, vectors=False)
+    assert [path.read_bytes() for path in paths.values()] == [POS, NEG]
+    assert asked(published)[2:] == ["/rt-polarity.pos", "/rt-polarity.neg"]
+
+
+def test_without_any_mirror_all_are_named(published, tmp_path):
+    published.url("/1.tar.gz", status(404))
+    published.url("/2.tar.gz", page(packed()[:-20]))
+    published.url("/rt-polarity.pos", status(403))
+    with pytest.raises(InputError) as caught:
+        fetched(tmp_path, vectors=False)
+    text = str(caught.value)
+    for part in ("/1.tar.gz: HTTP 404", "/2.tar.gz: a truncated", "/rt-polarity.pos: HTTP 403"):
+        assert part in text
+    assert "\n" not in text and names(tmp_path) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_mirror(published, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        fetched(tmp_path)
+    assert asked(published) == ["/1.tar.gz"] and names(tmp_path) == []
+
+
+def test_published_addresses_are_https(published):
+    with pytest.raises(InputError, match="is not HTTPS"):
+        fetch("nowhere")
+    with pytest.raises(TypeError, match="tries"):
+        fetch("nowhere", tries=3)
+
+
+def test_the_published_sources_are_complete():
+    for source in (*module.CORPUS, module.CORPUS_ARCHIVE, module.VECTORS):
+        assert source.urls and all(url.startswith("https://") for url in source.urls)
+    for source in (*module.CORPUS, module.VECTORS):
+        assert len(bytes.fromhex(source.sha256)) == 32 and source.size > 0
