@@ -441,10 +441,18 @@ def verify(folder):
     work = RunFolder(folder)
     verdicts = claims.judge([claims.seed_statistics(work, seed) for seed in work.finished_seeds()])
     _print_claims(Console(), verdicts)
-    code, lines = claims.verify(verdicts, work)
+    code, lines = claims.verify(verdicts, _committed(work.identity))
     for line in lines:
         click.echo(line)
     return code
+
+
+def _committed(identity):
+    """Verdicts of the committed results of runs like this: id -> verdict, or None."""
+    from .storage import read_csv
+
+    rows = read_csv(Path(__file__).parent / "data" / "expected.csv", ("identity", "id", "verdict"))
+    return {row["id"]: row["verdict"] for row in rows if row["identity"] == identity} or None
 
 
 @cli.command()

@@ -7,6 +7,8 @@ process and one thread of its own, so results do not depend on how many run at
 once.
 """
 
+import hashlib
+import json
 import multiprocessing
 import os
 import platform
@@ -292,6 +294,13 @@ class RunFolder:
         return [s for s in self.seeds if all(self.finished(s, arm) for arm in ARMS)]
 
     @property
+    def identity(self):
+        """Digest of readings, corpus and vectors: what results of one kind have in common."""
+        facts = [self.config.to_dict(), self.settings["corpus"]["sha256"]]
+        facts += [self.settings["vectors"][name] for name in ("sha256", "dimensions")]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
     def title(self):
         """Vectors and what they cover, as it stands beside every figure."""
         facts = self.settings["vectors"]
@@ -302,6 +311,8 @@ class RunFolder:
 #: Files whose content is known, and what must be said of them.
 VECTOR_TITLES = {
     "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8": "GoogleNews, full file",
+    "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41": "GoogleNews subset, not the full file",
+    "a060ffa2ef0ace97699a2d4f000aec786c741533dc338dd432b25b413dc6da79": "IMDB word2vec, not GoogleNews",
 }
 
 

@@ -352,6 +352,16 @@ def test_a_file_that_changes_in_between_is_not_patched_together(server, tmp_path
     assert len(server.asked) == 2
 
 
+def test_a_break_without_announced_length_is_noticed(server, tmp_path):
+    def answer(handler):
+        handler.start(200)
+        handler.wfile.write(BODY[:100_000])
+
+    source = source_of(server.url("/f", answer, ranged(BODY)))
+    assert get(source, tmp_path).read_bytes() == BODY
+    assert server.asked[1][1]["Range"] == "bytes=100000-"
+
+
 # Waits and mirrors
 
 
@@ -498,19 +508,27 @@ def test_two_fetches_do_not_share_a_folder(server, tmp_path):
     assert (tmp_path / "file.bin").read_bytes() == BODY
 
 
-def test_a_full_disk_is_said_and_leaves_no_file(server, tmp_path, monkeypatch):
-    class Full(io.FileIO):
-        def write(self, data):
-            if self.tell() + len(data) > 150_000:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return super().write(data)
+def full(*args):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
+
+class Full(io.FileIO):
+    """A file on a disk with 150,000 bytes left."""
+
+    def write(self, data):
+        return super().write(data) if self.tell() + len(data) <= 150_000 else full()
+
+
+@pytest.mark.parametrize("place", ["writing", "flushing"])
+def test_a_full_disk_is_said_and_leaves_no_file(server, tmp_path, monkeypatch, place):
     source = source_of(server.url("/f", ranged(BODY)))
-    monkeypatch.setattr(module, "open", Full, raising=False)
-    text = refused(source, tmp_path)
+    with monkeypatch.context() as patch:
+        if place == "writing":
+            patch.setattr(module, "open", Full, raising=False)
+        else:
+            patch.setattr("os.fsync", full)
+        text = refused(source, tmp_path)
     assert "No space left on device" in text and "free space" in text and str(tmp_path) in text
-    monkeypatch.undo()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert get(source, tmp_path).read_bytes() == BODY
 
 
@@ -608,27 +626,30 @@ def test_a_bad_archive_is_refused_and_nothing_written(tmp_path, data, reason):
     assert names(tmp_path) == ["rt.tar.gz"]
 
 
-def promised(size):
-    """A good archive, but its first header says that `size` bytes follow."""
+def promised(size, kind=tarfile.REGTYPE):
+    """A good archive, but its first header says that `size` bytes of a `kind` follow."""
     tar = bytearray(gzip.decompress(packed()))
     tar[124:136] = size
+    tar[156:157] = kind
     tar[148:156] = b" " * 8
     tar[148:156] = b"%06o\0 " % sum(tar[:512])
     return gzip.compress(bytes(tar))
 
 
 @pytest.mark.parametrize(
-    ("size", "reason"),
+    ("size", "kind", "reason"),
     [
-        (b"77777777777\0", "too large"),
-        (b"\x80" + (1 << 60).to_bytes(11, "big"), "too large"),
+        (b"77777777777\0", tarfile.REGTYPE, "too large"),
+        (b"\x80" + (1 << 60).to_bytes(11, "big"), tarfile.REGTYPE, "too large"),
         # A negative size makes some versions of tarfile read a header again and again.
-        (b"\xff" * 10 + b"\xfc\x00", "too large|truncated or damaged|more than 100"),
+        (b"\xff" * 10 + b"\xfc\x00", tarfile.REGTYPE, "too large|damaged|more than 100"),
+        # A name that long is no TarError but an OverflowError.
+        (b"\x80" + (1 << 80).to_bytes(11, "big"), tarfile.GNUTYPE_LONGNAME, "damaged"),
     ],
 )
-def test_a_size_that_only_the_header_has_is_refused(tmp_path, size, reason):
+def test_a_size_that_only_the_header_has_is_refused(tmp_path, size, kind, reason):
     with pytest.raises(InputError, match=reason):
-        unpacked(promised(size), tmp_path)
+        unpacked(promised(size, kind), tmp_path)
     assert names(tmp_path) == ["rt.tar.gz"]
 
 
@@ -653,9 +674,6 @@ def test_a_truncated_archive_is_refused(tmp_path, share, when):
 
 
 def test_a_full_disk_while_unpacking_leaves_no_file(tmp_path, monkeypatch):
-    def full(handle):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
         unpacked(packed(), tmp_path)
@@ -739,9 +757,6 @@ def test_without_any_mirror_all_are_named(published, tmp_path):
 
 
 def test_a_full_disk_is_no_fault_of_the_mirror(published, tmp_path, monkeypatch):
-    def full(handle):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
         fetched(tmp_path)

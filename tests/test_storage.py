@@ -392,7 +392,7 @@ def test_a_damaged_archive_is_closed(tmp_path, refused):
 def damages(whole):
     """Copies of a file with one byte set to another value."""
     for place in range(len(whole)):
-        for value in (0, 8, 0xFF):
+        for value in (0, 1, 8, 0xFF):
             if whole[place] != value:
                 yield whole[:place] + bytes([value]) + whole[place + 1 :]
 

@@ -1,0 +1,50 @@
+"""Copy what of a finished run is small and quotable into ``results/NAME``.
+
+Usage: python tools/collect.py DIR NAME
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from replicate import claims
+from replicate.config import ARMS
+from replicate.experiment import RunFolder
+from replicate.storage import read_csv, save_csv
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXPECTED = REPOSITORY / "replicate" / "data" / "expected.csv"
+EXPECTED_HEADER = ("identity", "id", "verdict")
+
+
+def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
+    """Claims, statistics and accuracies of all seeds, figures, settings, time.
+
+    The verdicts are added to what ``replicate verify`` holds later runs of
+    the same readings, corpus and vectors against.
+    """
+    run = RunFolder(folder)
+    place = Path(root) / name
+    (place / "figures").mkdir(parents=True, exist_ok=True)
+    for file in ("config.json", "timing.json", "claims.csv", "claims.json"):
+        shutil.copy(run.out / file, place / file)
+    for file in sorted((run.out / "figures").iterdir()):
+        # Vector graphics of thousands of points are large, and can be redrawn.
+        if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
+            shutil.copy(file, place / "figures" / file.name)
+    seeds = run.finished_seeds()
+    table = [claims.seed_statistics(run, seed) for seed in seeds]
+    rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
+    save_csv(place / "statistics.csv", ["seed", *table[0]], rows)
+    rows = []
+    for seed in seeds:
+        curves = run.accuracies(seed)
+        rows += [[seed, arm, int(e), a] for arm in ARMS for e, a in curves[arm][:, :2]]
+    save_csv(place / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), rows)
+    kept = [r for r in read_csv(expected, EXPECTED_HEADER) if r["identity"] != run.identity]
+    new = [(run.identity, v.claim.id, v.verdict) for v in claims.judge(table)]
+    save_csv(expected, EXPECTED_HEADER, [list(r.values()) for r in kept] + new)
+
+
+if __name__ == "__main__":
+    collect(*sys.argv[1:3])
