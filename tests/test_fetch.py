@@ -383,7 +383,9 @@ def test_a_fault_that_passes_is_waited_out(server, tmp_path, code):
 @pytest.mark.parametrize("code", [204, 401, 403, 404, 410])
 def test_a_fault_that_stays_is_not_waited_for(server, tmp_path, code):
     naps = Naps()
-    assert f"HTTP {code}" in refused(source_of(server.url("/f", status(code))), tmp_path, sleep=naps)
+    assert f"HTTP {code}" in refused(
+        source_of(server.url("/f", status(code))), tmp_path, sleep=naps
+    )
     assert (naps, len(server.asked)) == ([], 1)
 
 
@@ -687,7 +689,9 @@ def test_a_full_disk_while_unpacking_leaves_no_file(tmp_path, monkeypatch):
 def published(server, monkeypatch):
     """The sources of the module, moved to this machine."""
     files = tuple(
-        replace(source, urls=(server.url(f"/{source.name}", page(body, Content_Type="text/plain")),))
+        replace(
+            source, urls=(server.url(f"/{source.name}", page(body, Content_Type="text/plain")),)
+        )
         for source, body in zip(WANTED, (POS, NEG))
     )
     archives = server.url("/1.tar.gz", page(packed())), server.url("/2.tar.gz", page(packed()))
@@ -730,7 +734,9 @@ def test_an_archive_packed_anew_is_accepted_and_an_altered_one_is_not(published,
 
 
 def test_an_archive_is_never_continued(published, tmp_path):
-    published.url("/1.tar.gz", ranged(packed(), stop=len(packed()) // 2), status(503), ranged(packed()))
+    published.url(
+        "/1.tar.gz", ranged(packed(), stop=len(packed()) // 2), status(503), ranged(packed())
+    )
     fetched(tmp_path, vectors=False)
     assert all("Range" not in headers for _, headers in published.asked)
     assert names(tmp_path) == ["rt-polarity.neg", "rt-polarity.pos"]
