@@ -3,7 +3,6 @@
 import csv
 import gzip
 import hashlib
-import io
 import os
 import re
 import tarfile
@@ -340,7 +339,7 @@ def _lines(path, encoding="utf-8", errors="strict"):
     try:
         opener = gzip.open if path.name.lower().endswith(".gz") else open
         with opener(path, "rb") as raw:
-            for number, line in enumerate(io.BufferedReader(raw, 1 << 20), start=1):
+            for number, line in enumerate(raw, start=1):
                 try:
                     text = line.decode(encoding, errors)
                 except UnicodeDecodeError:

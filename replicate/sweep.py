@@ -82,10 +82,6 @@ def _shown(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _header(statistics):
-    return ["specification", "seed", *Config.names(), *statistics]
-
-
 def sweep_rows(place):
     """Rows of ``sweep.csv``: (specification name, seed) -> settings and statistics.
 
@@ -95,7 +91,7 @@ def sweep_rows(place):
     place = Path(place)
     if not place.exists():
         return {}
-    header = place.open(encoding="utf-8").readline().rstrip("\n").split(",")
+    header = read_text(place).partition("\n")[0].split(",")
     settings = ["specification", "seed", *Config.names()]
     if header[: len(settings)] != settings:
         raise InputError(f"{place}: line 1 is of another version; move it away")
@@ -159,11 +155,8 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None)
             spec = by_name[name[0]]
             settings = {n: _shown(v) for n, v in spec.config.to_dict().items()}
             rows[name] = {"specification": name[0], "seed": name[1], **settings, **result}
-            statistics = [n for n in result]
-            order = sorted(rows, key=lambda key: (key[0] not in by_name, key))
-            save_csv(place, _header(statistics), [
-                [rows[key][n] for n in _header(statistics)] for key in order
-            ])  # fmt: skip
+            header = ["specification", "seed", *Config.names(), *result]
+            save_csv(place, header, [[rows[key][n] for n in header] for key in sorted(rows)])
         if tell is not None:
             tell(name, message)
 

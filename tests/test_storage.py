@@ -249,7 +249,8 @@ def test_a_writer_of_fewer_digits_is_caught(tmp_path, monkeypatch):
 
 def test_csv_bytes(tmp_path):
     """UTF-8, LF, a header; a value that is no float is written as it is."""
-    save_csv(tmp_path / "a.csv", ["word", "wac"], [["naïve", np.float64(1)], ["b,c", float("nan")]])
+    rows = [["naïve", np.float64(1)], ["b,c", float("nan")]]
+    save_csv(tmp_path / "a.csv", ["word", "wac"], rows)
     assert (tmp_path / "a.csv").read_bytes() == 'word,wac\nnaïve,1.0\n"b,c",nan\n'.encode()
 
 

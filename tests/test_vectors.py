@@ -163,7 +163,9 @@ def test_a_number_as_first_word_of_a_binary_file(file, binary_vectors):
 )
 def test_same_as_gensim(name, binary):
     """All of gensim's own test files, all words, bit for bit."""
-    gensim = KeyedVectors.load_word2vec_format(datapath(name), binary=binary, unicode_errors="ignore")
+    gensim = KeyedVectors.load_word2vec_format(
+        datapath(name), binary=binary, unicode_errors="ignore"
+    )
     kept = [w for w in gensim.index_to_key if w.strip() == w and w.isprintable()]
     # Bytes that are no UTF-8 cannot be wished for; gensim gives them other names.
     with open(datapath(name), "rb") as file:
@@ -609,7 +611,7 @@ def test_bad_vectors_are_not_cached(file, refused):
     assert stored() == []
 
 
-@pytest.mark.xfail(strict=True, raises=PermissionError, reason="_cached: Path.is_file raises EACCES")
+@pytest.mark.xfail(strict=True, raises=PermissionError, reason="_cached: is_file raises EACCES")
 def test_a_cache_that_cannot_be_looked_at(file, binary_vectors, monkeypatch):
     """A home of another user costs time only, too."""
     path = file(binary_vectors(VECTORS))

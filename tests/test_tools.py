@@ -1,0 +1,61 @@
+"""The README's numbers come from results/, and the calibration from its stated distance."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def tool(name):
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", tool("readme").PAGES)
+def test_pages_quote_results_as_they_are(page):
+    place = REPOSITORY / page
+    assert place.exists()
+    text = place.read_text(encoding="utf-8")
+    assert tool("readme").filled(text) == text, "run `make readme`"
+
+
+def test_a_number_typed_by_hand_is_noticed():
+    readme = tool("readme")
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    start = text.index("<!-- readings -->")
+    forged = text[:start] + text[start:].replace("`50`", "`51`", 1)
+    assert forged != text and readme.filled(forged) == text
+
+
+def test_an_unknown_block_is_an_error():
+    with pytest.raises(KeyError):
+        tool("readme").filled("<!-- no such -->\n<!-- end no such -->")
+
+
+def test_distance_of_the_paper_itself_is_nil_and_each_part_counts():
+    calibrate = tool("calibrate")
+    levels = {f"A.{arm}": level for arm, level in calibrate.PAPER["levels"].items()}
+    exact = {**levels, "misclassified": 100.0, "O5.fall": -0.015, "O5.steady": 0.01}
+    assert calibrate.distance([exact])["distance"] == 0
+    for name, value, part, size in [
+        ("A.T1andT2", 0.78 + 0.015, "levels", (1 / 6) ** 0.5),
+        ("misclassified", 25.0, "misclassified", 0.75),
+        ("O5.fall", 0.0, "fall", 1.0),
+        ("O5.steady", -0.03, "steady", 1.0),
+    ]:
+        found = calibrate.distance([{**exact, name: value}])
+        assert found[part] == pytest.approx(size) and found["distance"] == pytest.approx(size)
+
+
+def test_no_claim_of_direction_enters_the_distance():
+    calibrate = tool("calibrate")
+    levels = {f"A.{arm}": level for arm, level in calibrate.PAPER["levels"].items()}
+    row = {**levels, "misclassified": 100.0, "O5.fall": -0.015, "O5.steady": 0.01}
+    turned = {**row, "H.mean": -1.0, "O2.mean": -1.0, "O3.early": -1.0, "O1.block1": -1.0}
+    assert calibrate.distance([turned]) == calibrate.distance([row])
