@@ -27,11 +27,12 @@ setup(
         "matplotlib>=3.8",
         "numba>=0.59",
         "numpy>=1.26",
-        "requests>=2.31",
+        "requests>=2.32.2",
         "rich>=13.7",
         "scipy>=1.11",
         "tomli>=2.0; python_version < '3.11'",
         "tomli-w>=1.0",
+        "urllib3>=2.0.7",
     ],
     extras_require={
         "cuda12": ["cupy-cuda12x>=13,<15"],
