@@ -9,20 +9,10 @@ once.
 
 import hashlib
 import json
-import multiprocessing
-import os
 import platform
-import resource
-import signal
-import sys
-import threading
-import time
-import traceback
 import zlib
-from collections import namedtuple
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
-from multiprocessing import connection
 from pathlib import Path
 
 from . import compat  # noqa: F401  (before chainer)
@@ -49,10 +39,11 @@ from .storage import (
     save_npz,
     sha256,
 )
-from .training import EpochWeights, train
+from .training import EpochWeights, make_optimizer, train
 from .vectors import coverage, embedding_matrix
+from .workers import Outcome, Task, run_tasks
 
-__all__ = ["Options", "RunFolder", "prepare", "run_experiment", "run_seed", "run_tasks"]
+__all__ = ["Options", "RunFolder", "prepare", "run_experiment", "run_seed"]
 
 ACCURACY = ("arm", "epoch", "accuracy", "loss")
 INSTABILITY = ("word", "count", "wac")
@@ -460,8 +451,6 @@ def _optimizer_arrays(optimizer):
 
 
 def _carried_optimizer(model, config, folder):
-    from .training import make_optimizer
-
     optimizer = make_optimizer(model, config)
     arrays = load_npz(folder / "optimizer.npz")
     optimizer.serialize(chainer.serializers.NpzDeserializer(arrays, strict=False))
@@ -500,139 +489,6 @@ def _argument(arm):
 
 
 # --- side by side ----------------------------------------------------------------
-
-#: What a worker is given: a name, a function of this package and its arguments,
-#: and the names of the tasks that come first.  `function(*arguments, tell)`.
-Task = namedtuple("Task", "name function arguments after")
-
-
-@dataclass
-class Outcome:
-    """What became of tasks: failures by name, and the greatest memory of a process in bytes."""
-
-    failures: dict = field(default_factory=dict)
-    peak_memory: int = 0
-
-
-def run_tasks(tasks, jobs, tell=None, threads=1):
-    """Run tasks in processes of their own, as many at once as `jobs`.
-
-    A process that dies is reported, tasks that wait for it are left out, and
-    the others go on.  No shared memory or semaphore is used, so a machine
-    without ``/dev/shm`` will do.
-
-    Args:
-        tasks (list of Task): in the order of preference.
-        jobs (int): processes at once.
-        tell: callable ``(name, message)`` for what tasks tell, then ``"done"``,
-            ``("result", value)`` where the function returned one, or ``"failed"``.
-        threads (int): of the matrix library in each process.
-
-    Returns:
-        Outcome: failures by name.
-
-    Raises:
-        InputError: when a task met bad input; others are stopped.
-    """
-    tell = tell or (lambda name, message: None)
-    waiting = list(tasks)
-    done, running, outcome = set(), {}, Outcome()
-    context = _server(threads)
-    try:
-        while waiting or running:
-            for task in list(waiting):
-                blocked = [name for name in task.after if name in outcome.failures]
-                if blocked:
-                    outcome.failures[task.name] = f"needs {blocked[0]}, which failed"
-                    waiting.remove(task)
-                elif len(running) < jobs and done.issuperset(task.after):
-                    waiting.remove(task)
-                    ours, theirs = context.Pipe()
-                    process = context.Process(target=_work, args=(theirs, task), daemon=True)
-                    process.start()
-                    theirs.close()
-                    running[ours] = (process, task)
-            for ours in connection.wait(list(running)):
-                process, task = running[ours]
-                try:
-                    kind, message = ours.recv()
-                except (EOFError, OSError):
-                    kind, message = "died", None
-                if kind == "tell":
-                    tell(task.name, message)
-                    continue
-                del running[ours]
-                ours.close()
-                process.join()
-                if kind == "done":
-                    done.add(task.name)
-                    outcome.peak_memory = max(outcome.peak_memory, message[0])
-                    tell(task.name, "done" if message[1] is None else ("result", message[1]))
-                elif kind == "input":
-                    raise InputError(message)
-                elif kind == "error":
-                    outcome.failures[task.name] = message
-                else:
-                    code = process.exitcode
-                    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-                    outcome.failures[task.name] = f"its process was ended ({how})"
-                if task.name in outcome.failures:
-                    tell(task.name, "failed")
-    finally:
-        for process, _ in running.values():
-            process.terminate()
-        for process, _ in running.values():
-            process.join()
-    return outcome
-
-
-def _server(threads):
-    """Where workers are forked from: a process that has imported everything and no more.
-
-    It is started with its own environment, since matrix libraries read the
-    number of threads when they are loaded.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["replicate.preload"])
-    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
-    try:
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-    return context
-
-
-def _work(theirs, task):
-    """Body of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with_parent, args=(theirs,), daemon=True).start()
-    try:
-        result = task.function(*task.arguments, lambda message: theirs.send(("tell", message)))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        theirs.send(("done", (peak, result)))
-    except InputError as error:
-        theirs.send(("input", str(error)))
-    except BaseException:
-        theirs.send(("error", traceback.format_exc()))
-    finally:
-        theirs.close()
-
-
-def _die_with_parent(theirs):
-    """A killed parent must not leave workers that write into its folder."""
-    try:
-        theirs.recv()
-    except (EOFError, OSError):
-        os._exit(1)
 
 
 def work_on_arm(out, seed, arm, tell):

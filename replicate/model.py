@@ -7,6 +7,7 @@
 
 from dataclasses import dataclass
 
+from . import compat  # noqa: F401  (before chainer)
 import chainer
 import chainer.functions as F
 import chainer.links as L

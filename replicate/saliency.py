@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import compat  # noqa: F401  (before chainer)
 import chainer
 import chainer.functions as F
 import numpy as np

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from .claims import seed_statistics
 from .config import PRESETS, Config, InputError, read_text, tomllib
-from .experiment import Options, RunFolder, Task, prepare, run_seed, run_tasks
+from .experiment import Options, RunFolder, prepare, run_seed
 from .storage import read_csv, save_csv
+from .workers import Task, run_tasks
 
 __all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows"]
 
@@ -127,7 +128,7 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None)
         tell: callable ``(name, message)``.
 
     Returns:
-        replicate.experiment.Outcome: rows are in the file.
+        replicate.workers.Outcome: rows are in the file.
     """
     out = Path(out)
     options = options or Options()

@@ -4,6 +4,7 @@ import contextlib
 import time
 from pathlib import Path
 
+from . import compat  # noqa: F401  (before chainer)
 import chainer
 import numba
 import numpy as np

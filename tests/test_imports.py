@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
 #: A module imports only from those before it.
 ORDER = """
-    compat config storage fetch corpus vectors split functions model instability saliency
-    training selection preload experiment claims sweep figures report explain select cli
+    compat config storage fetch corpus vectors split kernels functions model instability saliency
+    training selection preload workers experiment claims sweep figures report explain select cli
 """.split()
 
 #: What is no module of the method: the package itself, and ``python -m replicate``.
@@ -123,19 +123,9 @@ def test_few_dependencies(name, allowed):
 
 
 NEEDS_CHAINER = [name for name, source in SOURCES.items() if "chainer" in outside(source)]
-#: These import Chainer with nothing before them: see the list of bugs.
-BARE = {"functions", "model", "saliency", "training"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.xfail(strict=True, reason=f"{n}.py: no compat first"))
-        if n in BARE
-        else n
-        for n in NEEDS_CHAINER
-    ],
-)
+@pytest.mark.parametrize("name", NEEDS_CHAINER)
 def test_chainer_is_imported_after_compat(name):
     """A module that imports Chainer imports compat first, or one above that does.
 
