@@ -27,6 +27,28 @@ paper: $(VENV)/.installed
 	$(BIN)/replicate run --preset paper --seeds 20 --out out/paper
 	$(BIN)/replicate verify out/paper
 
+# PyTorch and Captum are for comparison only, and bring a newer setuptools.
+TORCH ?= 2.13.0
+$(VENV)-bench/.installed: setup.py requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install -q --require-hashes -r requirements-build.lock
+	$(VENV)-bench/bin/pip install -q --no-build-isolation --require-hashes -r requirements-dev.lock
+	$(VENV)-bench/bin/pip install -q --no-build-isolation --no-deps -e .
+	$(VENV)-bench/bin/pip install -q torch==$(TORCH) captum==0.9.0
+	touch $@
+
+# About 40 minutes, most of it the full seed of plain Chainer.
+bench: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python benchmarks/bench.py --threads 1
+	$(VENV)-bench/bin/python benchmarks/bench.py --threads 2
+	$(VENV)-bench/bin/python benchmarks/bench.py --reader
+	$(VENV)-bench/bin/python benchmarks/bench.py --growth 100
+	$(VENV)-bench/bin/python benchmarks/bench.py --full-seed
+	$(VENV)-bench/bin/python tools/readme.py
+
+readme: $(VENV)/.installed
+	$(BIN)/python tools/readme.py
+
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install -q uv
