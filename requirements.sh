@@ -16,3 +16,8 @@ compile() {
 compile "$work/build.in" -o requirements-build.lock
 compile setup.py --extra test --extra notebooks -o requirements-dev.lock
 compile setup.py --constraints requirements-dev.lock -o requirements.lock
+# The image's other targets: CUDA from its own wheels, and JupyterLab.
+printf 'cupy-cuda12x[ctk]>=14,<15\n' > "$work/cuda.in"
+printf 'jupyterlab\n' > "$work/jupyter.in"
+compile setup.py "$work/cuda.in" --constraints requirements.lock -o requirements-cuda.lock
+compile setup.py "$work/jupyter.in" --extra notebooks --constraints requirements-dev.lock -o requirements-jupyter.lock

@@ -25,7 +25,7 @@ from replicate.experiment import Options, prepare, run_seed
 PINNED = Path(__file__).with_name("pinned.json")
 ACCURACY_TOLERANCE = 5 / 1067
 OVERLAP = 1 - 10 / 2399
-CONFIG = Config(n_filters=10, epochs=4, learning_rate=1e-3)
+CONFIG = Config(n_filters=10, epochs=4, learning_rate=1e-3, batch_size=50)
 
 
 def measured(folder, data, implementation="fused"):

@@ -7,6 +7,7 @@ text is left as it is.  With ``--check`` nothing is written, and the exit code
 is 1 where a file would change.
 """
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from replicate.storage import load_json, read_csv, save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
-PAGES = ("README.md", "README.ja.md", "results/README.md")
+PAGES = ("README.md", "README.ja.md", "results/README.md", "docs/api.md")
 
 CLAIMS_HEADER = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
 RUNS = {
@@ -120,7 +121,50 @@ def calibration(most=8):
     return table(header, rows[:most])
 
 
+def api():
+    """Every public name of every module, with the first sentence of its docstring."""
+    parts = []
+    for place in sorted((REPOSITORY / "replicate").glob("*.py")):
+        if place.stem.startswith("_") or place.stem in ("cli", "preload"):
+            continue
+        tree = ast.parse(place.read_text(encoding="utf-8"))
+        docs = {
+            node.name: (ast.get_docstring(node) or "", _signature(node))
+            for node in tree.body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        }
+        names = [
+            element.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+            for element in node.value.elts
+        ]
+        rows = [
+            (f"`{name}{docs[name][1]}`", docs[name][0].split("\n\n")[0].replace("\n", " ").replace("|", "\\|"))
+            for name in sorted(names)
+            if name in docs
+        ]
+        if rows:
+            about = ast.get_docstring(tree).split("\n\n")[0].replace("\n", " ")
+            parts.append(f"## `replicate.{place.stem}`\n\n{about}\n\n" + table(("name", "does"), rows))
+    return "\n\n".join(parts)
+
+
+def _signature(node):
+    if isinstance(node, ast.ClassDef):
+        return ""
+    arguments = node.args
+    names = [a.arg for a in arguments.posonlyargs + arguments.args]
+    required = len(names) - len(arguments.defaults)
+    shown = [n if i < required else f"{n}=…" for i, n in enumerate(names)]
+    if arguments.vararg:
+        shown.append("*" + arguments.vararg.arg)
+    shown += [f"{a.arg}=…" for a in arguments.kwonlyargs]
+    return f"({', '.join(shown)})"
+
+
 BLOCKS = {
+    "api": api,
     "claims googlenews-subset": lambda: claims("paper-googlenews-subset"),
     "claims imdb": lambda: claims("paper-imdb"),
     "claims googlenews-subset ja": lambda: claims("paper-googlenews-subset", JAPANESE),
