@@ -540,7 +540,8 @@ class Verdict:
 
     Attributes:
         claim: what was judged.
-        ours, low, high: of the first component (the mean of all for A3).
+        ours, low, high: of the first component (the mean of all for A3; for
+            S1 the four sizes of the first seed).
         seeds: fewest of any component.
         verdict: reproduced, contradicted or inconclusive.
         p_yes, p_no: after Holm's correction.
@@ -627,7 +628,8 @@ def _judge_sizes(table):
     else:
         same = all(row == tuple(sizes.values()) for row in rows)
         verdict = "reproduced" if same else "contradicted"
-    ours = rows[0][0] if rows else nan
+    # Shown as they are of the first seed; all seeds are judged.
+    ours = rows[0] if rows else nan
     return Verdict(_S1, ours, nan, nan, len(rows), verdict, nan, nan, nan, ())
 
 
