@@ -1,0 +1,434 @@
+"""Figures 3-6 and Table 1 of a run, each with the CSV of exactly what it draws.
+
+Equal results give equal bytes: no dates, fixed ids.  Colours are Okabe and
+Ito's, which the colour-blind tell apart; an arm has one colour everywhere.
+"""
+
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from scipy import stats
+
+from . import claims
+from .config import ARMS, PAPER, generator
+from .instability import standardise
+from .storage import atomic, load_npy, save_csv
+
+__all__ = ["ARM_COLOURS", "calibration", "draw_figures", "drawn_sentences", "specification_curve"]
+
+ARM_COLOURS = {
+    "T1": "#999999",
+    "T2h": "#E69F00",
+    "T2l": "#56B4E9",
+    "T1andT2h": "#D55E00",
+    "T1andT2l": "#0072B2",
+    "T1andT2": "#000000",
+    "T1andT2ran": "#009E73",
+}
+CORRECT, WRONG = "#0072B2", "#D55E00"
+WORD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "svg.hashsalt": "replicate",
+    "svg.fonttype": "path",
+    "figure.dpi": 150,
+}
+
+
+def draw_figures(run):
+    """Draw what the finished seeds of a run allow, into ``DIR/figures``.
+
+    Args:
+        run (replicate.experiment.RunFolder): with one finished seed or more.
+
+    Returns:
+        list of Path: the PNG files.  Figs 3 and 4 need stored saliency and
+        are left out of a streaming run.
+    """
+    folder = run.out / "figures"
+    seeds = run.finished_seeds()
+    if not seeds:
+        return []
+    _table_1(run, seeds, folder)
+    made = []
+    with mpl.rc_context(_STYLE):
+        if run.options.stored:
+            for number, wrong in ((3, False), (4, True)):
+                made.append(_figure_words(run, seeds[0], folder / f"fig{number}", wrong))
+        made.append(_figure_5(run, seeds, folder / "fig5"))
+        made.append(_figure_6(run, seeds, folder / "fig6"))
+    return made
+
+
+def _save(figure, stem):
+    """PNG and SVG under `stem`; the same bytes for the same figure."""
+    for suffix, canvas, metadata in (
+        (".png", FigureCanvasAgg, {"Software": None}),
+        (".svg", FigureCanvasSVG, {"Date": None}),
+    ):
+        data = io.BytesIO()
+        drawn = canvas(figure)
+        kind = "png" if suffix == ".png" else "svg"
+        getattr(drawn, f"print_{kind}")(data, metadata=metadata)
+        with atomic(stem.with_suffix(suffix)) as file:
+            file.write(data.getvalue())
+    return stem.with_suffix(".png")
+
+
+def _caption(figure, text):
+    figure.text(0.01, 0.005, text, fontsize=7, color="#666666", ha="left", va="bottom")
+
+
+def _seeds_text(seeds):
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+
+
+def _table_1(run, seeds, folder):
+    subset = run.subset(seeds[0])
+    sizes = {"T1": int((subset == 1).sum())}
+    for arm in ("T2h", "T2l"):
+        sizes[arm] = len(load_npy(run.phase(seeds[0], arm) / "sentences.npy", "i"))
+    sizes["T3"] = int((subset == 3).sum())
+    place = folder / "table1.csv"
+    save_csv(place, ("subset", "paper", "ours"), [(n, PAPER["sizes"][n], sizes[n]) for n in sizes])
+    return place
+
+
+# --- Figs 3 and 4 ----------------------------------------------------------------
+
+
+def drawn_sentences(run, seed, wrong, number=3, shortest=15, longest=25):
+    """Places in T1 of the sentences that Figs 3 and 4 show.
+
+    Args:
+        wrong (bool): of the misclassified.
+        number (int): how many.
+        shortest, longest (int): words; where no sentence is so long, any.
+
+    Returns:
+        numpy.ndarray: up to `number` places, sorted.
+    """
+    record = claims.recorded(run, seed)
+    kind = ~record.correct if wrong else record.correct
+    fitting = kind & (record.lengths >= shortest) & (record.lengths <= longest)
+    places = np.flatnonzero(fitting if fitting.any() else kind)
+    random = generator("figures 3 and 4", seed, int(wrong))
+    return np.sort(random.permutation(places)[:number])
+
+
+def _figure_words(run, seed, stem, wrong):
+    """Standardised saliency of every word of three sentences, epoch by epoch."""
+    corpus, config = run.corpus, run.config
+    t1 = np.flatnonzero(run.subset(seed) == 1)
+    tokens, offsets = corpus.take(t1)
+    rows = config.epochs + config.dropped_epochs
+    saliency = load_npy(run.phase(seed, "T1") / "saliency.npy", "f", (rows, len(tokens)), mmap=True)
+    places = drawn_sentences(run, seed, wrong)
+    epochs = np.arange(rows) + 1 - config.dropped_epochs
+    parts = [np.arange(offsets[p], offsets[p + 1]) for p in places]
+    curves = _standardised(saliency, offsets, parts, config.standardised_over)
+    figure = Figure(figsize=(8.0, 2.5 * max(1, len(parts)) + 0.7))
+    axes = figure.subplots(max(1, len(parts)), 1, sharex=True, squeeze=False)[:, 0]
+    table = []
+    for axis, place, part, curve in zip(axes, places, parts, curves):
+        words = corpus.words[tokens[part]]
+        last = curve[-1]
+        shown = set(np.argsort(-np.abs(curve - curve.mean(axis=0)).sum(axis=0), kind="stable")[:7])
+        colours = iter(WORD_COLOURS)
+        labels = []
+        for i, word in enumerate(words):
+            bold = i in shown
+            colour = next(colours) if bold else "#BBBBBB"
+            axis.plot(epochs, curve[:, i], color=colour, lw=1.3 if bold else 0.7, zorder=3 if bold else 2)
+            if bold:
+                labels.append((last[i], word, colour))
+            table += [(seed, int(t1[place]), i, word, int(e), float(v)) for e, v in zip(epochs, curve[:, i])]
+        _label_ends(axis, epochs[-1], labels)
+        axis.set_ylabel("standardised saliency")
+        axis.set_title(" ".join(words), fontsize=7.5, wrap=True)
+    axes[-1].set_xlabel("epoch")
+    kind = "misclassified" if wrong else "correctly classified"
+    number = 4 if wrong else 3
+    figure.suptitle(
+        f"Fig. {number}: word saliency of three {kind} sentences", x=0.01, ha="left", fontsize=11
+    )
+    _caption(
+        figure,
+        f"{run.title}; seed {seed}\nstandardised within each epoch over the "
+        f"{config.standardised_over}; the seven words that move most are named",
+    )
+    figure.subplots_adjust(left=0.09, right=0.86, top=0.9, bottom=0.1, hspace=0.32)
+    save_csv(stem.with_suffix(".csv"), ("seed", "sentence", "position", "word", "epoch", "saliency"), table)
+    return _save(figure, stem)
+
+
+def _standardised(saliency, offsets, parts, over):
+    """(E, words) of each sentence, standardised within each epoch over a set."""
+    joined = np.concatenate(parts) if parts else np.zeros(0, dtype=int)
+    bounds = np.concatenate([[0], np.cumsum([len(p) for p in parts])])
+    made = []
+    for row in saliency:
+        if over == "T1":
+            values = standardise(np.asarray(row))[joined]
+        else:
+            values = standardise(np.asarray(row)[joined], bounds if over == "sentence" else None)
+        made.append(values)
+    whole = np.array(made)
+    return [whole[:, a:b] for a, b in zip(bounds[:-1], bounds[1:])]
+
+
+def _label_ends(axis, x, labels, gap=0.075):
+    """Names at the ends of lines, moved apart so that none covers another."""
+    low, high = axis.get_ylim()
+    step = gap * (high - low)
+    labels.sort(key=lambda entry: entry[0])
+    heights = [value for value, _, _ in labels]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + step)
+    if heights and heights[-1] > high:
+        heights[-1] = high
+        for i in range(len(heights) - 2, -1, -1):
+            heights[i] = min(heights[i], heights[i + 1] - step)
+    for height, (value, text, colour) in zip(heights, labels):
+        axis.annotate(
+            text, (x, value), xytext=(1.015, (height - low) / (high - low)),
+            textcoords=axis.transAxes, color=colour, fontsize=7.5, va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5},
+            annotation_clip=False,
+        )  # fmt: skip
+
+
+# --- Figs 5 and 6 ------------------------------------------------------------------
+
+
+def band(curves):
+    """Mean and 95 % interval over seeds, Nadeau and Bengio's, of (S, E) curves.
+
+    Returns:
+        tuple: mean, low, high, (E,); low and high equal the mean for fewer
+        than three seeds.
+    """
+    curves = np.asarray(curves, dtype=np.float64)
+    mean = curves.mean(axis=0)
+    seeds = len(curves)
+    if seeds < claims.LEAST_SEEDS:
+        return mean, mean, mean
+    share = claims.ON_T3
+    error = curves.std(axis=0, ddof=1) * np.sqrt(1 / seeds + share / (1 - share))
+    reach = stats.t.ppf(1 - claims.ALPHA / 2, seeds - 1) * error
+    return mean, mean - reach, mean + reach
+
+
+def _figure_5(run, seeds, stem):
+    """Movement of saliency, correctly classified against misclassified."""
+    records = {seed: claims.recorded(run, seed) for seed in seeds}
+    first = records[seeds[0]]
+    drawn = claims.drawn_hundred(first.correct, seeds[0])
+    panels = [
+        (f"as in the paper: {len(drawn[0])} against {len(drawn[1])}, seed {seeds[0]}", "raw", True),
+        (f"all sentences of T1, {_seeds_text(seeds)}", "raw", False),
+        (f"of the logit difference, {_seeds_text(seeds)}", "logit", False),
+    ]
+    figure = Figure(figsize=(10.5, 3.9))
+    axes = figure.subplots(1, 3)
+    table = []
+    for axis, (title, kind, hundred) in zip(axes, panels):
+        chosen = [(first, drawn)] if hundred else [(r, None) for r in records.values()]
+        usable = [(r, c) for r, c in chosen if r.correct.any() and not r.correct.all()]
+        both = [claims.movement_curves(r, kind, c) for r, c in usable]
+        for i, (name, colour) in enumerate((("correct", CORRECT), ("misclassified", WRONG))):
+            if not both:
+                continue
+            curves = [pair[i] * (len(drawn[i]) if hundred else 1) for pair in both]
+            mean, low, high = band(curves)
+            axis.plot(first.epochs, mean, color=colour, lw=1.6, label=name)
+            axis.fill_between(first.epochs, low, high, color=colour, alpha=0.18, lw=0)
+            table += [
+                (title, name, int(e), float(m), float(a), float(b))
+                for e, m, a, b in zip(first.epochs, mean, low, high)
+            ]
+        if both:
+            axis.legend(loc="upper left")
+        else:
+            axis.text(0.5, 0.5, "no misclassified sentence", transform=axis.transAxes, ha="center")
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("epoch n + 1 of a change n → n + 1")
+        axis.set_ylim(bottom=0)
+        # Room for the legend above the lines.
+        axis.set_ylim(top=axis.get_ylim()[1] * 1.15)
+    axes[0].set_ylabel("|change|, sum over all words")
+    axes[1].set_ylabel("|change|, mean sum of a sentence")
+    figure.suptitle("Fig. 5: how much word saliency moves from epoch to epoch", x=0.01, ha="left", fontsize=11)
+    _caption(figure, f"{run.title}; bands: corrected 95 % intervals over splits of this corpus")
+    figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
+    save_csv(stem.with_suffix(".csv"), ("panel", "sentences", "epoch", "mean", "low", "high"), table)
+    return _save(figure, stem)
+
+
+def _figure_6(run, seeds, stem):
+    """Accuracy of the six models on T3, with the paper's levels."""
+    curves = {seed: run.accuracies(seed) for seed in seeds}
+    figure = Figure(figsize=(8.4, 4.8))
+    axis = figure.subplots()
+    table, labels = [], []
+    for arm in ARMS[1:]:
+        epochs = curves[seeds[0]][arm][:, 0]
+        mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds])
+        colour = ARM_COLOURS[arm]
+        axis.plot(epochs, mean, color=colour, lw=1.5)
+        axis.fill_between(epochs, low, high, color=colour, alpha=0.08, lw=0)
+        labels.append((mean[-1], arm, colour))
+        table += [
+            (arm, int(e), float(m), float(a), float(b))
+            for e, m, a, b in zip(epochs, mean, low, high)
+        ]
+    top = epochs[-1]
+    scale = top / PAPER["epochs"]
+    start, stop = (e * scale for e in PAPER["level_epochs"])
+    for name, level in (("T1andT2", 0.78), ("T1andT2h", 0.76), ("the others", 0.75)):
+        colour = ARM_COLOURS.get(name, "#777777")
+        axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
+        axis.annotate(
+            f"paper: {name} {level}", (start, level), xytext=(-3, 0), textcoords="offset points",
+            ha="right", va="center", fontsize=7.5, color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
+        )  # fmt: skip
+    # The first epochs of a fresh model lie far below: they would flatten all else.
+    means = np.array([row[2] for row in table])
+    axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
+    _label_ends(axis, top, labels, gap=0.045)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("accuracy on T3")
+    figure.suptitle("Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11)
+    _caption(
+        figure,
+        f"{run.title}; mean of {_seeds_text(seeds)}; bands: corrected 95 % intervals over splits of this corpus",
+    )
+    figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.13)
+    save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)
+    return _save(figure, stem)
+
+
+# --- many specifications -----------------------------------------------------------
+
+
+#: Statistics of the multiverse's figure: name -> title.
+CURVES = {
+    "H.mean": "T1andT2h − T1andT2l (H)",
+    "O2.mean": "T1andT2h − T1andT2ran (O2)",
+    "F5b.log_ratio": "log movement, misclassified / correct (F5b)",
+    "A.T1andT2": "accuracy of T1andT2, epochs 40–50 (A1)",
+}
+
+
+def specification_curve(rows, stem, statistics=None):
+    """A multiverse: one column a specification, its effect above, its readings below.
+
+    Args:
+        rows (dict): of :func:`replicate.sweep.sweep_rows`.
+        stem: path without suffix for PNG, SVG and CSV.
+        statistics (dict): name -> title; default :data:`CURVES`.
+
+    Returns:
+        Path: the PNG.
+    """
+    statistics = statistics or CURVES
+    stem = Path(stem)
+    by_name = {}
+    for (name, _), row in rows.items():
+        by_name.setdefault(name, []).append(row)
+    shares = {"F": claims.ON_T1}
+    tested = {
+        s: {
+            n: claims.test_component(
+                claims.Component(s, "above", share=shares.get(s[0], claims.ON_T3)),
+                claims.column(table, s),
+            )
+            for n, table in by_name.items()
+        }
+        for s in statistics
+    }
+    lead = next(iter(statistics))
+    order = sorted(by_name, key=lambda n: (tested[lead][n].mean, n))
+    changes = sorted({part for n in by_name for part in n.split("; ")} - {"default"})
+    x = np.arange(len(order))
+    with mpl.rc_context(_STYLE):
+        height = 1.6 * len(statistics) + 0.16 * len(changes) + 1.0
+        figure = Figure(figsize=(10, height))
+        heights = [1.6] * len(statistics) + [0.16 * len(changes)]
+        axes = figure.subplots(len(statistics) + 1, 1, sharex=True, height_ratios=heights)
+        table = []
+        for axis, (name, title) in zip(axes, statistics.items()):
+            found = [tested[name][n] for n in order]
+            mean = np.array([t.mean for t in found])
+            colour = [
+                "#D55E00" if t.high < t.value else "#009E73" if t.low > t.value else "#777777"
+                for t in found
+            ]
+            axis.vlines(x, [t.low for t in found], [t.high for t in found], color=colour, lw=1.4)
+            axis.scatter(x, mean, color=colour, s=14, zorder=3)
+            if name[0] != "A":
+                axis.axhline(0, color="#000000", lw=0.8)
+            axis.set_title(title, fontsize=8.5, pad=3)
+            table += [
+                (name, n, t.seeds, t.mean, t.low, t.high) for n, t in zip(order, found)
+            ]
+        grid = axes[-1]
+        for i, change in enumerate(changes):
+            has = [j for j, n in enumerate(order) if change in n.split("; ")]
+            grid.scatter(has, [i] * len(has), s=13, color="#000000")
+        grid.set_yticks(range(len(changes)), changes, fontsize=6.5)
+        grid.set_ylim(len(changes) - 0.5, -0.5)
+        grid.set_xticks([order.index("default")] if "default" in order else [], ["default"] if "default" in order else [], fontsize=7)
+        grid.grid(visible=True, axis="y", color="#EEEEEE")
+        figure.suptitle("What each claim's effect becomes under other readings", x=0.01, ha="left", fontsize=11)
+        seeds = sorted({len(t) for t in by_name.values()})
+        _caption(figure, f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above 0, orange below")
+        figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.62 / height, bottom=0.5 / height, hspace=0.3)
+        save_csv(stem.with_suffix(".csv"), ("statistic", "specification", "seeds", "mean", "low", "high"), table)
+        return _save(figure, stem)
+
+
+def calibration(rows, stem):
+    """Distance of every specification of the calibration, stacked by its parts.
+
+    Args:
+        rows (list of dict): specification, distance and the parts, nearest first.
+        stem: path without suffix for PNG and SVG.
+
+    Returns:
+        Path: the PNG.
+    """
+    parts = {"levels": "#0072B2", "misclassified": "#E69F00", "fall": "#D55E00", "steady": "#009E73"}
+    with mpl.rc_context(_STYLE):
+        height = 0.17 * len(rows) + 1.1
+        figure = Figure(figsize=(8, height))
+        axis = figure.subplots()
+        left = np.zeros(len(rows))
+        y = np.arange(len(rows))
+        for name, colour in parts.items():
+            width = np.array([row[name] for row in rows])
+            axis.barh(y, width, left=left, color=colour, label=name, height=0.75)
+            left += width
+        axis.set_yticks(y, [row["specification"] for row in rows], fontsize=6.5)
+        axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.set_xlabel("distance to what the paper reports")
+        axis.legend(loc="lower right", title="part")
+        axis.grid(visible=False, axis="y")
+        figure.suptitle("Calibration of what the paper leaves open", x=0.01, ha="left", fontsize=11)
+        figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.4 / height, bottom=0.5 / height)
+        return _save(figure, Path(stem))
