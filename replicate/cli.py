@@ -339,7 +339,9 @@ def _print_claims(console, verdicts):
         ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours", "right"),
         ("95 % interval", "right"), ("seeds", "right"), ("verdict", "left"),
     ):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")
+        # On a narrow terminal the statements would fill pages.
+        if name != "claim" or console.width >= 110:
+            table.add_column(name, justify=justify, overflow="fold")
     for verdict in verdicts:
         interval = f"{verdict.low:.3f} … {verdict.high:.3f}" if verdict.low == verdict.low else "–"
         ours = verdict.ours
@@ -347,15 +349,11 @@ def _print_claims(console, verdicts):
             ours = ", ".join(f"{n:.0f}" for n in ours)
         else:
             ours = f"{ours:.3f}" if ours == ours else "–"
-        table.add_row(
-            verdict.claim.id,
-            verdict.claim.statement,
-            verdict.claim.paper,
-            ours,
-            interval,
-            str(verdict.seeds),
-            Text(verdict.verdict, style=_COLOURS[verdict.verdict]),
-        )
+        cells = [verdict.claim.id, verdict.claim.statement, verdict.claim.paper, ours, interval]
+        cells += [str(verdict.seeds), Text(verdict.verdict, style=_COLOURS[verdict.verdict])]
+        if console.width < 110:
+            del cells[1]
+        table.add_row(*cells)
     console.print(table)
 
 

@@ -1,0 +1,215 @@
+"""The saliency of every word of a text, by the models of the epochs of T1."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from rich.text import Text
+
+from .config import InputError
+from .corpus import tokenize
+from .model import Batch, load_weights
+from .saliency import classify, word_saliency
+from .storage import load_npz
+
+__all__ = ["Explained", "explain", "render_html", "render_terminal", "to_json"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A text as the models of E epochs see it.
+
+    Attributes:
+        text (str): as given.
+        words (list of str): L, after the run's cleaning.
+        known (numpy.ndarray): (L,) bool; a word that the run's corpus lacks
+            has no vector, and counts as zeros.
+        epochs (numpy.ndarray): (E,), or the last epoch only where the weights
+            of every epoch were not kept.
+        labels (list of str): E, the name of the predicted label.
+        probability (numpy.ndarray): (E,) of that label.
+        saliency (numpy.ndarray): (E, L), eq. (6).
+    """
+
+    text: str
+    words: list
+    known: np.ndarray
+    epochs: np.ndarray
+    labels: list
+    probability: np.ndarray
+    saliency: np.ndarray
+
+
+def explain(run, texts, seed=None):
+    """Explain texts by the first phase's models.
+
+    Args:
+        run (replicate.experiment.RunFolder): with T1 of the seed done.
+        texts (list of str): any texts.
+        seed (int): of the run; None takes the first.
+
+    Returns:
+        list of Explained: one a text.
+
+    Raises:
+        InputError: for a text without words, or a seed that is not done.
+    """
+    seed = run.seeds[0] if seed is None else seed
+    if seed not in run.seeds or not run.finished(seed, "T1"):
+        raise InputError(f"{run.out}: seed {seed} is not finished; run it, or name another --seed")
+    model = run.model(seed)
+    epochs, weights = _weights(run, seed, model)
+    index = {word: i for i, word in enumerate(run.corpus.words.tolist())}
+    names = run.corpus.label_names
+    made = []
+    for text in texts:
+        words = tokenize(text, run.config.tokens)
+        if not words:
+            raise InputError(f"{text!r}: no words are left after cleaning; give a longer text")
+        # Row 0 of the embedding is zeros: that of a word without a vector.
+        rows = np.array([index.get(word, -1) + 1 for word in words], dtype=np.int32)
+        batch = _one_sentence(model, rows)
+        labels, probability, saliency = [], [], []
+        for arrays in weights:
+            model.set_weights(arrays)
+            classified = classify(model, batch)
+            labels.append(names[classified.predicted[0]])
+            probability.append(classified.probabilities[0].max())
+            saliency.append(word_saliency(model, batch).token_saliency)
+        made.append(
+            Explained(
+                text, words, rows > 0, epochs, labels,
+                np.array(probability), np.array(saliency),
+            )  # fmt: skip
+        )
+    return made
+
+
+def _one_sentence(model, rows):
+    """A batch of one sentence; every word is its own distinct word."""
+    xp = model.xp
+    length = len(rows)
+    return Batch(
+        xp.asarray(rows),
+        xp.arange(length, dtype=np.int32),
+        xp.asarray(np.array([0, length])),
+        xp.zeros(1, dtype=np.int32),
+    )
+
+
+def _weights(run, seed, model):
+    """Epochs and the weights of each: all that were kept, else the last."""
+    place = run.phase(seed, "T1") / "weights.npz"
+    if place.exists():
+        shapes = {name[1:]: param.shape for name, param in model.namedparams()}
+        spec = {name: ("f", (run.config.epochs, *shape)) for name, shape in shapes.items()}
+        arrays = load_npz(place, spec)
+        epochs = np.arange(1, run.config.epochs + 1)
+        return epochs, [{name: value[i] for name, value in arrays.items()} for i in range(len(epochs))]
+    load_weights(run.phase(seed, "T1") / "model.npz", model)
+    return np.array([run.config.epochs]), [model.weights(embedding=True)]
+
+
+def to_json(explained):
+    """Plain lists of what :class:`Explained` holds.
+
+    Returns:
+        list of dict: one a text; floats as they are in float32.
+    """
+    return [
+        {
+            "text": e.text,
+            "words": e.words,
+            "known": e.known.tolist(),
+            "epochs": e.epochs.tolist(),
+            "labels": e.labels,
+            "probability": [float(p) for p in e.probability],
+            "saliency": [[float(v) for v in row] for row in e.saliency],
+        }
+        for e in explained
+    ]
+
+
+def shades(saliency):
+    """Saliency as shares of the text's greatest, 0 to 1; one scale for all epochs.
+
+    Example:
+        >>> shades(np.array([[1.0, 2.0], [4.0, 0.0]])).tolist()
+        [[0.25, 0.5], [1.0, 0.0]]
+    """
+    top = saliency.max()
+    return saliency / top if top > 0 else saliency * 0.0
+
+
+def _shown_epochs(epochs, most=12):
+    """At most `most` rows, spread evenly, the first and last among them."""
+    chosen = np.linspace(0, len(epochs) - 1, min(most, len(epochs)))
+    return np.unique(chosen.round().astype(int))
+
+
+def render_terminal(explained, console):
+    """Print heat maps: colours on a terminal, numbers elsewhere.
+
+    Args:
+        explained (list of Explained): of :func:`explain`.
+        console (rich.console.Console): where to.
+    """
+    for e in explained:
+        share = shades(e.saliency)
+        if not console.is_terminal:
+            print_numbers(e, console)
+            continue
+        console.print(Text("label, probability, words; ? marks words without a vector", style="dim"))
+        for i in _shown_epochs(e.epochs):
+            line = Text(f"epoch {e.epochs[i]:3d}  {e.labels[i]} {e.probability[i]:.2f}  ")
+            for word, known, value in zip(e.words, e.known, share[i]):
+                # From the terminal's dark to a strong orange; text stays readable on it.
+                red, green, blue = (round(40 + value * (c - 40)) for c in (230, 120, 20))
+                line.append(word + ("" if known else "?"), style=f"white on rgb({red},{green},{blue})")
+                line.append(" ")
+            console.print(line)
+
+
+def print_numbers(e, console):
+    """A line an epoch: epoch, label, probability, then word and saliency."""
+    for i, epoch in enumerate(e.epochs):
+        cells = [
+            f"{word}{'' if known else '?'}={value:.3e}"
+            for word, known, value in zip(e.words, e.known, e.saliency[i])
+        ]
+        line = f"{epoch}\t{e.labels[i]}\t{e.probability[i]:.4f}\t" + " ".join(cells)
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def render_html(explained):
+    """One self-contained page of heat maps, epochs from top to bottom.
+
+    Returns:
+        str: HTML; every word is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    texts = [
+        {
+            "text": e.text,
+            "words": list(zip(e.words, e.known.tolist())),
+            "rows": [
+                {
+                    "epoch": int(e.epochs[i]),
+                    "label": e.labels[i],
+                    "probability": f"{e.probability[i]:.2f}",
+                    "cells": [
+                        {"level": round(float(v) * 20), "value": f"{raw:.2e}"}
+                        for v, raw in zip(share, e.saliency[i])
+                    ],
+                }
+                for i, share in enumerate(shades(e.saliency))
+            ],
+        }
+        for e in explained
+    ]
+    return environment.get_template("explain.html").render(texts=texts)
