@@ -22,7 +22,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 began=$(date +%s)
 seconds() { echo $(($(date +%s) - began)); }
-megabytes() { du -sm --one-file-system "$1" | cut -f1; }
+megabytes() { du -s --block-size=1000000 --one-file-system "$1" | cut -f1; }
 fail() { echo "image-test: $*" >&2; exit 1; }
 
 # --- the engine's parts
@@ -123,7 +123,7 @@ unshare --net --mount --pid --fork sh -euc '
     mount --bind "/dev/$device" "$root/dev/$device"
   done
   mount -o remount,bind,ro "$root"
-  ! touch "$root/touched" 2>/dev/null
+  if touch "$root/touched" 2>/dev/null; then echo "the root is not read-only" >&2; exit 1; fi
   exec chroot --userspec="$user" "$root" env -i "$@"
 ' sh "$root" "$work/others" "$other" $environment \
   sh -c 'cd /results && exec "$@"' sh $entry run --preset sample --seeds 1 --quiet --out /results/sample ||
