@@ -24,7 +24,7 @@ from rich.text import Text
 
 from . import __version__
 from .config import ARMS, PRESETS, Config, InputError
-from .storage import folder_lock, load_json, save_json
+from .storage import folder_lock, load_json, save_csv, save_json
 
 log = logging.getLogger("replicate")
 
@@ -364,9 +364,14 @@ def _print_claims(console, verdicts):
 @click.option("--out", required=True, metavar="DIR", help="Where sweep.csv goes.")
 def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threads, quiet,
           verbose, out):  # fmt: skip
-    """Readings x seeds of the TOML file GRID, side by side: a multiverse."""
+    """Readings x seeds of the TOML file GRID, side by side: a multiverse.
+
+    DIR then has sweep.csv (a row a specification and seed), verdicts.csv and
+    the specification curve.
+    """
     from .experiment import Options
-    from .sweep import read_grid, run_sweep, sweep_rows
+    from .figures import specification_curve
+    from .sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
 
     specifications, seeds = read_grid(grid)
     paths, vectors = _data("paper", corpus, vectors)
@@ -394,6 +399,11 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
             outcome = run_sweep(
                 out, specifications, seeds, (paths, vectors), options, jobs or _cores(), tell
             )
+        rows = sweep_rows(out / "sweep.csv")
+        header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
+        save_csv(out / "verdicts.csv", header, verdicts_by_specification(rows))
+        if rows:
+            specification_curve(rows, out / "specification_curve")
     for (name, seed), reason in outcome.failures.items():
         click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
     if not quiet:

@@ -398,7 +398,7 @@ def specification_curve(rows, stem, statistics=None):
         figure.suptitle("What each claim's effect becomes under other readings", x=0.01, ha="left", fontsize=11)
         seeds = sorted({len(t) for t in by_name.values()})
         _caption(figure, f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above 0, orange below")
-        figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.62 / height, bottom=0.5 / height, hspace=0.3)
+        figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.3)
         save_csv(stem.with_suffix(".csv"), ("statistic", "specification", "seeds", "mean", "low", "high"), table)
         return _save(figure, stem)
 
@@ -427,7 +427,7 @@ def calibration(rows, stem):
         axis.set_yticks(y, [row["specification"] for row in rows], fontsize=6.5)
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.set_xlabel("distance to what the paper reports")
-        axis.legend(loc="lower right", title="part")
+        axis.legend(loc="upper right", title="part")
         axis.grid(visible=False, axis="y")
         figure.suptitle("Calibration of what the paper leaves open", x=0.01, ha="left", fontsize=11)
         figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.4 / height, bottom=0.5 / height)

@@ -8,13 +8,13 @@ import itertools
 import shutil
 from pathlib import Path
 
-from .claims import seed_statistics
+from .claims import judge, seed_statistics
 from .config import PRESETS, Config, InputError, read_text, tomllib
 from .experiment import Options, RunFolder, prepare, run_seed
 from .storage import read_csv, save_csv
 from .workers import Task, run_tasks
 
-__all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows"]
+__all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows", "verdicts_by_specification"]
 
 
 class Specification:
@@ -162,3 +162,23 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None)
             tell(name, message)
 
     return run_tasks(tasks, jobs, collect)
+
+
+def verdicts_by_specification(rows):
+    """The verdict on every claim under every specification: what flips with a reading.
+
+    Args:
+        rows (dict): of :func:`sweep_rows`.
+
+    Returns:
+        list of tuple: ``(specification, claim id, ours, low, high, seeds,
+        verdict)``, S1 left out.
+    """
+    tables = {}
+    for (name, _), row in rows.items():
+        tables.setdefault(name, []).append(row)
+    return [
+        (name, v.claim.id, v.ours, v.low, v.high, v.seeds, v.verdict)
+        for name, table in sorted(tables.items())
+        for v in judge(table)[1:]
+    ]

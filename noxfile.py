@@ -1,0 +1,197 @@
+"""Tests and sample over versions of Python, NumPy and CuPy.
+
+``make matrix`` runs every cell that wheels exist for, then writes the table of
+``docs/versions.md`` from what they left in ``out/matrix``.  One cell::
+
+    nox -s "matrix-3.12(numpy='2', cupy='14')"
+    nox -s table
+"""
+
+import csv
+import datetime
+import json
+import platform
+import re
+import time
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+# uv is quicker; it is used where it is there.
+nox.options.default_venv_backend = "uv|venv"
+nox.options.sessions = ["matrix", "table"]
+nox.options.error_on_missing_interpreters = True
+
+HERE = Path(__file__).parent
+OUT = HERE / "out" / "matrix"
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+NUMPYS = {"1.26": "numpy==1.26.*", "2": "numpy>=2"}
+CUPYS = {
+    "absent": [],
+    # NVRTC compiles the kernels' source without a device.
+    "13": ["cupy-cuda12x==13.*", "nvidia-cuda-nvrtc-cu12"],
+    "14": ["cupy-cuda12x==14.*", "nvidia-cuda-nvrtc-cu12"],
+}
+
+#: Tests of what depends on versions: numbers, Chainer, files.  Not those of the
+#: command line, of downloads and of this repository's own rules.
+CORE = """
+    compat functions kernels model saliency training instability selection split
+    vectors storage regression
+""".split()
+
+#: How far the sample's numbers of a cell may be from those of the first cell.
+#: T3 has 20 sentences: 0.05 is one of them, at the boundary in float32.
+ACCURACY, LOSS, WAC = 0.05, 1e-3, 1e-2
+
+
+def without_wheel(python, numpy, cupy):
+    """Why a cell cannot be: no wheels; None where it can."""
+    if numpy == "1.26" and python == "3.13":
+        return "NumPy 1.26 has no wheel for Python 3.13"
+    if numpy == "1.26" and cupy == "14":
+        return "CuPy 14 needs NumPy 2"
+    return None
+
+
+def cell(python, numpy, cupy):
+    """Name of a cell's file."""
+    return f"python{python}-numpy{numpy}-cupy{cupy}"
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("cupy", list(CUPYS))
+@nox.parametrize("numpy", list(NUMPYS))
+def matrix(session, numpy, cupy):
+    """Install, run the sample, keep its numbers, run the tests that versions matter to."""
+    name = cell(session.python, numpy, cupy)
+    OUT.mkdir(parents=True, exist_ok=True)
+    kept = OUT / f"{name}.json"
+    kept.unlink(missing_ok=True)
+    reason = without_wheel(session.python, numpy, cupy)
+    if reason:
+        session.skip(reason)
+    session.install("setuptools<74", "wheel")
+    session.install(
+        "--no-build-isolation", "--only-binary=:all:", "--no-binary=chainer,word-saliency-replication",
+        NUMPYS[numpy], *CUPYS[cupy], "-e", ".[test]", "setuptools<74",
+    )  # fmt: skip
+    found = json.loads(session.run("python", "-c", VERSIONS, silent=True).splitlines()[-1])
+    if cupy != "absent":
+        session.run("python", "-c", "import cupy; from replicate import compat, kernels")
+
+    folder = Path(session.create_tmp()).resolve() / "sample"
+    began = time.monotonic()
+    session.run("replicate", "run", "--preset", "sample", "--seeds", "2", "--quiet", "--out", str(folder))
+    found["sample_seconds"] = round(time.monotonic() - began, 1)
+    found["numbers"] = numbers(folder)
+
+    tests = session.posargs or [
+        f"tests/test_{part}.py" for part in CORE if (HERE / f"tests/test_{part}.py").is_file()
+    ]
+    told = session.run(
+        "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile", *tests,
+        silent=True, success_codes=[0, 1],
+    )  # fmt: skip
+    last = told.strip().splitlines()[-1]
+    session.log(last)
+    found["tests"] = re.sub(r" in [\d.]+s.*|=+", "", last).strip()
+    found["tests_seconds"] = float(re.search(r" in ([\d.]+)s", last)[1])
+    kept.write_text(json.dumps(found, indent=1) + "\n")
+    if "failed" in last or "error" in last:
+        session.error("\n".join(line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))))
+
+
+VERSIONS = """
+import json, platform, warnings
+from importlib.metadata import version
+warnings.simplefilter("ignore")
+from replicate import compat
+found = {n: version(n) for n in ("numpy", "scipy", "numba", "gensim")}
+try:
+    found["cupy"] = version("cupy-cuda12x")
+except Exception:
+    found["cupy"] = None
+print(json.dumps({"python": platform.python_version(), **found, "supplied": compat.SUPPLIED}))
+"""
+
+
+def numbers(folder):
+    """Accuracy, loss and wac of a run: what cells must agree about."""
+    found = {}
+    for path in sorted(folder.glob("seed-*/accuracy.csv")):
+        for row in csv.DictReader(path.open(encoding="utf-8")):
+            key = f"{path.parent.name} {row['arm']} {row['epoch']}"
+            found[f"accuracy {key}"] = float(row["accuracy"])
+            found[f"loss {key}"] = float(row["loss"])
+    for path in sorted(folder.glob("seed-*/instability.csv")):
+        for row in csv.DictReader(path.open(encoding="utf-8")):
+            found[f"wac {path.parent.name} {row['word']}"] = float(row["wac"])
+    return found
+
+
+def differences(found, first):
+    """Greatest differences from the first cell: accuracy, relative loss, relative wac."""
+    if found.keys() != first.keys():
+        raise ValueError("cells have other arms, epochs or words")
+    worst = {"accuracy": 0.0, "loss": 0.0, "wac": 0.0}
+    for key, value in found.items():
+        kind = key.split(" ", 1)[0]
+        off = abs(value - first[key])
+        if kind != "accuracy" and off:
+            off /= max(abs(value), abs(first[key]))
+        worst[kind] = max(worst[kind], off)
+    return worst
+
+
+@nox.session(venv_backend="none")
+def table(session):
+    """Compare the cells' numbers and write the table of docs/versions.md."""
+    cells = {}
+    for python in PYTHONS:
+        for numpy in NUMPYS:
+            for cupy in CUPYS:
+                path = OUT / f"{cell(python, numpy, cupy)}.json"
+                if path.is_file():
+                    cells[python, numpy, cupy] = json.loads(path.read_text())
+    if not cells:
+        session.error("no cell has run")
+    first = next(iter(cells.values()))["numbers"]
+    lines = [
+        "| Python | NumPy | CuPy | SciPy | Numba | supplied by `compat` | tests | accuracy | loss | wac |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    wrong = []
+    for python in PYTHONS:
+        for numpy in NUMPYS:
+            for cupy in CUPYS:
+                reason = without_wheel(python, numpy, cupy)
+                found = cells.get((python, numpy, cupy))
+                if reason or not found:
+                    lines.append(f"| {python} | {numpy} | {cupy} | – | – | – | {reason or 'not run'} | – | – | – |")
+                    continue
+                off = differences(found["numbers"], first)
+                limits = {"accuracy": ACCURACY, "loss": LOSS, "wac": WAC}
+                wrong += [f"{python} {numpy} {cupy}: {k} by {off[k]:g}" for k in off if off[k] > limits[k] + 1e-9]
+                supplied = ", ".join(f"`{s.removeprefix('numpy.')}`" for s in found["supplied"]) or "nothing"
+                lines.append(
+                    f"| {found['python']} | {found['numpy']} | {found['cupy'] or 'absent'} "
+                    f"| {found['scipy']} | {found['numba']} | {supplied} | {found['tests']} "
+                    f"| {off['accuracy']:.2g} | {off['loss']:.1e} | {off['wac']:.1e} |"
+                )
+    system = f"{platform.system()} {platform.machine()}"
+    lines.insert(0, f"Run on {datetime.date.today().isoformat()}, {system}.\n")
+    page = HERE / "docs" / "versions.md"
+    text, count = re.subn(
+        r"(<!-- matrix -->\n).*?(<!-- end matrix -->)",
+        lambda m: m[1] + "\n".join(lines) + "\n" + m[2],
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    if not count:
+        session.error(f"{page} has no place for the table")
+    page.write_text(text, encoding="utf-8")
+    if wrong:
+        session.error("; ".join(wrong))
+    session.log(f"{len(cells)} cells agree: {page}")

@@ -1,0 +1,125 @@
+"""Figures: the same bytes for the same results, and CSVs of what is drawn."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from replicate import claims, figures
+from replicate.config import Config
+from replicate.experiment import Options, prepare, run_seed
+from replicate.sweep import verdicts_by_specification
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A tiny finished run of one seed."""
+    folder = tmp_path_factory.mktemp("figures")
+    lines = [
+        f"{i % 2}\t{'good' if i % 3 else 'bad'} film {' '.join(f'w{(i * k) % 11}' for k in range(1, 16))}"
+        for i in range(80)
+    ]
+    corpus = folder / "corpus.tsv"
+    corpus.write_text("label\ttext\n" + "\n".join(lines) + "\n")
+    config = Config(n_filters=3, epochs=6, batch_size=10, learning_rate=0.01)
+    run = prepare(folder / "run", config, Options(), [0], [corpus], "random", dimensions=6)
+    run_seed(run, 0)
+    return run
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run):
+    figures.draw_figures(run)
+    folder = run.out / "figures"
+    names = {f"fig{n}.{kind}" for n in (3, 4, 5, 6) for kind in ("png", "svg", "csv")}
+    assert {place.name for place in folder.iterdir()} == names | {"table1.csv"}
+    before = {place.name: place.read_bytes() for place in folder.iterdir()}
+    figures.draw_figures(run)
+    assert {place.name: place.read_bytes() for place in folder.iterdir()} == before
+
+
+def test_figure_6_draws_the_accuracies(run):
+    figures.draw_figures(run)
+    drawn = rows(run.out / "figures" / "fig6.csv")
+    curves = run.accuracies(0)
+    assert {row["arm"] for row in drawn} == set(figures.ARM_COLOURS) - {"T1"}
+    for row in drawn:
+        assert float(row["mean"]) == curves[row["arm"]][int(row["epoch"]) - 1, 1]
+
+
+def test_figure_3_is_standardised_saliency_of_correct_sentences(run):
+    figures.draw_figures(run)
+    record = claims.recorded(run, 0)
+    t1 = np.flatnonzero(run.subset(0) == 1)
+    drawn = rows(run.out / "figures" / "fig3.csv")
+    place = {int(s): i for i, s in enumerate(t1)}
+    assert all(record.correct[place[int(row["sentence"])]] for row in drawn)
+    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
+    _, offsets = run.corpus.take(t1)
+    chosen = int(drawn[0]["sentence"])
+    at = slice(offsets[place[chosen]], offsets[place[chosen] + 1])
+    raw = saliency[2, at].astype(np.float64)
+    expected = (raw - raw.mean()) / raw.std() if raw.std() else raw * 0
+    found = [float(r["saliency"]) for r in drawn if r["sentence"] == str(chosen) and r["epoch"] == "3"]
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_figure_5_sums_the_drawn_hundred(run):
+    figures.draw_figures(run)
+    record = claims.recorded(run, 0)
+    first = claims.drawn_hundred(record.correct, 0)
+    drawn = rows(run.out / "figures" / "fig5.csv")
+    paper = [r for r in drawn if r["panel"].startswith("as in the paper") and r["sentences"] == "correct"]
+    # A change from n to n + 1 is plotted at n + 1.
+    assert [int(r["epoch"]) for r in paper] == [2, 3, 4, 5, 6]
+    expected = record.movement["raw"][:, first[0]].sum(axis=1, dtype=np.float64)
+    assert [float(r["mean"]) for r in paper] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("over", ["sentence", "extracted", "T1"])
+def test_sets_that_figures_standardise_over_differ(over):
+    saliency = np.random.RandomState(0).rand(2, 9)
+    offsets = np.array([0, 3, 6, 9])
+    parts = [np.arange(0, 3), np.arange(6, 9)]
+    made = figures._standardised(saliency, offsets, parts, over)
+    joined = np.concatenate(made, axis=1)
+    if over == "sentence":
+        assert [m.mean() for m in made] == pytest.approx([0, 0])
+    elif over == "extracted":
+        assert joined.mean() == pytest.approx(0) and abs(made[0].mean()) > 1e-3
+    else:
+        assert abs(joined.mean()) > 1e-3
+
+
+def test_band_is_the_corrected_interval():
+    curves = np.array([[0.1], [0.2], [0.4]])
+    mean, low, high = figures.band(curves)
+    tested = claims.test_component(claims.Component("x", "above"), curves[:, 0])
+    assert (mean[0], low[0], high[0]) == pytest.approx((tested.mean, tested.low, tested.high))
+    assert figures.band(curves[:2])[1] == pytest.approx([0.15])
+
+
+def test_specification_curve_and_verdicts_by_specification(tmp_path):
+    random = np.random.RandomState(0)
+    table = {
+        (name, seed): {s: effect + 0.001 * random.standard_normal() for s in figures.CURVES}
+        for name, effect in (("default", 0.0), ("dropout=0.5; n_filters=7", 0.02), ("tokens=whitespace", -0.02))
+        for seed in range(5)
+    }
+    figures.specification_curve(table, tmp_path / "curve")
+    drawn = [r for r in rows(tmp_path / "curve.csv") if r["statistic"] == "H.mean"]
+    assert [r["specification"] for r in drawn] == ["tokens=whitespace", "default", "dropout=0.5; n_filters=7"]
+    found = {(r[0], r[1]): r[6] for r in verdicts_by_specification(table)}
+    assert found["dropout=0.5; n_filters=7", "H"] == "reproduced"
+    assert found["tokens=whitespace", "H"] == "contradicted"
+    assert found["default", "H"] == "inconclusive"
+
+
+def test_calibration_is_drawn(tmp_path):
+    parts = {"levels": 1.0, "misclassified": 0.2, "fall": 0.0, "steady": 0.1}
+    made = [{"specification": "default", "distance": 1.3, **parts}]
+    assert figures.calibration(made, tmp_path / "calibration").exists()
