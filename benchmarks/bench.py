@@ -14,6 +14,7 @@ for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[name] = THREADS
 
 import argparse
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -187,27 +188,69 @@ def repeated(corpus, times):
     )
 
 
-def growth(matrix, corpus, sentences, most):
-    """Seconds of an epoch by sentences, filters and batch size."""
-    for times in [t for t in (1, 10, 100) if t <= most]:
-        larger = repeated(corpus, times)
-        chosen = np.concatenate([sentences + len(corpus) * i for i in range(times)])
-        run, _ = chainer_epoch(matrix, larger, chosen, "fused")
-        yield "sentences", len(chosen), min(timed({"": run}, 3 if times < 100 else 1)[""])
-    for name, values in (("n_filters", (10, 50, 100, 200)), ("batch_size", (10, 50, 200))):
-        for value in values:
-            config = CASE.replace(**{name: value})
-            model = TextCNN(matrix, 2, config, 0)
-            optimizer = make_optimizer(model, config)
+GROWTH_HEADER = ("parameter", "value", "seconds", "peak_memory_mb")
 
-            def run(config=config, model=model, optimizer=optimizer):
-                iterator = EpochIterator(corpus, sentences, config.batch_size, 0)
-                updater = Updater(iterator, optimizer, model, 0)
-                with chainer.using_config("type_check", False):
-                    while iterator.epoch < 1:
-                        updater.update()
 
-            yield name, value, min(timed({"": run}, 3)[""])
+def growth_point(matrix, corpus, sentences, parameter, value):
+    """Least seconds of an epoch at one value, and this process's peak memory in MB."""
+    config = CASE
+    if parameter == "sentences":
+        times = value // len(sentences)
+        corpus, sentences = (
+            repeated(corpus, times),
+            np.concatenate([sentences + len(corpus) * i for i in range(times)]),
+        )
+    else:
+        config = CASE.replace(**{parameter: value})
+    model = TextCNN(matrix, 2, config, 0)
+    optimizer = make_optimizer(model, config)
+
+    def run():
+        iterator = EpochIterator(corpus, sentences, config.batch_size, 0)
+        updater = Updater(iterator, optimizer, model, 0)
+        with chainer.using_config("type_check", False):
+            while iterator.epoch < 1:
+                updater.update()
+
+    seconds = min(timed({"": run}, 3 if len(sentences) < 100_000 else 2)[""])
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def growth(n_sentences, most):
+    """Rows of ``growth.csv``; a process of its own for each, so that memory is its own."""
+    points = [("sentences", n_sentences * t) for t in (1, 10, 100) if t <= most]
+    points += [("n_filters", v) for v in (10, 50, 100, 200, 400)]
+    points += [("batch_size", v) for v in (10, 50, 200, 1000)]
+    for parameter, value in points:
+        command = [sys.executable, __file__, "--threads", THREADS, "--growth-point", f"{parameter}={value}"]
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        yield parameter, value, *map(float, told.split())
+
+
+def draw_growth(rows, stem):
+    """Time and peak memory of an epoch against sentences, filters and batch size."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = {"sentences": "sentences", "n_filters": "filters", "batch_size": "sentences a batch"}
+    figure, axes = pyplot.subplots(2, 3, figsize=(9, 5), sharex="col", layout="constrained")
+    for (upper, lower), (parameter, label) in zip(axes.T, names.items()):
+        points = sorted(row[1:] for row in rows if row[0] == parameter)
+        x, seconds, memory = zip(*points)
+        upper.loglog(x, seconds, "o-", color="#0072b2")
+        straight = [seconds[0] * v / x[0] for v in x]
+        if parameter != "batch_size":
+            upper.loglog(x, straight, ":", color="#777777", label="in proportion")
+            upper.legend(frameon=False, fontsize=8)
+        lower.semilogx(x, memory, "o-", color="#d55e00")
+        lower.set_ylim(0, max(memory) * 1.15)
+        lower.set_xlabel(label)
+    axes[0, 0].set_ylabel("seconds an epoch")
+    axes[1, 0].set_ylabel("peak memory, MB")
+    figure.suptitle("One epoch of training in the fused form, one thread", x=0.01, ha="left", fontsize=11)
+    figure.savefig(stem.with_suffix(".png"), dpi=120)
 
 
 def full_seed(corpus, vectors, implementation, jobs, threads, epochs):
@@ -215,7 +258,7 @@ def full_seed(corpus, vectors, implementation, jobs, threads, epochs):
     with tempfile.TemporaryDirectory() as out:
         command = [
             sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
-            "--set", "n_filters=100", "--epochs", str(epochs), "--seeds", "1",
+            "--set", "n_filters=100", "--set", "batch_size=50", "--epochs", str(epochs), "--seeds", "1",
             "--implementation", implementation, "--jobs", str(jobs), "--threads", str(threads),
             "--out", out + "/run", "--vectors", str(vectors),
         ]  # fmt: skip
@@ -264,12 +307,17 @@ def main():
     parser.add_argument("--out", default="results")
     parser.add_argument("--full-seed", action="store_true", help="half an hour for the reference")
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
+    parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, told on stdout")
     parser.add_argument("--reader", action="store_true")
     chosen = parser.parse_args()
     paths, vectors = _data("paper", (), None)
     corpus = read_corpus(paths)
     matrix, _ = embedding_matrix(corpus.words, vectors, CASE)
     sentences = np.flatnonzero(split_corpus(corpus.labels, 0) == 1)
+    if chosen.growth_point:
+        parameter, _, value = chosen.growth_point.partition("=")
+        print(*growth_point(matrix, corpus, sentences, parameter, int(value)))
+        return
     out = Path(chosen.out)
     rows = []
     if not (chosen.full_seed or chosen.growth or chosen.reader):
@@ -320,8 +368,9 @@ def main():
         kept = [row for row in kept if (row[0], row[1].split(" (batch")[0], row[2]) not in new]
         save_csv(place, HEADER, sorted(kept + [list(map(str, row)) for row in rows]))
     if chosen.growth:
-        measured = list(growth(matrix, corpus, sentences, chosen.growth))
-        save_csv(out / "growth.csv", ("parameter", "value", "seconds"), measured)
+        measured = list(growth(len(sentences), chosen.growth))
+        save_csv(out / "growth.csv", GROWTH_HEADER, measured)
+        draw_growth(measured, out / "growth")
 
 
 if __name__ == "__main__":

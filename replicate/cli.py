@@ -476,6 +476,58 @@ def report(folder):
     return 0
 
 
+def _shares(context, parameter, text):
+    """``10,25,50`` per cent of T2."""
+    try:
+        shares = tuple(sorted({float(part) / 100 for part in text.split(",") if part.strip()}))
+        if not shares or not 0 < min(shares) <= max(shares) < 1:
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write per cents above 0 and below 100") from None
+    return shares
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--shares", callback=_shares, default="10,25,50,75,90", show_default=True,
+              metavar="P,P,…", help="Per cents of T2 that are selected.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
+@click.option("--quiet", "-q", is_flag=True)
+@click.option("--verbose", "-v", is_flag=True, help="Tell every finished seed.")
+def questions(folder, shares, jobs, quiet, verbose):
+    """What the paper left open: do words settle, are they rare, do simpler scores do as well?
+
+    DIR is a run made with --record-arms and --epoch-weights all.  Every score
+    selects shares of T2, and a model is trained on T1 with each; resumable.
+    """
+    from . import beyond, rivals
+    from .experiment import RunFolder
+
+    work = RunFolder(folder)
+    console = Console()
+    with folder_lock(work.out), _logging(work.out):
+        seeds = work.finished_seeds()
+        if not seeds:
+            raise InputError(f"{folder}: no finished seed; run it first")
+        each = rivals.trainings(shares)
+        with _Display(console, each * len(seeds), quiet, verbose) as display:
+
+            def tell(name, message):
+                label = f"seed {name}, models"
+                if isinstance(message, tuple):
+                    display.bar(name, label, each, *message)
+                else:
+                    display.end(name, label, message)
+
+            outcome = rivals.run_rivals(work, seeds, shares, jobs or _cores(), tell)
+        for seed, reason in outcome.failures.items():
+            click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+        written = beyond.write_answers(work, [s for s in seeds if s not in outcome.failures])
+    for place in written:
+        click.echo(place)
+    return 1 if outcome.failures else 0
+
+
 @cli.command()
 @click.argument("folder", metavar="DIR")
 @click.argument("texts", metavar="TEXT…", nargs=-1, required=True)

@@ -174,11 +174,12 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
         settings["preset"] = have["preset"]
         settings["seeds"] = sorted(set(seeds) | set(have["seeds"]))
     elif out.exists() and any(name.name != ".lock" for name in out.iterdir()):
-        leftovers = {"corpus.npz", "vectors.npy", ".lock", "run.log"}
+        leftovers = {"corpus.npz", "vectors.npy", "known.npy", ".lock", "run.log"}
         if any(f.name not in leftovers and not f.name.endswith(".part") for f in out.iterdir()):
             raise InputError(f"{out}: holds other files and no run; choose an empty --out")
     corpus.save(out / "corpus.npz")
     save_npy(out / "vectors.npy", matrix)
+    save_npy(out / "known.npy", known)
     save_json(place, settings)
     return RunFolder(out)
 
@@ -231,6 +232,11 @@ class RunFolder:
                 load_npy(self.out / "vectors.npy", "f", shape, mmap=True)
             )
         return self._vectors
+
+    @property
+    def known(self):
+        """(V,) bool, the words that the vector file has."""
+        return load_npy(self.out / "known.npy", "b", (len(self.corpus.words),))
 
     def seed(self, seed):
         """Folder of a seed."""

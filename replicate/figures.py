@@ -19,8 +19,17 @@ from .config import ARMS, PAPER, generator
 from .instability import standardise
 from .storage import atomic, load_npy, save_csv
 
-__all__ = ["ARM_COLOURS", "calibration", "draw_figures", "drawn_sentences", "specification_curve"]
+__all__ = [
+    "ARM_COLOURS",
+    "STYLE",
+    "calibration",
+    "draw_figures",
+    "drawn_sentences",
+    "save_figure",
+    "specification_curve",
+]
 
+#: Colour of each arm in every figure; told apart by the colour-blind too.
 ARM_COLOURS = {
     "T1": "#999999",
     "T2h": "#E69F00",
@@ -33,7 +42,8 @@ ARM_COLOURS = {
 CORRECT, WRONG = "#0072B2", "#D55E00"
 WORD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
-_STYLE = {
+#: Settings of Matplotlib for every figure.
+STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -65,7 +75,7 @@ def draw_figures(run):
         return []
     _table_1(run, seeds, folder)
     made = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         if run.options.stored:
             for number, wrong in ((3, False), (4, True)):
                 made.append(_figure_words(run, seeds[0], folder / f"fig{number}", wrong))
@@ -74,8 +84,12 @@ def draw_figures(run):
     return made
 
 
-def _save(figure, stem):
-    """PNG and SVG under `stem`; the same bytes for the same figure."""
+def save_figure(figure, stem):
+    """PNG and SVG of a figure under `stem`, without date: the same bytes for the same figure.
+
+    Returns:
+        Path: the PNG.
+    """
     for suffix, canvas, metadata in (
         (".png", FigureCanvasAgg, {"Software": None}),
         (".svg", FigureCanvasSVG, {"Date": None}),
@@ -173,7 +187,7 @@ def _figure_words(run, seed, stem, wrong):
     )
     figure.subplots_adjust(left=0.09, right=0.86, top=0.9, bottom=0.1, hspace=0.32)
     save_csv(stem.with_suffix(".csv"), ("seed", "sentence", "position", "word", "epoch", "saliency"), table)
-    return _save(figure, stem)
+    return save_figure(figure, stem)
 
 
 def _standardised(saliency, offsets, parts, over):
@@ -276,7 +290,7 @@ def _figure_5(run, seeds, stem):
     _caption(figure, f"{run.title}; bands: corrected 95 % intervals over splits of this corpus")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
     save_csv(stem.with_suffix(".csv"), ("panel", "sentences", "epoch", "mean", "low", "high"), table)
-    return _save(figure, stem)
+    return save_figure(figure, stem)
 
 
 def _figure_6(run, seeds, stem):
@@ -320,7 +334,7 @@ def _figure_6(run, seeds, stem):
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.13)
     save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)
-    return _save(figure, stem)
+    return save_figure(figure, stem)
 
 
 # --- many specifications -----------------------------------------------------------
@@ -366,7 +380,7 @@ def specification_curve(rows, stem, statistics=None):
     order = sorted(by_name, key=lambda n: (tested[lead][n].mean, n))
     changes = sorted({part for n in by_name for part in n.split("; ")} - {"default"})
     x = np.arange(len(order))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = 1.6 * len(statistics) + 0.16 * len(changes) + 1.0
         figure = Figure(figsize=(10, height))
         heights = [1.6] * len(statistics) + [0.16 * len(changes)]
@@ -400,7 +414,7 @@ def specification_curve(rows, stem, statistics=None):
         _caption(figure, f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above 0, orange below")
         figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.3)
         save_csv(stem.with_suffix(".csv"), ("statistic", "specification", "seeds", "mean", "low", "high"), table)
-        return _save(figure, stem)
+        return save_figure(figure, stem)
 
 
 def calibration(rows, stem):
@@ -414,7 +428,7 @@ def calibration(rows, stem):
         Path: the PNG.
     """
     parts = {"levels": "#0072B2", "misclassified": "#E69F00", "fall": "#D55E00", "steady": "#009E73"}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = 0.17 * len(rows) + 1.1
         figure = Figure(figsize=(8, height))
         axis = figure.subplots()
@@ -431,4 +445,4 @@ def calibration(rows, stem):
         axis.grid(visible=False, axis="y")
         figure.suptitle("Calibration of what the paper leaves open", x=0.01, ha="left", fontsize=11)
         figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.4 / height, bottom=0.5 / height)
-        return _save(figure, Path(stem))
+        return save_figure(figure, Path(stem))

@@ -11,6 +11,7 @@ from .storage import load_json, read_csv, save_csv, save_json, save_text
 
 __all__ = ["CLAIMS_HEADER", "write_claims", "write_report"]
 
+#: Columns of ``claims.csv``.
 CLAIMS_HEADER = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
 
 #: Which figure shows a claim.

@@ -64,11 +64,13 @@ class Classified:
         predicted: (n,) int32.
         loss (numpy.ndarray): (n,) float32, against the true labels.
         probabilities: (n, C) float32.
+        features: (n, F) float32, what the output layer sees.
     """
 
     predicted: np.ndarray
     loss: np.ndarray
     probabilities: np.ndarray
+    features: np.ndarray
 
 
 def flat_batch(model, tokens, offsets, labels=None):
@@ -143,7 +145,8 @@ def classify(model, batch, chunk=None):
         loss = model.loss(logits, batch.labels, reduce="no").array
         probabilities = F.softmax(logits).array
         predicted = logits.argmax(axis=1).astype(np.int32)
-    return Classified(*(cuda.to_cpu(a) for a in (predicted, loss, probabilities)))
+    found = (predicted, loss, probabilities, features)
+    return Classified(*(cuda.to_cpu(a) for a in found))
 
 
 def _chunks(batch, chunk):
@@ -286,13 +289,15 @@ def _reference_saliency(model, batch, chunk):
 
 
 #: What a record holds beside saliency, one row an epoch: name -> dtype.
-#: The three movements have one row less than the others.
+#: Movements have one row less than the others; columns are sentences, or words
+#: of the vocabulary for ``movement_words``.
 RECORDED = {
     "predicted": np.int32,
     "doubt": np.float32,
     "movement_raw": np.float32,
     "movement_standardised": np.float32,
     "movement_logit": np.float32,
+    "movement_words": np.float32,
 }
 
 
@@ -302,7 +307,8 @@ class Recorder(training.Extension):
     Rows go to files beside their final names, which they get when training is
     done.  Beside saliency: R and 1 - p_R of every sentence, and the movement
     of every sentence from the epoch before (Fig. 5): raw, standardised
-    (Figs 3 and 4), and of the gradient of the logit difference.
+    (Figs 3 and 4), and of the gradient of the logit difference; and the raw
+    movement of every word, summed over its occurrences.
 
     Args:
         model (TextCNN): what is looked at.
@@ -326,6 +332,7 @@ class Recorder(training.Extension):
         self.last_doubt = np.zeros(len(offsets) - 1, dtype=np.float32)
         self.rows = config.epochs + config.dropped_epochs
         shapes = {name: (self._height(name), len(offsets) - 1) for name in RECORDED}
+        shapes["movement_words"] = (self._height("movement_words"), n_words)
         dtypes = dict(RECORDED)
         if stored:
             shapes["saliency"] = (self.rows, len(tokens))
@@ -397,6 +404,11 @@ class Recorder(training.Extension):
         }
         for name, (old, new) in pairs.items():
             self.arrays[f"movement_{name}"][row] = movement(old, new, self.offsets)
+        change = np.abs(after.astype(np.float64) - before)
+        stream = self.stream
+        self.arrays["movement_words"][row] = np.bincount(
+            stream.tokens, weights=change, minlength=stream.n_words
+        )
 
     def flush(self):
         """Put the rows on the disk, so that a snapshot may count on them."""

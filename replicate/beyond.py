@@ -1,0 +1,126 @@
+"""Answers to what the paper left open, as tables and figures of a run folder."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from . import convergence, rivals
+from .figures import STYLE, save_figure
+from .storage import save_csv
+
+__all__ = ["draw_convergence", "draw_rivals", "write_answers"]
+
+QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
+RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+CONFOUNDS = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
+
+
+def write_answers(run, seeds):
+    """Write questions, rivals, their correlations, confounds, and two figures.
+
+    Args:
+        run (replicate.experiment.RunFolder): after :func:`replicate.rivals.run_rivals`.
+        seeds (list of int): those that are done.
+
+    Returns:
+        list of Path: what was written.
+    """
+    out = run.out / "questions"
+    table = [convergence.seed_answers(run, seed) for seed in seeds]
+    answers = convergence.answers(table)
+    gains = rivals.compare(run, seeds)
+    names, correlation = rivals.correlations(run, seeds)
+    save_csv(out / "questions.csv", QUESTIONS, answers)
+    save_csv(out / "statistics.csv", ("seed", *table[0]), [(s, *row.values()) for s, row in zip(seeds, table)])
+    save_csv(out / "rivals.csv", RIVALS, gains)
+    save_csv(out / "correlations.csv", ("score", *names), [(n, *row) for n, row in zip(names, correlation)])
+    save_csv(out / "confounds.csv", CONFOUNDS, rivals.confounds(run, seeds))
+    written = [out / f"{n}.csv" for n in ("questions", "statistics", "rivals", "correlations", "confounds")]
+    written.append(draw_rivals(gains, out / "rivals", run.title))
+    written.append(draw_convergence(table, out / "convergence", run.title))
+    return written
+
+
+def draw_rivals(rows, stem, title):
+    """Gain over random sentences of every score, by share of T2.
+
+    Args:
+        rows: of :func:`replicate.rivals.compare`.
+        stem: path without suffix.
+        title (str): vectors, shown below.
+
+    Returns:
+        Path: the PNG.
+    """
+    scores = [s for s in rivals.SCORES if any(r[0] == s.name for r in rows)]
+    columns = 5
+    lines = -(-len(scores) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(11, 2.1 * lines + 0.9))
+        axes = np.atleast_2d(figure.subplots(lines, columns, sharex=True, sharey=True))
+        for axis, score in zip(axes.flat, scores):
+            mine = sorted(r for r in rows if r[0] == score.name)
+            x = np.array([100 * r[1] for r in mine])
+            gain, low, high = (np.array([100 * r[i] for r in mine]) for i in (4, 5, 6))
+            colour = "#D55E00" if score.labels else "#0072B2"
+            axis.axhline(0, color="#000000", lw=0.8)
+            axis.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+            axis.plot(x, gain, "o-", color=colour, ms=3.5, lw=1.4)
+            axis.set_title(score.name.replace("_", " ") + (" (labels)" if score.labels else ""), fontsize=8.5)
+        for axis in list(axes.flat)[len(scores) :]:
+            axis.set_visible(False)
+        for axis in axes[:, 0]:
+            axis.set_ylabel("points")
+        for axis in list(axes.flat)[max(0, len(scores) - columns) : len(scores)]:
+            axis.set_xlabel("% of T2")
+            axis.tick_params(labelbottom=True)
+        figure.suptitle("Accuracy on T3 over random sentences of the same number", x=0.01, ha="left", fontsize=11)
+        seeds = max((r[7] for r in rows), default=0)
+        figure.text(0.01, 0.01, f"{title}; {seeds} seeds, epochs 40–50; bands: corrected 95 % intervals", fontsize=7.5, color="#555555")
+        figure.subplots_adjust(left=0.06, right=0.985, top=1 - 0.62 / (2.1 * lines + 0.9), bottom=0.22 if lines == 1 else 0.11, hspace=0.42)
+        return save_figure(figure, Path(stem))
+
+
+def draw_convergence(table, stem, title):
+    """How far unstable words stand above matched stable ones, by phase and arm (Q1).
+
+    Args:
+        table (list of dict): of :func:`replicate.convergence.seed_answers`.
+        stem: path without suffix, for PNG, SVG and CSV.
+        title (str): vectors, shown below.
+
+    Returns:
+        Path: the PNG.
+    """
+    from . import claims
+
+    phases = ("T1", *convergence.ARMS_ASKED)
+    kinds = {
+        "gap": "wac: log ratio, unstable to stable",
+        "late": "late / early movement: log ratio, unstable to stable",
+    }
+    stem, rows = Path(stem), []
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.4))
+        for axis, (kind, label) in zip(figure.subplots(1, 2), kinds.items()):
+            for i, phase in enumerate(phases):
+                values = claims.column(table, f"{kind}.{phase}")
+                tested = claims.test_component(
+                    claims.Component(f"{kind}.{phase}", "above", share=claims.ON_T1), values
+                )
+                rows.append((kind, phase, tested.seeds, tested.mean, tested.low, tested.high))
+                colour = "#777777" if phase == "T1" else "#0072B2"
+                axis.scatter([i] * len(values), values, s=8, color=colour, alpha=0.35, lw=0)
+                axis.errorbar(i, tested.mean, [[tested.mean - tested.low], [tested.high - tested.mean]],
+                              fmt="o", color=colour, ms=5, capsize=3)  # fmt: skip
+            axis.axhline(0, color="#000000", lw=0.8)
+            axis.set_xticks(range(len(phases)), phases, fontsize=7)
+            axis.set_xlim(-0.5, len(phases) - 0.5)
+            axis.set_title(label, fontsize=9)
+        figure.suptitle("Q1: do the unstable words settle in the second phase?", x=0.01, ha="left", fontsize=11)
+        figure.text(0.01, 0.01, f"{title}; {len(table)} seeds; words of equal frequency; bars: corrected 95 % intervals", fontsize=7.5, color="#555555")
+        figure.subplots_adjust(left=0.07, right=0.985, top=0.82, bottom=0.16)
+        save_csv(stem.with_suffix(".csv"), ("statistic", "phase", "seeds", "mean", "low", "high"), rows)
+        return save_figure(figure, stem)

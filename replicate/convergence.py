@@ -1,0 +1,199 @@
+"""Do unstable words settle in the second phase, and are they the rare ones? (Q1, Q3)
+
+The paper asks both and answers neither (sections 6.1, 6.2 and 7).  Words that
+were chosen for a high wac have a lower one in any later training, by
+regression to the mean; so what counts is not the fall, but how much more of
+it ``T1andT2h`` brings than ``T1andT2ran``, which is as large and random.
+"""
+
+import numpy as np
+from scipy import stats
+
+from . import claims
+from .config import PAPER, InputError, generator
+from .instability import sentence_instability
+from .saliency import classify, flat_batch
+from .storage import load_npy, read_csv
+
+__all__ = ["ARMS_ASKED", "answers", "matched_words", "seed_answers"]
+
+#: Arms whose saliency on T1 is followed.
+ARMS_ASKED = ("T2h", "T1andT2h", "T1andT2l", "T1andT2ran")
+#: Words that are called unstable: this share, of the highest wac.
+UNSTABLE = 0.25
+#: Fewest occurrences in T1 of the words compared: a mean of one number is no mean.
+LEAST = 2
+
+
+def matched_words(wac, count, seed):
+    """Unstable words and as many stable ones of the same frequencies.
+
+    Of the words that occur twice or more, those in the highest quarter of wac
+    are unstable, those in the lower half are candidates for stable ones; each
+    unstable word gets a candidate of the same count, where one is left.
+
+    Args:
+        wac (numpy.ndarray): (V,), NaN where a word does not occur.
+        count (numpy.ndarray): (V,) occurrences in T1.
+        seed (int): names which of the candidates of a count are taken.
+
+    Returns:
+        tuple: unstable and stable words, (k,) each, of equal counts pair by pair.
+
+    Example:
+        >>> wac = np.array([9.0, 1.0, 2.0, 3.0, np.nan])
+        >>> unstable, stable = matched_words(wac, np.array([2, 2, 3, 3, 0]), seed=0)
+        >>> unstable.tolist(), stable.tolist()
+        ([0], [1])
+    """
+    random = generator("matched words", seed)
+    words = np.flatnonzero((count >= LEAST) & np.isfinite(wac))
+    if not len(words):
+        return words, words
+    order = words[np.argsort(-wac[words], kind="stable")]
+    unstable = order[: max(1, int(UNSTABLE * len(order)))]
+    candidates = random.permutation(order[len(order) // 2 :])
+    free = {}
+    for word in candidates.tolist():
+        free.setdefault(int(count[word]), []).append(word)
+    pairs = [(w, free[c].pop()) for w in unstable.tolist() if free.get(c := int(count[w]))]
+    return tuple(np.array(column, dtype=np.int64) for column in zip(*pairs)) if pairs else (words[:0],) * 2
+
+
+def _instability_of(place, index):
+    wac = np.full(len(index), np.nan)
+    count = np.zeros(len(index), dtype=np.int64)
+    for row in read_csv(place, ("word", "count", "wac")):
+        i = index[row["word"]]
+        wac[i], count[i] = float(row["wac"]), int(row["count"])
+    return wac, count
+
+
+def _late_share(folder, words, count, epochs):
+    """Mean log of late over early movement, epochs 21-50 over those up to 20."""
+    moved = load_npy(folder / "movement_words.npy", "f", (len(epochs), len(count)), mmap=True)
+    moved = moved[:, words].astype(np.float64)
+    early = moved[claims.window(epochs, 0, 20)].mean(axis=0)
+    late = moved[claims.window(epochs, 20.01, 50)].mean(axis=0)
+    both = (early > 0) & (late > 0)
+    return float(np.mean(np.log(late[both] / early[both]))) if both.any() else float("nan")
+
+
+def seed_answers(run, seed):
+    """Statistics of one seed for Q1 and Q3.
+
+    Args:
+        run (replicate.experiment.RunFolder): made with ``--record-arms``.
+        seed (int): a finished seed of it.
+
+    Returns:
+        dict: name -> float.  ``gap.PHASE``: mean log wac of unstable words less
+        that of their matches; ``late.PHASE``: the same of late over early
+        movement; ``rich.ARM``: accuracy of the final model on the quarter of
+        T3 with the highest A_S; ``rest.ARM``: on the rest; ``rarity``: rank
+        correlation of wac with frequency; ``words``: pairs of words.
+
+    Raises:
+        InputError: when the arms were not recorded.
+    """
+    corpus, config = run.corpus, run.config
+    index = {word: i for i, word in enumerate(corpus.words)}
+    wac, count = _instability_of(run.seed(seed) / "instability.csv", index)
+    unstable, stable = matched_words(wac, count, seed)
+    epochs = np.arange(config.epochs + config.dropped_epochs - 1) + 2 - config.dropped_epochs
+    made = {"words": float(len(unstable))}
+    for phase in ("T1", *ARMS_ASKED):
+        folder = run.phase(seed, phase)
+        place = run.seed(seed) / "instability.csv" if phase == "T1" else folder / "instability.csv"
+        if not place.is_file() or not (folder / "movement_words.npy").is_file():
+            raise InputError(f"{folder}: no record of saliency; run in another --out with --record-arms")
+        values = wac if phase == "T1" else _instability_of(place, index)[0]
+        # A word whose saliency never moves (no filter ever meets it) has no log.
+        both = (values[unstable] > 0) & (values[stable] > 0)
+        made[f"gap.{phase}"] = _mean(np.log(values[unstable][both]) - np.log(values[stable][both]))
+        made[f"late.{phase}"] = _late_share(folder, unstable, count, epochs) - _late_share(
+            folder, stable, count, epochs
+        )
+    occurs = np.flatnonzero(count)
+    made["rarity"] = float(stats.spearmanr(wac[occurs], count[occurs]).statistic)
+    often = np.flatnonzero(count >= LEAST)
+    made["rarity.often"] = float(stats.spearmanr(wac[often], count[often]).statistic)
+    made.update(_accuracy_where_unstable(run, seed, wac))
+    return made
+
+
+def _mean(values):
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _accuracy_where_unstable(run, seed, wac):
+    """Accuracy on T3's sentences that are rich in unstable words, and on the others."""
+    corpus, config = run.corpus, run.config
+    t3 = np.flatnonzero(run.subset(seed) == 3)
+    tokens, offsets = corpus.take(t3)
+    scores = sentence_instability(
+        wac, tokens, offsets, config.unseen_words, config.repeated_words
+    )
+    rich = np.zeros(len(t3), dtype=bool)
+    rich[np.argsort(-scores, kind="stable")[: max(1, len(t3) // 4)]] = True
+    made = {}
+    for arm in ("T1", *ARMS_ASKED):
+        model = run.trained_model(seed, arm)
+        right = classify(model, flat_batch(model, tokens, offsets)).predicted == corpus.labels[t3]
+        made[f"rich.{arm}"], made[f"rest.{arm}"] = float(right[rich].mean()), float(right[~rich].mean())
+    return made
+
+
+#: Rows of the answers: id, what is measured, its kind of test, the statistic,
+#: the share of the corpus it is measured on, and what a positive value says.
+QUESTIONS = (
+    ("Q1", "log wac, unstable less matched stable words, first phase", "above", "gap.T1", "T1",
+     "unstable words are told apart"),
+    *(
+        ("Q1", f"how much of that gap is closed in {arm}", "above", f"gap.T1 - gap.{arm}", "T1",
+         "the gap closes")
+        for arm in ARMS_ASKED
+    ),
+    ("Q1", "closed in T1andT2h less in T1andT2ran", "above", "gap.T1andT2ran - gap.T1andT2h", "T1",
+     "T2h settles them more than random sentences"),
+    ("Q1", "closed in T1andT2h less in T1andT2l", "above", "gap.T1andT2l - gap.T1andT2h", "T1",
+     "T2h settles them more than T2l"),
+    ("Q1", "log late / early movement, unstable less stable, first phase", "above", "late.T1", "T1",
+     "unstable words move later"),
+    ("Q1", "the same in T1andT2h less in T1andT2ran", "below", "late.T1andT2h - late.T1andT2ran", "T1",
+     "T2h makes them settle earlier than random sentences"),
+    ("Q1", "T1's accuracy on T3 rich in unstable words less on the rest", "below",
+     "rich.T1 - rest.T1", "T3", "sentences rich in unstable words are classified worse"),
+    ("Q1", "accuracy on T3 rich in unstable words, T1andT2h less T1andT2ran", "above",
+     "rich.T1andT2h - rich.T1andT2ran", "T3", "those words are learned better from T2h"),
+    ("Q3", "rank correlation of wac with frequency in T1", "below", "rarity", "T1",
+     "unstable words are the rare ones"),
+    ("Q3", "the same among words that occur twice or more", "below", "rarity.often", "T1",
+     "unstable words are the rare ones"),
+)  # fmt: skip
+
+
+def answers(table):
+    """Answers from the statistics of S seeds.
+
+    Args:
+        table (list of dict): rows of :func:`seed_answers`.
+
+    Returns:
+        list of tuple: ``(id, measure, test, ours, low, high, seeds, answer)``:
+        mean, corrected 95 % interval; the answer is ``"yes: ..."``, ``"no"``
+        (shown to be the opposite) or ``"inconclusive"``, after Holm's
+        correction over all rows.
+    """
+    tested = []
+    for _, _, kind, name, subset, _ in QUESTIONS:
+        share = PAPER["shares"][2 if subset == "T3" else 0]
+        component = claims.Component(name, kind, share=share)
+        tested.append(claims.test_component(component, claims.column(table, name)))
+    yes = claims.holm([t.p_yes for t in tested])
+    no = claims.holm([t.p_no for t in tested])
+    rows = []
+    for (ident, measure, kind, _, _, says), t, p_yes, p_no in zip(QUESTIONS, tested, yes, no):
+        answer = f"yes: {says}" if p_yes < claims.ALPHA else "no" if p_no < claims.ALPHA else "inconclusive"
+        rows.append((ident, measure, f"{kind} 0", t.mean, t.low, t.high, t.seeds, answer))
+    return rows

@@ -1,0 +1,500 @@
+"""Does instability choose better than simpler scores, and is it the words? (beyond the paper)
+
+Every score ranks the sentences of T2; the highest are added to T1, and the
+model is trained from fresh weights, as ``T1andT2h`` is.  What is told is the
+accuracy on T3 less that of T1 with as many random sentences, paired by seed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from . import claims
+from .config import PAPER, InputError, generator
+from .experiment import RunFolder, stage_holds
+from .instability import sentence_instability, token_instability
+from .saliency import classify, flat_batch, logit_saliency
+from .selection import budget, select_top
+from .storage import load_npy, load_npz, read_csv, save_csv
+from .training import train
+from .workers import Task, run_tasks
+
+__all__ = [
+    "CONTROLS",
+    "SCORES",
+    "SHARES",
+    "Score",
+    "compare",
+    "confounds",
+    "correlations",
+    "matched_halves",
+    "run_rivals",
+    "score_sentences",
+]
+
+#: Shares of T2 that scores are compared at.
+SHARES = (0.10, 0.25, 0.50, 0.75, 0.90)
+#: Random samples a share and seed; their mean is what scores are held against.
+RANDOM_DRAWS = 3
+#: Epochs of T1, from the first, that EL2N and GraNd are averaged over.
+EARLY = 0.2
+
+CURVE = ("arm", "share", "late", "mean")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of sentences; the highest are selected.
+
+    Attributes:
+        name: in files.
+        about: what is measured.
+        labels: whether it needs the true labels of the sentences scored, which
+            one who chooses what to label does not have.
+    """
+
+    name: str
+    about: str
+    labels: bool = False
+
+
+#: All scores; the first is the paper's.
+SCORES = (
+    Score("instability", "A_S, eq. (10): mean wac of the words"),
+    Score("instability_logit", "A_S of the gradient of the logit difference: confidence left out"),
+    Score("instability_shuffled", "A_S with wac exchanged among words of like frequency in T1"),
+    Score("level_variance", "as A_S, variance of saliency itself, not of its changes (VoG on words)"),
+    Score("length", "words"),
+    Score("rarity", "mean of -log frequency in T1 of the words"),
+    Score("unknown", "share of words without a vector"),
+    Score("entropy", "entropy of the T1 model's probabilities"),
+    Score("small_margin", "minus the gap of the two highest probabilities of the T1 model"),
+    Score("el2n", "norm of probabilities less label, mean over early epochs (EL2N)", True),
+    Score("grand", "norm of the output layer's gradient, mean over early epochs (GraNd)", True),
+    Score("forgetting", "times that right turned wrong from an epoch to the next", True),
+    Score("variability", "deviation over epochs of the true label's probability (Cartography)", True),
+    Score("low_aum", "minus the mean margin of the true label over epochs (AUM)", True),
+)
+#: Not scores: halves of T2 by A_S, of pairs alike in length, rarity, coverage and label.
+CONTROLS = ("matched_high", "matched_low")
+
+
+# --- scores --------------------------------------------------------------------
+
+
+def score_sentences(run, seed):
+    """Every score of every sentence of T2.
+
+    Args:
+        run (RunFolder): with T1 of the seed done, ``saliency.npy`` kept and
+            the weights of every epoch too.
+        seed (int): of the run.
+
+    Returns:
+        dict: name -> (n,) float64, sentences of T2 by index.
+
+    Raises:
+        InputError: when the run kept neither.
+    """
+    folder = run.phase(seed, "T1")
+    for name, remedy in (
+        ("saliency.npy", "without --streaming"),
+        ("weights.npz", "with --epoch-weights all"),
+    ):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name}; run again in another --out, {remedy}")
+    t1, t2, _ = (np.flatnonzero(run.subset(seed) == k) for k in (1, 2, 3))
+    scores = {**_of_words(run, seed, t1, t2), **_of_predictions(run, seed, t2)}
+    return {score.name: scores[score.name] for score in SCORES}
+
+
+def _of_words(run, seed, t1, t2):
+    """Scores that are means over a sentence's words."""
+    config, corpus = run.config, run.corpus
+    tokens1, offsets1 = corpus.take(t1)
+    tokens2, offsets2 = corpus.take(t2)
+    n_words = len(corpus.words)
+    rows = config.epochs + config.dropped_epochs
+    folder = run.phase(seed, "T1")
+    saliency = load_npy(folder / "saliency.npy", "f", (rows, len(tokens1)), mmap=True)
+    doubt = load_npy(folder / "doubt.npy", "f", (rows, len(t1)))
+    lengths = np.diff(offsets1)
+    logit = np.stack([logit_saliency(*pair, lengths) for pair in zip(saliency, doubt)])
+    count = np.bincount(tokens1, minlength=n_words)
+
+    def by_word(values):
+        total = np.bincount(tokens1, weights=values, minlength=n_words)
+        return np.divide(total, count, out=np.full(n_words, np.nan), where=count > 0)
+
+    def by_sentence(word_values):
+        return sentence_instability(
+            word_values, tokens2, offsets2, config.unseen_words, config.repeated_words
+        )
+
+    wac = by_word(token_instability(saliency, config.ddof))
+    n = len(t2)
+    sentence = np.repeat(np.arange(n), np.diff(offsets2))
+
+    def mean(values):
+        return np.bincount(sentence, weights=values[tokens2], minlength=n) / np.diff(offsets2)
+
+    return {
+        "instability": by_sentence(wac),
+        "instability_logit": by_sentence(by_word(token_instability(logit, config.ddof))),
+        "instability_shuffled": by_sentence(shuffled(wac, count, seed)),
+        "level_variance": by_sentence(by_word(saliency.var(axis=0, dtype=np.float64))),
+        "length": np.diff(offsets2).astype(np.float64),
+        "rarity": mean(-np.log((count + 1) / (count.sum() + n_words))),
+        "unknown": mean((~run.known).astype(np.float64)),
+    }
+
+
+def shuffled(wac, count, seed):
+    """wac exchanged at random among words that occur equally often in T1.
+
+    The control that tells whether the words matter, or their frequency only.
+    Words that occur more than 20 times are grouped by like frequency, fifty
+    at a time, since few words share an exact count there.
+
+    Example:
+        >>> wac = np.array([1.0, 2.0, np.nan])
+        >>> sorted(shuffled(wac, np.array([1, 1, 0]), seed=0)[:2].tolist())
+        [1.0, 2.0]
+    """
+    random = generator("shuffled words", seed)
+    order = np.argsort(count, kind="stable")
+    order = order[count[order] > 0]
+    group = count[order].astype(np.int64)
+    frequent = np.flatnonzero(group > 20)
+    group[frequent] = group.max(initial=0) + 1 + np.arange(len(frequent)) // 50
+    out = np.full(len(wac), np.nan)
+    for members in np.split(order, np.flatnonzero(np.diff(group)) + 1):
+        out[members] = wac[random.permutation(members)]
+    return out
+
+
+def _of_predictions(run, seed, t2):
+    """Scores from what the T1 model of each epoch says of T2's sentences."""
+    model = run.model(seed)
+    labels = run.corpus.labels[t2]
+    batch = flat_batch(model, *run.corpus.take(t2), labels)
+    weights = load_npz(run.phase(seed, "T1") / "weights.npz")
+    epochs = run.config.epochs
+    place = np.arange(len(t2))
+    early = max(1, round(EARLY * epochs))
+    right, own, margins = [], [], []
+    el2n, grand = np.zeros(len(t2)), np.zeros(len(t2))
+    for epoch in range(epochs):
+        model.set_weights({name: array[epoch] for name, array in weights.items()})
+        found = classify(model, batch)
+        p = found.probabilities.astype(np.float64)
+        of_label = p[place, labels]
+        others = p.copy()
+        others[place, labels] = 0
+        right.append(found.predicted == labels)
+        own.append(of_label)
+        # Difference of logits: a quotient of probabilities is one of exponentials.
+        margins.append(np.log(np.maximum(of_label, 1e-30) / np.maximum(others.max(axis=1), 1e-30)))
+        if epoch < early:
+            error = p.copy()
+            error[place, labels] -= 1
+            norm = np.sqrt((error**2).sum(axis=1))
+            features = found.features.astype(np.float64)
+            el2n += norm / early
+            # The gradient is an outer product of the error with (features, 1).
+            grand += norm * np.sqrt((features**2).sum(axis=1) + 1) / early
+    right = np.array(right)
+    highest = np.sort(p, axis=1)
+    return {
+        "entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1),
+        "small_margin": highest[:, -2] - highest[:, -1],
+        "el2n": el2n,
+        "grand": grand,
+        "forgetting": (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float64),
+        "variability": np.std(own, axis=0),
+        "low_aum": -np.mean(margins, axis=0),
+    }
+
+
+def matched_halves(instability, covariates, labels, seed):
+    """High and low halves by A_S of pairs that are alike in all else.
+
+    Within each label, sentences are cut in two at the median of one covariate
+    after another, until pairs are left; of each pair the higher A_S is high.
+
+    Args:
+        instability (numpy.ndarray): (n,).
+        covariates (list of numpy.ndarray): each (n,).
+        labels (numpy.ndarray): (n,).
+        seed (int): names the order of equal values, and who is left over.
+
+    Returns:
+        tuple: places of the high and of the low half, sorted, of equal size.
+
+    Example:
+        >>> high, low = matched_halves(np.array([1.0, 2.0, 9.0, 8.0]), [np.array([1.0, 1, 5, 5])],
+        ...                            np.zeros(4, dtype=int), seed=0)
+        >>> high.tolist(), low.tolist()
+        ([1, 2], [0, 3])
+    """
+    random = generator("matched halves", seed)
+    high, low = [], []
+
+    def pair(members, depth):
+        if len(members) < 2:
+            return  # one of an odd number has no like
+        if len(members) <= 3:
+            members = random.permutation(members)[:2]
+            first, second = members[np.argsort(-instability[members], kind="stable")]
+            high.append(first)
+            low.append(second)
+            return
+        by = covariates[depth % len(covariates)][members]
+        order = members[np.lexsort((random.random_sample(len(members)), by))]
+        middle = len(order) // 2
+        middle -= middle % 2  # pairs stay whole
+        pair(order[:middle], depth + 1)
+        pair(order[middle:], depth + 1)
+
+    for label in np.unique(labels):
+        pair(np.flatnonzero(labels == label), 0)
+    return np.sort(high), np.sort(low)
+
+
+# --- training ------------------------------------------------------------------
+
+
+def _selections(run, seed, shares):
+    """All training sets: (arm, share) -> sorted sentence indices of T1 and what is added."""
+    subset = run.subset(seed)
+    t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
+    scores = score_sentences(run, seed)
+    made = {}
+    for share in shares:
+        size = budget(len(t2), share)
+        for draw in range(RANDOM_DRAWS):
+            random = generator("random rival", seed, draw)
+            made[f"random_{draw}", share] = random.permutation(t2)[:size]
+        for name, values in scores.items():
+            made[name, share] = t2[select_top(values, size)]
+    covariates = [scores[name] for name in ("length", "rarity", "unknown")]
+    halves = matched_halves(scores["instability"], covariates, run.corpus.labels[t2], seed)
+    for name, places in zip(CONTROLS, halves):
+        made[name, 0.5] = t2[places]
+    return {key: np.sort(np.concatenate([t1, added])) for key, added in made.items()}, scores
+
+
+def work_on_rivals(out, seed, shares, tell):
+    """Task: scores of a seed, and every selection trained; what is there already is kept."""
+    run = RunFolder(out)
+    folder = run.seed(seed) / "rivals"
+    selections, scores = _selections(run, seed, shares)
+    t2 = np.flatnonzero(run.subset(seed) == 2)
+    rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
+    save_csv(folder / "scores.csv", ("sentence", *scores), rows)
+    place = folder / "accuracy.csv"
+    rows = [list(row.values()) for row in read_csv(place, CURVE)] if place.exists() else []
+    have = {(row[0], float(row[1])) for row in rows}
+    # Scores that choose alike (entropy and margin, with two labels) train once.
+    alike = {selections[key].tobytes(): row for row in rows if (key := (row[0], float(row[1]))) in selections}
+    t3 = np.flatnonzero(run.subset(seed) == 3)
+    for (arm, share), sentences in selections.items():
+        if (arm, share) in have:
+            continue
+        if (known := alike.get(sentences.tobytes())) is not None:
+            rows.append([arm, share, *known[2:]])
+            save_csv(place, CURVE, rows)
+            continue
+        curve, _ = train(
+            run.model(seed), run.corpus, sentences, t3, seed=seed, folder=folder,
+            fingerprint=f"{run.identity} {seed} {arm} {share}",
+        )  # fmt: skip
+        curve = np.array([row[:2] for row in curve if row[0] > 0])
+        late = claims.window(curve[:, 0], *PAPER["level_epochs"])
+        rows.append([arm, share, float(curve[late, 1].mean()), float(curve[:, 1].mean())])
+        alike[sentences.tobytes()] = rows[-1]
+        save_csv(place, CURVE, rows)
+        tell((len(rows), None))
+
+
+def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
+    """Train every selection of every seed; resumable.
+
+    Args:
+        run (RunFolder): of an experiment whose seeds are done.
+        seeds (list of int): which.
+        shares: of T2.
+        jobs (int): seeds at once.
+        tell: as :func:`replicate.workers.run_tasks` has it; told the number of trainings done.
+
+    Returns:
+        replicate.workers.Outcome: failures by seed.
+    """
+    for seed in seeds:
+        if not stage_holds(run.phase(seed, "T1")):
+            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
+        score_inputs = run.phase(seed, "T1")
+        if not (score_inputs / "weights.npz").is_file():
+            raise InputError(
+                f"{score_inputs}: no weights.npz; run again in another --out, with --epoch-weights all"
+            )
+    tasks = [Task(seed, work_on_rivals, (str(run.out), seed, tuple(shares)), ()) for seed in seeds]
+    return run_tasks(tasks, jobs, tell)
+
+
+def trainings(shares=SHARES):
+    """How many models are trained a seed."""
+    return len(shares) * (len(SCORES) + RANDOM_DRAWS) + len(CONTROLS)
+
+
+# --- answers -------------------------------------------------------------------
+
+
+def _table(run, seeds):
+    """(arm, share) -> {seed: (late, mean)}, the random draws averaged as ``random``."""
+    found = {}
+    for seed in seeds:
+        place = run.seed(seed) / "rivals" / "accuracy.csv"
+        if not place.exists():
+            continue
+        draws = {}
+        for row in read_csv(place, CURVE):
+            value = np.array([float(row["late"]), float(row["mean"])])
+            share = float(row["share"])
+            if row["arm"].startswith("random_"):
+                draws.setdefault(share, []).append(value)
+            else:
+                found.setdefault((row["arm"], share), {})[seed] = value
+        for share, values in draws.items():
+            if len(values) == RANDOM_DRAWS:
+                found.setdefault(("random", share), {})[seed] = np.mean(values, axis=0)
+    return found
+
+
+def compare(run, seeds):
+    """Each score against random sentences of the same number, paired over seeds.
+
+    Args:
+        run (RunFolder): after :func:`run_rivals`.
+        seeds (list of int): those to count.
+
+    Returns:
+        list of tuple: ``(score, share, labels, accuracy, gain, low, high,
+        seeds, p, verdict)``: `accuracy` and `gain` over epochs 40-50; the
+        interval is Nadeau and Bengio's; p is one-sided of the nearer side
+        after Holm's correction over all scores and shares.  The last row is
+        ``matched_high`` against ``matched_low``.
+    """
+    found = _table(run, seeds)
+    about = {score.name: score for score in SCORES}
+    rows, tests = [], []
+    pairs = [((s.name, share), ("random", share)) for s in SCORES for share in SHARES]
+    pairs.append(((CONTROLS[0], 0.5), (CONTROLS[1], 0.5)))
+    for key, against in pairs:
+        mine, other = found.get(key, {}), found.get(against, {})
+        both = sorted(set(mine) & set(other))
+        if not both:
+            continue
+        gain = np.array([mine[s][0] - other[s][0] for s in both])
+        tested = claims.test_component(claims.Component("gain", "above"), gain)
+        tests.append((tested.p_yes, tested.p_no))
+        labels = key[0] in about and about[key[0]].labels
+        accuracy = float(np.mean([mine[s][0] for s in both]))
+        rows.append([*key, int(labels), accuracy, tested.mean, tested.low, tested.high, len(both)])
+    if rows:
+        better, worse = (claims.holm(column) for column in zip(*tests))
+        for row, yes, no in zip(rows, better, worse):
+            verdict = "better" if yes < claims.ALPHA else "worse" if no < claims.ALPHA else "inconclusive"
+            row += [float(min(yes, no)), verdict]
+    return [tuple(row) for row in rows]
+
+
+def _scores_of(run, seed):
+    place = run.seed(seed) / "rivals" / "scores.csv"
+    names = ("sentence", *(score.name for score in SCORES))
+    rows = read_csv(place, names)
+    return {name: np.array([float(row[name]) for row in rows]) for name in names}
+
+
+def correlations(run, seeds):
+    """Spearman's rank correlation of every two scores over T2, mean over seeds.
+
+    Returns:
+        tuple: names, and a (k, k) float64 array.
+    """
+    names = [score.name for score in SCORES]
+    made = []
+    for seed in seeds:
+        scores = _scores_of(run, seed)
+        ranks = np.stack([_standard(stats.rankdata(scores[name])) for name in names])
+        made.append(ranks @ ranks.T / ranks.shape[1])  # 0 for a constant score
+    return names, np.mean(made, axis=0)
+
+
+def confounds(run, seeds):
+    """How far A_S is explained by length, rarity, coverage and class.
+
+    Args:
+        run (RunFolder): after :func:`run_rivals`.
+        seeds (list of int): those to count.
+
+    Returns:
+        list of tuple: ``(covariate, correlation, partial, low, high, smd,
+        smd_matched)``: rank correlation with A_S; the same with the other
+        covariates held (partial), its corrected interval; standardised mean
+        difference of the covariate between T2h and T2l, and between the
+        matched halves.  The last row, ``R2``, has the share of the variance
+        of A_S's ranks that all explain together, and its interval.
+    """
+    covariates = ("length", "rarity", "unknown", "label")
+    made = {name: [] for name in (*covariates, "R2")}
+    for seed in seeds:
+        scores = _scores_of(run, seed)
+        sentences = scores["sentence"].astype(np.int64)
+        scores["label"] = run.corpus.labels[sentences].astype(np.float64)
+        target = _standard(stats.rankdata(scores["instability"]))
+        ranks = {name: _standard(stats.rankdata(scores[name])) for name in covariates}
+        order = np.argsort(-scores["instability"], kind="stable")
+        half = budget(len(order))
+        halves = order[:half], order[len(order) - half :]
+        matched = matched_halves(
+            scores["instability"], [scores[n] for n in covariates[:3]],
+            run.corpus.labels[sentences], seed,
+        )  # fmt: skip
+        for name in covariates:
+            others = np.stack([ranks[n] for n in covariates if n != name], axis=1)
+            partial = np.corrcoef(_residual(target, others), _residual(ranks[name], others))[0, 1]
+            made[name].append(
+                [float(np.mean(target * ranks[name])), partial,
+                 _difference(scores[name], *halves), _difference(scores[name], *matched)]
+            )  # fmt: skip
+        rest = _residual(target, np.stack([ranks[n] for n in covariates], axis=1))
+        made["R2"].append([1 - float(np.mean(rest**2)), np.nan, np.nan, np.nan])
+    rows = []
+    for name, values in made.items():
+        values = np.array(values)
+        shown = values[:, 0] if name == "R2" else values[:, 1]
+        tested = claims.test_component(
+            claims.Component(name, "above", share=PAPER["shares"][1]), shown
+        )
+        mean = values.mean(axis=0)
+        rows.append((name, mean[0], mean[1], tested.low, tested.high, mean[2], mean[3]))
+    return rows
+
+
+def _standard(values):
+    spread = values.std()
+    return (values - values.mean()) / spread if spread else np.zeros(len(values))
+
+
+def _residual(target, others):
+    """What a linear fit leaves."""
+    design = np.column_stack([others, np.ones(len(target))])
+    return target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
+
+
+def _difference(values, high, low):
+    """Standardised mean difference of two sets."""
+    spread = np.sqrt((values[high].var() + values[low].var()) / 2)
+    return float((values[high].mean() - values[low].mean()) / spread) if spread else 0.0
