@@ -552,6 +552,50 @@ def explain(folder, texts, seed, as_json, html):
 
 
 @cli.command()
+@_setting_options
+@_data_options
+@click.option("--pool", required=True, metavar="FILE", help="Texts to choose from: .tsv, .csv or .txt.")
+@click.option("--budget", default="10%", show_default=True, metavar="N|P%", help="How many to select.")
+@click.option("--seeds", callback=_seeds, default="1", show_default=True,
+              metavar="N|A,B,…", help="Instability is the mean over them.")  # fmt: skip
+@click.option("--implementation", type=click.Choice(["fused", "reference"]), default="fused")
+@click.option("--quiet", "-q", is_flag=True)
+@click.option("--out", required=True, metavar="DIR", help="Where selected.csv goes.")
+def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budget, seeds,
+           implementation, quiet, out):  # fmt: skip
+    """Your own data: train on --corpus, and select texts of --pool by unstable words.
+
+    Writes selected.csv (rank, score, text, the words that made it high),
+    words.csv (all words by instability) and select.json (what was done).
+    """
+    from . import select as selecting
+
+    # The sample's settings fit its 200 sentences, not data of one's own.
+    config = _config("paper" if preset == "sample" else preset, epochs, assignments)
+    if not corpus:
+        raise InputError("--corpus: name the labelled texts, a .tsv or .csv with columns label and text")
+    paths, vectors = _data("paper", corpus, vectors)
+    console = Console(stderr=True)
+    with folder_lock(out), _Display(console, config.epochs * len(seeds), quiet, False) as display:
+
+        def tell(seed, epoch, accuracy):
+            display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
+
+        place = selecting.select(
+            paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, tell
+        )
+    if not quiet:
+        facts = load_json(Path(out) / "select.json")
+        held = ", ".join(f"{value:.3f}" for value in facts["accuracy_held_out"])
+        click.echo(
+            f"{facts['selected']} of {facts['of']} texts selected; accuracy on labelled texts held "
+            f"out: {held}; {facts['known_tokens']:.0%} of words have vectors"
+        )
+    click.echo(place)
+    return 0
+
+
+@cli.command()
 def readings():
     """All settings: default, alternatives, and the place in the paper."""
     table = Table(show_lines=False)

@@ -1,0 +1,251 @@
+"""The method for data of one's own: which texts of a pool are worth labelling or adding? (4.3.3)
+
+Train on the texts that are labelled, record saliency, and rank a pool by the
+instability of its words (eqs 4 to 10).  Labels of the pool are not used.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .config import InputError, generator
+from .corpus import read_corpus, read_table, tokenize
+from .instability import sentence_instability
+from .model import TextCNN
+from .saliency import Recorder
+from .selection import budget as budget_of
+from .selection import select_top
+from .storage import save_csv, save_json, sha256
+from .training import train
+from .vectors import coverage, embedding_matrix
+
+__all__ = ["Ranked", "fit", "rank_pool", "read_pool", "select", "size_of"]
+
+#: Share of the labelled texts that is kept back to tell how well the model does.
+HELD_OUT = 0.1
+#: Words told of each selected text.
+TOLD = 5
+
+SELECTED = ("rank", "score", "text", "words", "label", "line")
+WORDS = ("word", "count", "wac")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training on the labelled texts gave.
+
+    Attributes:
+        corpus (replicate.corpus.Corpus): the labelled texts.
+        wac (numpy.ndarray): (V,) float64, mean over seeds; NaN where a word was never seen.
+        count (numpy.ndarray): (V,) occurrences of each word.
+        accuracy (list of float): on the texts held out, by seed.
+        known_tokens (float): share of word occurrences that have a vector.
+    """
+
+    corpus: object
+    wac: np.ndarray
+    count: np.ndarray
+    accuracy: list
+    known_tokens: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A pool ranked.
+
+    Attributes:
+        order (numpy.ndarray): (n,) texts by falling score; equal scores in the order of the pool.
+        score (numpy.ndarray): (n,) float64, A_S of eq. (10).
+        words (list of list of str): the most unstable words of each text, at most five.
+    """
+
+    order: np.ndarray
+    score: np.ndarray
+    words: list
+
+
+def read_pool(path):
+    """Texts of a pool: a table with a column ``text`` (and maybe ``label``), or ``.txt``, one a line.
+
+    Args:
+        path: ``.tsv`` or ``.csv`` (``.gz`` too), or ``.txt``; UTF-8.
+
+    Returns:
+        list of tuple: ``(line, text, label or "")``.
+
+    Raises:
+        InputError: for a missing, empty or damaged file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; name the pool, a .tsv, .csv or .txt")
+    if path.suffix == ".txt":
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read as UTF-8 ({error}); save it as UTF-8") from None
+        rows = [(n, line, "") for n, line in enumerate(lines, start=1) if line.strip()]
+    else:
+        columns = {"text": True, "label": False}
+        rows = [(line, text, label or "") for line, text, label in read_table(path, columns)]
+    if not rows:
+        raise InputError(f"{path}: empty; texts to choose from are needed")
+    return rows
+
+
+def size_of(budget, n):
+    """How many texts a budget is: a number, or a share like ``10%``.
+
+    Raises:
+        InputError: for anything else, or more than there are.
+
+    Example:
+        >>> size_of("25%", 40), size_of("7", 40)
+        (10, 7)
+    """
+    text = str(budget).strip()
+    try:
+        size = budget_of(n, float(text[:-1]) / 100) if text.endswith("%") else int(text)
+    except InputError:
+        raise
+    except ValueError:
+        raise InputError(f"--budget {text!r}: no number of texts; write one, or a share like 10%") from None
+    if not 1 <= size <= n:
+        raise InputError(f"--budget {text!r}: the pool has {n} texts; choose 1 to {n}, or a share")
+    return size
+
+
+def fit(paths, vectors, config, folder, seeds=(0,), dimensions=300, implementation="fused", tell=None):
+    """Train on labelled texts and measure the instability of their words (eqs 4-9).
+
+    A tenth is held out, drawn by each seed, to tell the accuracy.
+
+    Args:
+        paths: see :func:`replicate.corpus.read_corpus`.
+        vectors: see :func:`replicate.vectors.embedding_matrix`.
+        config (Config): readings.
+        folder: where records and snapshots go while training.
+        seeds: wac is the mean over them.
+        dimensions (int): D of random vectors.
+        implementation (str): ``"fused"`` or ``"reference"``.
+        tell: callable ``(seed, epoch, accuracy)``; may be None.
+
+    Returns:
+        Fitted: see there.
+
+    Raises:
+        InputError: for bad data, or fewer than ten texts.
+    """
+    corpus = read_corpus(paths, config.tokens)
+    n = len(corpus)
+    if n < 10:
+        raise InputError(f"{n} labelled texts are too few to learn from; give 10 or more")
+    if config.epochs + config.dropped_epochs < 2 + config.ddof:
+        raise InputError(f"epochs = {config.epochs}: eq. (9) needs {2 + config.ddof} recorded epochs")
+    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
+    _, known_tokens = coverage(known, corpus.tokens)
+    total, seen = np.zeros(len(corpus.words)), np.zeros(len(corpus.words))
+    accuracy = []
+    for seed in seeds:
+        order = generator("held out", seed).permutation(n)
+        held = np.sort(order[: max(1, int(HELD_OUT * n))])
+        used = np.sort(order[len(held) :])
+        model = TextCNN(matrix, len(corpus.label_names), config, seed, implementation)
+        place = Path(folder) / f"seed-{seed:03d}"
+        recorder = Recorder(model, *corpus.take(used), len(corpus.words), config, place, stored=False)
+        mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {sha256_of(vectors)}"
+        rows, _ = train(
+            model, corpus, used, held, seed=seed, folder=place, recorder=recorder, fingerprint=mark,
+            tell=None if tell is None else lambda epoch, acc, s=seed: tell(s, epoch, acc),
+        )  # fmt: skip
+        wac, _ = recorder.stream.result(config.ddof)
+        there = np.isfinite(wac)
+        total[there] += wac[there]
+        seen += there
+        accuracy.append(rows[-1][1])
+    mean = np.divide(total, seen, out=np.full(len(total), np.nan), where=seen > 0)
+    count = np.bincount(corpus.tokens, minlength=len(corpus.words))
+    return Fitted(corpus, mean, count, accuracy, known_tokens)
+
+
+def sha256_of(vectors):
+    """Checksum of a vector file, ``"random"`` for random ones."""
+    return "random" if str(vectors) == "random" else sha256(vectors)
+
+
+def rank_pool(fitted, texts, config):
+    """Score texts by the mean wac of their words (eq. 10), highest first.
+
+    Args:
+        fitted (Fitted): of :func:`fit`.
+        texts (list of str): n texts; words that were never seen are left out
+            under the reading ``unseen_words = skip``, and count as 0 under ``zero``.
+        config (Config): readings ``tokens``, ``unseen_words``, ``repeated_words``.
+
+    Returns:
+        Ranked: n texts.
+    """
+    index = {word: i for i, word in enumerate(fitted.corpus.words)}
+    unseen = len(index)  # one more word, whose wac is NaN
+    wac = np.append(fitted.wac, np.nan)
+    tokens, offsets, told = [], [0], []
+    for text in texts:
+        ids = [index.get(word, unseen) for word in tokenize(text, config.tokens)]
+        tokens += ids
+        offsets.append(len(tokens))
+        distinct = sorted({i for i in ids if np.isfinite(wac[i])}, key=lambda i: (-wac[i], i))
+        told.append([str(fitted.corpus.words[i]) for i in distinct[:TOLD]])
+    score = sentence_instability(
+        wac, np.array(tokens, dtype=np.int64), np.array(offsets), config.unseen_words,
+        config.repeated_words,
+    )  # fmt: skip
+    return Ranked(select_top(score, len(score)), score, told)
+
+
+def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensions=300,
+           implementation="fused", tell=None):  # fmt: skip
+    """Train, rank the pool, and write ``selected.csv``, ``words.csv`` and ``select.json``.
+
+    Args:
+        paths, vectors, config, seeds, dimensions, implementation, tell: see :func:`fit`.
+        pool: see :func:`read_pool`.
+        out: folder to write to.
+        budget: see :func:`size_of`.
+
+    Returns:
+        Path: ``selected.csv``: rank, score, text, the words that made it high,
+        label (where the pool has one; it was not used), line in the pool.
+
+    Raises:
+        InputError: for bad input; nothing is written then.
+    """
+    out = Path(out)
+    rows = read_pool(pool)
+    size = size_of(budget, len(rows))
+    fitted = fit(paths, vectors, config, out / "training", seeds, dimensions, implementation, tell)
+    ranked = rank_pool(fitted, [text for _, text, _ in rows], config)
+    chosen = [
+        (rank, ranked.score[i], rows[i][1], " ".join(ranked.words[i]), rows[i][2], rows[i][0])
+        for rank, i in enumerate(ranked.order[:size].tolist(), start=1)
+    ]
+    seen = np.flatnonzero(np.isfinite(fitted.wac))
+    by_wac = seen[np.argsort(-fitted.wac[seen], kind="stable")]
+    save_csv(out / "words.csv", WORDS, [(fitted.corpus.words[i], int(fitted.count[i]), fitted.wac[i]) for i in by_wac])
+    save_csv(out / "selected.csv", SELECTED, chosen)
+    settings = {
+        **config.to_dict(),
+        "seeds": list(seeds),
+        "labelled": fitted.corpus.sha256,
+        "pool": {Path(pool).name: sha256(pool)},
+        "vectors": sha256_of(vectors),
+        "known_tokens": fitted.known_tokens,
+        "accuracy_held_out": fitted.accuracy,
+        "selected": size,
+        "of": len(rows),
+        "without_known_words": sum(not words for words in ranked.words),
+    }
+    save_json(out / "select.json", settings)
+    shutil.rmtree(out / "training", ignore_errors=True)
+    return out / "selected.csv"
