@@ -369,7 +369,9 @@ def specification_curve(rows, stem, statistics=None):
     tested = {
         s: {
             n: claims.test_component(
-                claims.Component(s, "above", share=shares.get(s[0], claims.ON_T3)),
+                claims.Component(
+                    s, "above", PAPER["levels"].get(s[2:], 0.0), shares.get(s[0], claims.ON_T3)
+                ),
                 claims.column(table, s),
             )
             for n, table in by_name.items()
@@ -395,8 +397,7 @@ def specification_curve(rows, stem, statistics=None):
             ]
             axis.vlines(x, [t.low for t in found], [t.high for t in found], color=colour, lw=1.4)
             axis.scatter(x, mean, color=colour, s=14, zorder=3)
-            if name[0] != "A":
-                axis.axhline(0, color="#000000", lw=0.8)
+            axis.axhline(found[0].value, color="#000000", lw=0.8)
             axis.set_title(title, fontsize=8.5, pad=3)
             table += [
                 (name, n, t.seeds, t.mean, t.low, t.high) for n, t in zip(order, found)
@@ -411,8 +412,8 @@ def specification_curve(rows, stem, statistics=None):
         grid.grid(visible=True, axis="y", color="#EEEEEE")
         figure.suptitle("What each claim's effect becomes under other readings", x=0.01, ha="left", fontsize=11)
         seeds = sorted({len(t) for t in by_name.values()})
-        _caption(figure, f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above 0, orange below")
-        figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.3)
+        _caption(figure, f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above the line (0, or the paper's level), orange below")
+        figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.17)
         save_csv(stem.with_suffix(".csv"), ("statistic", "specification", "seeds", "mean", "low", "high"), table)
         return save_figure(figure, stem)
 

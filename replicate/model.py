@@ -15,7 +15,7 @@ import numpy as np
 from chainer.backends import cuda
 
 from .config import InputError, generator
-from .functions import convolution_max
+from .functions import convolution_max, rows_of
 from .storage import load_npz, save_npz
 
 __all__ = ["Batch", "TextCNN", "load_weights", "pad"]
@@ -73,7 +73,7 @@ class Embedding(chainer.Link):
     def __call__(self, ids):
         """Vectors of words, zero for id 0; an array when static."""
         if self.static:
-            return self.W.take(ids, axis=0)
+            return rows_of(self.W, ids) if ids.ndim == 1 else self.W.take(ids, axis=0)
         return F.embed_id(ids, self.W, ignore_label=0)
 
 

@@ -216,22 +216,26 @@ def _fused_features(model, batch, chunk):
     n = len(batch.ids)
     block = min(_PROJECTION_BLOCK, max(64, 1 << (n - 1).bit_length()))
     projected = xp.empty((n, weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
-    rows = xp.zeros((block, vectors.shape[1]), dtype=vectors.dtype)
     for start in range(0, n, block):
-        ids = batch.ids[start : start + block]
-        rows[: len(ids)] = vectors[ids]
-        projected[start : start + block] = functions.project(rows, weight)[: len(ids)]
+        rows = functions.rows_of(vectors, batch.ids[start : start + block])
+        if len(rows) == block:
+            functions.project(rows, weight, projected[start : start + block])
+        else:
+            filled = xp.zeros((block, vectors.shape[1]), dtype=vectors.dtype)
+            filled[: len(rows)] = rows
+            projected[start:] = functions.project(filled, weight)[: len(rows)]
     config = model.config
     wide = config.padding == "wide"
-    shape = (len(batch), len(bias))
-    value, where = xp.empty(shape, dtype=weight.dtype), xp.empty(shape, dtype=np.int32)
+    parts = []
     for start, stop in _chunks(batch, chunk or len(batch)):
         part = _part(batch, start, stop)
-        pooled = functions.pool(
-            projected, bias, part.tokens, part.offsets, config.filter_height, wide
+        parts.append(
+            functions.pool(projected, bias, part.tokens, part.offsets, config.filter_height, wide)
         )
-        value[start:stop], where[start:stop] = pooled.value, pooled.where
-    pooled = functions.Pooled(value, where)
+    pooled = parts[0]
+    if len(parts) > 1:
+        value = xp.concatenate([part.value for part in parts])
+        pooled = functions.Pooled(value, xp.concatenate([part.where for part in parts]))
     return functions.winners(pooled, config.activation), pooled, weight
 
 

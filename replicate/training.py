@@ -185,6 +185,29 @@ class FusedAdam(optimizers.Adam):
 class FusedAdamRule(optimizers.adam.AdamRule):
     """Update rule of :class:`FusedAdam`: Chainer's formula, element by element."""
 
+    _hooked = False
+
+    def add_hook(self, *args, **kwargs):
+        self._hooked = True
+        super().add_hook(*args, **kwargs)
+
+    def update(self, param):
+        # Chainer's way around a parameter (devices, states, loss scaling, hooks)
+        # costs more than the update itself; a plain NumPy array needs none of it.
+        plain = (
+            self.enabled
+            and self._state is not None
+            and not self._hooked
+            and param._loss_scale is None
+            and type(param.array) is np.ndarray
+            and type(self._state["m"]) is np.ndarray
+        )
+        if not plain:
+            super().update(param)
+            return
+        self.t += 1
+        self.update_core_cpu(param)
+
     def update_core_cpu(self, param):
         hp = self.hyperparam
         plain = not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)

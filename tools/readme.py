@@ -12,7 +12,10 @@ import re
 import sys
 from pathlib import Path
 
-from replicate.config import Config
+import numpy as np
+
+from replicate import claims as judging
+from replicate.config import PAPER, Config
 from replicate.storage import load_json, read_csv, save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -42,7 +45,7 @@ def number(text, digits=3):
     """A number of a CSV file, short; what is no number as it is."""
     try:
         value = float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         return text
     return "–" if value != value else f"{value:.{digits}f}"
 
@@ -53,17 +56,23 @@ def claims(name, words=None):
     if not place.exists():
         return f"No run with the {RUNS[name]} is committed yet."
     rows = []
+    least = {
+        claim["id"]: claim["smallest_detectable_effect"]
+        for claim in load_json(RESULTS / name / "claims.json")
+    }
     for row in read_csv(place, CLAIMS_HEADER):
         interval = f"{number(row['low'])} … {number(row['high'])}"
         verdict = f"**{(words or {}).get(row['verdict'], row['verdict'])}**"
         rows.append(
             (row["id"], row["statement"], row["paper"], number(row["ours"]),
-             "–" if "–" in interval else interval, row["seeds"], verdict)
+             "–" if interval == " … " else interval, number(least[row["id"]] or ""), row["seeds"],
+             verdict)
         )  # fmt: skip
     if words:
-        rows = [(row[0], *row[2:]) for row in rows]
+        rows = [(row[0], *row[2:5], *row[6:]) for row in rows]
         return table(("主張", "論文", "本実装", "95 % 区間", "シード数", "判定"), rows)
-    return table(("id", "claim", "paper", "ours", "95 % interval", "seeds", "verdict"), rows)
+    header = ("id", "claim", "paper", "ours", "95 % interval", "detectable", "seeds", "verdict")
+    return table(header, rows)
 
 
 def costs():
@@ -85,6 +94,140 @@ def costs():
         )  # fmt: skip
     header = ("vectors", "tokens known", "seeds", "time", "memory of a process", "machine", "command")
     return table(header, rows) if rows else "No run is committed yet."
+
+
+def tested(name, statistic, kind="above", value=0.0, share=judging.ON_T3):
+    """A statistic of a committed run over its seeds, with its corrected interval."""
+    place = RESULTS / name / "statistics.csv"
+    rows = read_csv(place, place.read_text(encoding="utf-8").splitlines()[0].split(","))
+    values = np.array([float(row[statistic]) for row in rows])
+    return judging.test_component(judging.Component(statistic, kind, value, share), values)
+
+
+def points(test):
+    """Mean and interval of a difference of accuracies, in points of per cent."""
+    return f"{100 * test.mean:+.2f} ({100 * test.low:+.2f} … {100 * test.high:+.2f})"
+
+
+def effects():
+    """What the inconclusive verdicts still exclude, and what confidence has to do with F5."""
+    differences = {
+        "H.mean": "T1andT2h − T1andT2l, points, all epochs",
+        "O2.mean": "T1andT2h − T1andT2ran, points, all epochs",
+        "O3.early": "T2h − T2l, points, epochs 0–20",
+        "O4.second": "T1andT2 − T1andT2h, points, epochs 25–50",
+        "O5.fall": "change of T1andT2h over epochs 20–50, points",
+    }
+    others = {
+        "misclassified": ("misclassified T1 sentences at the last epoch", 0),
+        "F5.share": ("share of epochs at which the misclassified move more", 2),
+        "F5.share.logit": ("the same, gradient of the logit difference", 2),
+        "F5b.log_ratio": ("log of total movement, misclassified / correct", 2),
+        "F5b.log_ratio.logit": ("the same, gradient of the logit difference", 2),
+    }
+    names = [name for name in RUNS if (RESULTS / name / "statistics.csv").exists()]
+    rows = [(title, *(points(tested(n, s)) for n in names)) for s, title in differences.items()]
+    for statistic, (title, digits) in others.items():
+        cells = []
+        for name in names:
+            t = tested(name, statistic, share=judging.ON_T1)
+            cells.append(f"{t.mean:.{digits}f} ({t.low:.{digits}f} … {t.high:.{digits}f})")
+        rows.append((title, *cells))
+    return table(("statistic: mean (95 % interval)", *(RUNS[n] for n in names)), rows)
+
+
+def excluded():
+    """The largest advantage of unstable sentences that the intervals leave open, in a sentence."""
+    parts = []
+    for name, title in RUNS.items():
+        if not (RESULTS / name / "statistics.csv").exists():
+            continue
+        best = max(tested(name, s).high for s in ("H.mean", "O2.mean"))
+        parts.append(f"{100 * best:.1f} points with the {title}")
+    return (
+        "An advantage of `T1andT2h` over `T1andT2l` or `T1andT2ran` above "
+        + " and ".join(parts)
+        + " is outside of the intervals; the paper's levels would make it "
+        + f"{100 * (PAPER['levels']['T1andT2h'] - PAPER['levels']['T1andT2l']):.0f} point."
+    )
+
+
+def multiverse():
+    """Which verdicts flip with which reading."""
+    place = RESULTS / "multiverse" / "verdicts.csv"
+    if not place.exists():
+        return "No multiverse is committed yet."
+    header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
+    found = {}
+    for row in read_csv(place, header):
+        found.setdefault(row["id"], []).append(row)
+    rows = []
+    for claim, verdicts in found.items():
+        by = {}
+        for row in verdicts:
+            by.setdefault(row["verdict"], []).append(row["specification"])
+        usual = max(by, key=lambda v: len(by[v]))
+        odd = [
+            f"{verdict}: " + ", ".join(f"`{s}`" for s in names)
+            for verdict, names in by.items()
+            if verdict != usual
+        ]
+        counts = [str(len(by.get(v, ()))) for v in ("reproduced", "inconclusive", "contradicted")]
+        rows.append((claim, *counts, "; ".join(odd) or "none"))
+    return table(("claim", "reproduced", "inconclusive", "contradicted", "other than most"), rows)
+
+
+def answers(name="questions-googlenews-subset"):
+    """Q1 and Q3 of a committed run."""
+    place = RESULTS / name / "questions.csv"
+    if not place.exists():
+        return "Not answered yet."
+    header = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
+    rows = [
+        (r["id"], r["measure"], number(r["ours"]), f"{number(r['low'])} … {number(r['high'])}", r["seeds"],
+         f"**{r['answer']}**")
+        for r in read_csv(place, header)
+    ]  # fmt: skip
+    return table(("id", "measure", "ours", "95 % interval", "seeds", "answer"), rows)
+
+
+def rivals(name="questions-googlenews-subset"):
+    """Gain over random sentences of every score at every share, in points."""
+    place = RESULTS / name / "rivals.csv"
+    if not place.exists():
+        return "Not compared yet."
+    header = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+    by, shares = {}, set()
+    for row in read_csv(place, header):
+        share = float(row["share"])
+        if row["score"] != "matched_high":
+            shares.add(share)
+        mark = {"better": " **better**", "worse": " **worse**"}.get(row["verdict"], "")
+        by.setdefault((row["score"], row["labels"]), {})[share] = (
+            f"{100 * float(row['gain']):+.2f} ± {50 * (float(row['high']) - float(row['low'])):.2f}{mark}"
+        )
+    rows = []
+    for (score, labels), cells in by.items():
+        title = "A_S high − low, matched halves" if score == "matched_high" else score.replace("_", " ")
+        rows.append((title, "yes" if labels == "1" else "no", *(cells.get(s, "–") for s in sorted(shares))))
+    return table(("score", "needs labels", *(f"{100 * s:.0f} % of T2" for s in sorted(shares))), rows)
+
+
+def confounds(name="questions-googlenews-subset"):
+    """How far A_S is explained by simpler things."""
+    place = RESULTS / name / "confounds.csv"
+    if not place.exists():
+        return "Not measured yet."
+    header = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
+    rows = []
+    for r in read_csv(place, header):
+        interval = f"{number(r['low'], 2)} … {number(r['high'], 2)}"
+        if r["covariate"] == "R2":
+            rows.append(("all together, R²", number(r["correlation"], 2), "–", interval, "–", "–"))
+        else:
+            cells = [number(r[n], 2) for n in ("correlation", "partial", "smd", "smd_matched")]
+            rows.append((r["covariate"], cells[0], cells[1], interval, cells[2], cells[3]))
+    return table(("of A_S with", "rank correlation", "partial", "95 % interval", "T2h − T2l, SD", "matched halves, SD"), rows)
 
 
 def readings():
@@ -173,6 +316,12 @@ BLOCKS = {
     "readings": readings,
     "bench": bench,
     "calibration": calibration,
+    "effects": effects,
+    "excluded": excluded,
+    "multiverse": multiverse,
+    "questions": answers,
+    "rivals": rivals,
+    "confounds": confounds,
 }
 
 
