@@ -102,10 +102,12 @@ class ConvolutionMax(function_node.FunctionNode):
             x.ndim == 2,
             w.dtype == x.dtype,
             w.ndim == 4,
-            w.shape[1] == 1,
-            w.shape[3] == x.shape[1],
             b.dtype == x.dtype,
             b.ndim == 1,
+        )
+        type_check.expect(
+            w.shape[1] == 1,
+            w.shape[3] == x.shape[1],
             b.shape[0] == w.shape[0],
         )
 

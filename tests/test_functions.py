@@ -1,0 +1,314 @@
+"""The fused convolution against a naive restatement, plain Chainer and finite differences."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replicate import compat  # noqa: F401  (before chainer)
+import chainer
+from chainer import gradient_check
+from chainer.utils import type_check
+
+from replicate import functions
+from replicate.config import Config
+from replicate.functions import convolution_max
+from replicate.model import Batch, TextCNN
+
+ACTIVATIONS = ("relu", "tanh", "sigmoid")
+PADDINGS = ("wide", "narrow")
+
+
+def made(seed, lengths, n_words=7, dimensions=5, n_filters=4, height=3, dtype=np.float64):
+    """Words, filters, biases, tokens and offsets drawn from a seed."""
+    random = np.random.RandomState(seed)
+    words = random.uniform(-1, 1, (n_words, dimensions)).astype(dtype)
+    W = random.uniform(-1, 1, (n_filters, 1, height, dimensions)).astype(dtype)
+    b = random.uniform(-0.5, 0.5, n_filters).astype(dtype)
+    tokens = random.randint(0, n_words, sum(lengths)).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return words, W, b, tokens, offsets
+
+
+def naive(words, W, b, tokens, offsets, activation, padding, last_tie=False):
+    """The docstring's formula in plain loops: features, and the window that won."""
+    n_filters, _, height, _ = W.shape
+    y = np.empty((len(offsets) - 1, n_filters), dtype=words.dtype)
+    where = np.empty(y.shape, dtype=int)
+    act = {"relu": lambda z: max(z, 0), "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
+    for s in range(len(offsets) - 1):
+        sentence = words[tokens[offsets[s] : offsets[s + 1]]]
+        L = len(sentence)
+        places = range(1 - height, L) if padding == "wide" else range(max(L, height) - height + 1)
+        for f in range(n_filters):
+            best = None
+            for p in places:
+                z = b[f]
+                for k in range(height):
+                    if 0 <= p + k < L:
+                        z += W[f, 0, k] @ sentence[p + k]
+                if best is None or z > best or (last_tie and z == best):
+                    best, where[s, f] = z, p
+            y[s, f] = act[activation](best)
+    return y, where
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("height", range(1, 8))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_forward_is_the_formula(activation, height, padding):
+    """All heights 1-7, sentences of one word, shorter and longer than the filter."""
+    arrays = made(height, [1, 1, 2, 3, 5, 9], height=height)
+    y = convolution_max(*arrays, activation, padding)
+    expected, where = naive(*arrays, activation, padding)
+    np.testing.assert_allclose(y.array, expected, rtol=1e-10, atol=1e-12)
+    words, W, b, tokens, offsets = arrays
+    pooled = functions.pool(functions.project(words, W), b, tokens, offsets, height, padding == "wide")
+    np.testing.assert_array_equal(pooled.where, where)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_by_finite_differences(activation, height, padding):
+    """Chainer's gradient_check on words, filters and biases, in float64."""
+    words, W, b, tokens, offsets = made(20 + height, [1, 2, 4, 8], height=height)
+    random = np.random.RandomState(0)
+    gy = random.uniform(-1, 1, (4, 4))
+
+    def function(*inputs):
+        return convolution_max(*inputs, tokens, offsets, activation, padding)
+
+    # A numerical difference across a kink says nothing: steps stay small.
+    gradient_check.check_backward(
+        function, (words, W, b), gy, eps=1e-6, dtype=np.float64, atol=1e-6, rtol=1e-5
+    )
+
+
+def test_gradient_check_notices_a_wrong_gradient(monkeypatch):
+    """Twin: with one filter row swapped in the backward pass the check fails."""
+    words, W, b, tokens, offsets = made(1, [3, 4])
+    real = functions._gradient_of_filters
+    monkeypatch.setattr(functions, "_gradient_of_filters", lambda *a: real(*a)[:, :, ::-1])
+    with pytest.raises(AssertionError):
+        gradient_check.check_backward(
+            lambda *i: convolution_max(*i, tokens, offsets), (words, W, b), np.ones((2, 4)),
+            eps=1e-6, dtype=np.float64, atol=1e-6, rtol=1e-5,
+        )  # fmt: skip
+
+
+@chainer.testing.inject_backend_tests(["test_forward", "test_backward"], [{}])
+class TestWithChainersHarness(chainer.testing.FunctionTestCase):
+    """Forward and backward as Chainer tests its own functions."""
+
+    skip_double_backward_test = True
+
+    def setUp(self):
+        self.fixed = made(5, [1, 4, 6], dtype=np.float32)
+        self.check_forward_options.update(atol=1e-5, rtol=1e-5)
+        self.check_backward_options.update(atol=1e-4, rtol=1e-3, eps=1e-3)
+
+    def generate_inputs(self):
+        return self.fixed[:3]
+
+    def forward(self, inputs, device):
+        return (convolution_max(*inputs, *self.fixed[3:], "tanh"),)
+
+    def forward_expected(self, inputs):
+        return (naive(*inputs, *self.fixed[3:], "tanh", "wide")[0],)
+
+
+
+@pytest.mark.parametrize("dtype, bound", [(np.float32, 1e-5), (np.float64, 1e-10)])
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("height", range(1, 8))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound):
+    """Forward and the gradients of filters, biases and words against Convolution2D and max_pooling_2d."""
+    lengths = [1, 1, 2, 4, 7, 12]
+    words, W, b, tokens, offsets = made(height, lengths, dimensions=8, height=height, dtype=dtype)
+    config = Config(n_filters=4, filter_height=height, activation=activation, padding=padding)
+    found = []
+    for form in ("fused", "reference"):
+        with chainer.using_config("dtype", dtype):
+            vectors = np.concatenate([np.zeros((1, 8), dtype), words])
+            model = TextCNN(vectors, 2, config, 0, form)
+        model.conv.W.array, model.conv.b.array = W.copy(), b.copy()
+        batch = Batch(np.arange(1, 8, dtype=np.int32), tokens, offsets, np.zeros(6, dtype=np.int32))
+        if form == "fused":
+            x = chainer.Variable(words)
+            y = convolution_max(x, model.conv.W, model.conv.b, tokens, offsets, activation, padding)
+        else:
+            ids = model.padded(batch)
+            x = chainer.Variable(vectors[ids])
+            y = model.features_of_padded(x, offsets)
+        gy = np.random.RandomState(3).uniform(-1, 1, y.shape).astype(dtype)
+        gx, gw, gb = chainer.grad([y], [x, model.conv.W, model.conv.b], [chainer.Variable(gy)])
+        gx = gx.array
+        if form == "reference":  # from occurrences to words
+            total = np.zeros_like(words)
+            np.add.at(total, ids[ids > 0] - 1, gx[ids > 0])
+            gx = total
+        found.append([y.array, gx, gw.array, gb.array])
+    for fused, reference in zip(*found):
+        assert fused.dtype == reference.dtype == dtype and fused.shape == reference.shape
+        np.testing.assert_allclose(fused, reference, rtol=bound, atol=bound * abs(reference).max())
+
+
+def test_ties_go_to_the_first_window():
+    """Equal windows: value and gradient are the first's; the last would be another gradient."""
+    words = np.array([[1.0, 0.0], [0.0, 1.0]])
+    W = np.array([[[[2.0, 2.0]]]])  # height 1: both words score 2
+    b = np.zeros(1)
+    tokens, offsets = np.array([1, 0, 1, 0], dtype=np.int32), np.array([0, 4])
+    x = chainer.Variable(words)
+    y = convolution_max(x, W, b, tokens, offsets)
+    (gx,) = chainer.grad([y], [x])
+    assert y.array.tolist() == [[2.0]]
+    assert gx.array.tolist() == [[0.0, 0.0], [2.0, 2.0]]
+    assert naive(words, W, b, tokens, offsets, "relu", "wide")[1].tolist() == [[0]]
+    assert naive(words, W, b, tokens, offsets, "relu", "wide", last_tie=True)[1].tolist() == [[3]]
+
+
+def test_a_dead_relu_passes_nothing():
+    """A maximum below zero gives zero, and no gradient."""
+    words, W, b, tokens, offsets = made(2, [3, 2])
+    y = convolution_max(chainer.Variable(words), W, chainer.Variable(b - 100), tokens, offsets)
+    assert not y.array.any()
+    x, w = chainer.Variable(words), chainer.Variable(W)
+    grads = chainer.grad([convolution_max(x, w, b - 100, tokens, offsets)], [x, w])
+    assert not any(g.array.any() for g in grads)
+
+
+@pytest.mark.parametrize(
+    "change, error",
+    [
+        ({"activation": "gelu"}, ValueError),
+        ({"padding": "same"}, ValueError),
+        ({"offsets": np.array([0])}, ValueError),
+        ({"offsets": np.array([0, 2, 2, 5])}, ValueError),
+        ({"words": np.zeros((7, 4))}, type_check.InvalidType),
+        ({"words": np.zeros(7)}, type_check.InvalidType),
+        ({"words": np.zeros((7, 5), np.int64)}, type_check.InvalidType),
+        ({"words": np.zeros((7, 5), np.float32)}, type_check.InvalidType),
+        ({"W": np.zeros((4, 3, 5))}, type_check.InvalidType),
+        ({"W": np.zeros((4, 2, 3, 5))}, type_check.InvalidType),
+        ({"b": np.zeros(3)}, type_check.InvalidType),
+        ({"b": np.zeros((4, 1))}, type_check.InvalidType),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, error):
+    """Unknown names, an empty batch or sentence, wrong shapes and dtypes."""
+    names = ("words", "W", "b", "tokens", "offsets")
+    arguments = {**dict(zip(names, made(0, [2, 3]))), **change}
+    with pytest.raises(error):
+        convolution_max(**arguments)
+
+
+def test_no_gradient_of_the_gradient():
+    """A second derivative is refused, not silently zero."""
+    words, W, b, tokens, offsets = made(0, [2, 3])
+    x = chainer.Variable(words)
+    y = convolution_max(x, W, b, tokens, offsets)
+    (gx,) = chainer.grad([y], [x], enable_double_backprop=True)
+    with pytest.raises(RuntimeError, match="gradient of its gradient"):
+        chainer.grad([chainer.functions.sum(gx * gx)], [x])
+
+
+def test_words_need_no_gradient_when_static():
+    """Static vectors are an array: the backward pass asks for filters and biases only."""
+    words, W, b, tokens, offsets = made(0, [2, 3], dtype=np.float32)
+    w, bias = chainer.Parameter(W), chainer.Parameter(b)
+    asked = []
+    real = functions._gradient_of_words
+    functions_words = lambda *a: asked.append(1) or real(*a)  # noqa: E731
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(functions, "_gradient_of_words", functions_words)
+        chainer.functions.sum(convolution_max(words, w, bias, tokens, offsets)).backward()
+        assert not asked and w.grad is not None and bias.grad is not None
+        x = chainer.Variable(words)
+        chainer.functions.sum(convolution_max(x, w, bias, tokens, offsets)).backward()
+        assert asked and x.grad is not None
+
+
+def test_rows_of_words():
+    """Rows as NumPy takes them; a word that is not there is an error, not another's memory."""
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    ids = np.array([3, 0, 3], dtype=np.int32)
+    np.testing.assert_array_equal(functions.rows_of(vectors, ids), vectors[ids])
+    for wrong in (-1, 4):
+        with pytest.raises(IndexError):
+            functions.rows_of(vectors, np.array([0, wrong], dtype=np.int32))
+    assert functions.rows_of(vectors, ids[:0]).shape == (0, 3)
+
+
+def naive_saliency(gz, where, offsets, W):
+    """Eq. (6) from the gradients at the winning windows, occurrence by occurrence."""
+    out = []
+    for s in range(len(offsets) - 1):
+        for i in range(offsets[s + 1] - offsets[s]):
+            gradient = np.zeros(W.shape[3])
+            for f in range(W.shape[0]):
+                k = i - where[s, f]
+                if 0 <= k < W.shape[2]:
+                    gradient += gz[s, f] * W[f, 0, k]
+            out.append(np.abs(gradient).mean())
+    return np.array(out)
+
+
+@pytest.mark.parametrize("n_filters", [1, 2, 3, 4, 5, 9, 30])
+@pytest.mark.parametrize("height", [1, 2, 3, 6])
+def test_mean_absolute_gradient(n_filters, height):
+    """Any number of rows meet in a word: none, fewer than four, more."""
+    words, W, b, tokens, offsets = made(4, [1, 2, 3, 11], n_filters=n_filters, height=height)
+    pooled = functions.pool(functions.project(words, W), b, tokens, offsets, height, True)
+    gz = np.random.RandomState(1).randn(*pooled.value.shape)
+    gz[np.random.RandomState(2).rand(*gz.shape) < 0.3] = 0
+    expected = naive_saliency(gz, pooled.where, offsets, W)
+    found = functions.mean_absolute_gradient(gz, pooled.where, offsets, W)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    assert (expected == 0).any() == (found == 0).any()
+    assert not np.allclose(found, naive_saliency(gz, pooled.where + 1, offsets, W))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    height=st.integers(1, 7),
+    wide=st.booleans(),
+    seed=st.integers(0, 10_000),
+)
+def test_a_sentence_knows_nothing_of_its_batch(lengths, height, wide, seed):
+    """Alone or among others, in any order: the same bits, forward and eq. (6)."""
+    words, W, b, tokens, offsets = made(seed, lengths, height=height, dtype=np.float32)
+    projected = functions.project(words, W)
+    whole = functions.pool(projected, b, tokens, offsets, height, wide)
+    gz = np.random.RandomState(seed).randn(*whole.value.shape).astype(np.float32)
+    saliency = functions.mean_absolute_gradient(gz, whole.where, offsets, W)
+    for s in range(len(lengths)):
+        part = tokens[offsets[s] : offsets[s + 1]]
+        own = np.array([0, len(part)])
+        alone = functions.pool(projected, b, part, own, height, wide)
+        assert alone.value.tobytes() == whole.value[s : s + 1].tobytes()
+        assert alone.where.tobytes() == whole.where[s : s + 1].tobytes()
+        mine = functions.mean_absolute_gradient(gz[s : s + 1], alone.where, own, W)
+        assert mine.tobytes() == saliency[offsets[s] : offsets[s + 1]].tobytes()
+
+
+def test_optimizers_and_snapshots_take_it_as_any_function():
+    """A model with it is trained by Chainer's SGD, and the loss falls."""
+    words, W, b, tokens, offsets = made(6, [2, 3, 4, 5], dtype=np.float32)
+    link = chainer.Chain()
+    with link.init_scope():
+        link.W, link.b = chainer.Parameter(W), chainer.Parameter(b)
+    optimizer = chainer.optimizers.SGD(0.5).setup(link)
+    target = np.random.RandomState(0).rand(4, 4).astype(np.float32)
+
+    def loss():
+        y = convolution_max(words, link.W, link.b, tokens, offsets, "tanh")
+        return chainer.functions.mean_squared_error(y, target)
+
+    before = float(loss().array)
+    for _ in range(30):
+        optimizer.update(loss)
+    assert float(loss().array) < 0.5 * before

@@ -1,0 +1,399 @@
+"""Word saliency by hand, by finite differences and in two forms; and its record."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from replicate import compat  # noqa: F401  (before chainer)
+import chainer
+import chainer.functions as F
+
+from replicate import functions, saliency
+from replicate.config import Config
+from replicate.corpus import Corpus
+from replicate.instability import movement, standardise, word_instability
+from replicate.model import TextCNN
+from replicate.saliency import Recorder, classify, flat_batch, logit_saliency, word_saliency
+from replicate.storage import load_npy
+from replicate.training import train
+
+RANDOM = np.random.RandomState(0)
+WORDS = 40
+VECTORS = np.concatenate([np.zeros((1, 8)), RANDOM.uniform(-1, 1, (WORDS, 8))]).astype(np.float32)
+LENGTHS = np.array([1, 2, 3, 4, 7, 12, 1, 9, 5, 6, 2, 3])
+OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
+TOKENS = RANDOM.randint(0, WORDS, OFFSETS[-1]).astype(np.int32)
+
+
+def model_of(form="fused", seed=0, **changes):
+    model = TextCNN(VECTORS, 2, Config(n_filters=6, **changes), seed, form)
+    model.conv.b.array[:] = np.random.RandomState(seed).uniform(-0.3, 0.3, 6)
+    return model
+
+
+def looked(model, tokens=TOKENS, offsets=OFFSETS, chunk=None):
+    return word_saliency(model, flat_batch(model, tokens, offsets), chunk)
+
+
+# --- eqs 4 and 6 -----------------------------------------------------------------
+
+
+def by_hand():
+    """A model of whole numbers, two filters of height 1, one sentence of two words."""
+    vectors = np.array([[0, 0], [1, 2], [3, -1]], dtype=np.float32)
+    model = TextCNN(vectors, 2, Config(n_filters=2, filter_height=1), 0)
+    model.conv.W.array[...] = np.array([[1, 1], [2, 0]], dtype=np.float32)[:, None, None, :]
+    model.fc.W.array[...] = [[1, 0], [0, 1]]
+    return model
+
+
+def test_by_hand_with_fractions():
+    """Features 3 (first word, filter 1) and 6 (second word, filter 2); own label 1.
+
+    Word 1 gets (1 - p) (1, 1), word 2 gets (1 - p) (2, 0) with 1 - p = 1 / (1 + e^3):
+    the means over two dimensions are both 1 - p.
+    """
+    found = looked(by_hand(), np.array([0, 1]), np.array([0, 2]))
+    features = [max(1 + 2, 3 - 1), max(2 * 1, 2 * 3)]
+    assert features == [3, 6] and found.predicted.tolist() == [1]
+    rows = [(Fraction(1), Fraction(1)), (Fraction(2), Fraction(0))]
+    means = [sum(abs(x) for x in row) / 2 for row in rows]
+    assert means == [1, 1]
+    doubt = 1 / (1 + np.exp(3))
+    np.testing.assert_allclose(found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6)
+    np.testing.assert_allclose(found.doubt, [doubt], rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["logits", "probabilities"])
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_finite_differences_of_the_loss(activation, padding, loss):
+    """Each occurrence's gradient by central differences of its sentence's loss, in float64."""
+    config = Config(n_filters=6, activation=activation, padding=padding, loss=loss)
+    with chainer.using_config("dtype", np.float64):
+        model = TextCNN(VECTORS.astype(np.float64), 2, config, 0, "reference")
+    found = looked(model, TOKENS[:10], OFFSETS[:5])
+    for s in range(4):
+        tokens = TOKENS[OFFSETS[s] : OFFSETS[s + 1]]
+        batch = flat_batch(model, tokens, np.array([0, len(tokens)]))
+        ids = model.padded(batch)
+        x = VECTORS.astype(np.float64)[ids]
+        own = np.array([found.predicted[s]])
+
+        def sentence_loss(x, batch=batch, own=own):
+            logits = model.head(model.features_of_padded(x, batch.offsets))
+            return float(model.loss(logits, own).array)
+
+        gradient = np.zeros_like(x)
+        for place in np.ndindex(x.shape):
+            step = np.zeros_like(x)
+            step[place] = 1e-6
+            gradient[place] = (sentence_loss(x + step) - sentence_loss(x - step)) / 2e-6
+        expected = np.abs(gradient).mean(axis=2)[ids > 0]
+        mine = found.token_saliency[OFFSETS[s] : OFFSETS[s + 1]]
+        np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["logits", "probabilities"])
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+@pytest.mark.parametrize("height", [1, 2, 3, 5])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_fused_and_reference(activation, height, padding, loss):
+    """Saliency, labels and doubt agree to 1e-5."""
+    readings = {"activation": activation, "filter_height": height, "padding": padding, "loss": loss}
+    fused, reference = (looked(model_of(form, **readings)) for form in ("fused", "reference"))
+    scale = reference.token_saliency.max()
+    np.testing.assert_allclose(
+        fused.token_saliency, reference.token_saliency, rtol=1e-5, atol=1e-6 * scale
+    )
+    np.testing.assert_array_equal(fused.predicted, reference.predicted)
+    np.testing.assert_allclose(fused.doubt, reference.doubt, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 12, 100])
+def test_whatever_the_batch(chunk):
+    """The fused form to the bit, the reference form to rounding."""
+    model = model_of()
+    whole = looked(model)
+    part = looked(model, chunk=chunk)
+    for name in ("token_saliency", "predicted", "doubt"):
+        assert getattr(whole, name).tobytes() == getattr(part, name).tobytes()
+    reference = model_of("reference")
+    np.testing.assert_allclose(
+        looked(reference, chunk=chunk).token_saliency, whole.token_saliency, rtol=1e-5, atol=1e-9
+    )
+
+
+def test_a_mean_loss_would_be_noticed(monkeypatch):
+    """Twin: losses averaged over the batch make saliency depend on it."""
+
+    def averaged(model, logits):
+        own = logits.array.argmax(axis=1).astype(np.int32)
+        return F.mean(model.loss(logits, own, reduce="no")), own
+
+    monkeypatch.setattr(saliency, "_own_label_loss", averaged)
+    model = model_of("reference")
+    one, many = looked(model, chunk=1), looked(model, chunk=12)
+    assert not np.allclose(one.token_saliency, many.token_saliency, rtol=1e-2)
+
+
+def test_sentences_in_another_order():
+    """Permuted sentences give permuted results, to the bit."""
+    model = model_of()
+    order = np.random.RandomState(1).permutation(len(LENGTHS))
+    tokens = np.concatenate([TOKENS[OFFSETS[s] : OFFSETS[s + 1]] for s in order])
+    offsets = np.concatenate([[0], np.cumsum(LENGTHS[order])])
+    first, second = looked(model), looked(model, tokens, offsets)
+    for place, s in enumerate(order):
+        a = first.token_saliency[OFFSETS[s] : OFFSETS[s + 1]]
+        b = second.token_saliency[offsets[place] : offsets[place + 1]]
+        assert a.tobytes() == b.tobytes()
+
+
+def test_a_word_twice_has_two_numbers():
+    """Occurrences are told apart, though they share a row of the embedding."""
+    model = model_of()
+    tokens = np.array([3, 5, 3, 9, 3])
+    found = looked(model, tokens, np.array([0, 5])).token_saliency
+    assert len(found) == 5 and len(set(found[[0, 2, 4]].tolist())) > 1
+    reference = looked(model_of("reference"), tokens, np.array([0, 5])).token_saliency
+    np.testing.assert_allclose(found, reference, rtol=1e-5, atol=1e-9)
+
+
+def test_padding_gets_none():
+    """One number a word, whatever the padding; a longer neighbour changes nothing."""
+    for form in ("fused", "reference"):
+        model = model_of(form)
+        alone = looked(model, TOKENS[:1], np.array([0, 1])).token_saliency
+        assert alone.shape == (1,)
+        beside = looked(model, TOKENS[: OFFSETS[6]], OFFSETS[:7]).token_saliency
+        assert len(beside) == OFFSETS[6]
+        np.testing.assert_allclose(beside[0], alone[0], rtol=1e-5)
+
+
+def test_dropout_is_off():
+    """The reading dropout does not touch saliency or classification."""
+    with chainer.using_config("train", True):
+        with_, without = looked(model_of(dropout=0.5)), looked(model_of())
+        assert with_.token_saliency.tobytes() == without.token_saliency.tobytes()
+        a, b = (classify(m, flat_batch(m, TOKENS, OFFSETS)) for m in (model_of(dropout=0.5), model_of()))
+    assert a.probabilities.tobytes() == b.probabilities.tobytes()
+
+
+@pytest.mark.parametrize("form", ["fused", "reference"])
+@pytest.mark.parametrize("mode", ["static", "finetuned"])
+def test_looking_changes_nothing(form, mode):
+    """Parameters, gradients, random states and Chainer's configuration, bit for bit."""
+    model = model_of(form, vectors_mode=mode)
+    model.cleargrads()
+    model.training_loss(flat_batch(model, TOKENS, OFFSETS)).backward()
+
+    def state():
+        params = [(n, p.array.tobytes(), p.grad.tobytes()) for n, p in sorted(model.namedparams())]
+        random = np.random.get_state()
+        config = (chainer.config.train, chainer.config.enable_backprop, chainer.config.type_check)
+        return params, random[1].tobytes(), random[2:], config
+
+    before = state()
+    looked(model)
+    classify(model, flat_batch(model, TOKENS, OFFSETS))
+    assert state() == before
+
+
+def test_classify_is_the_softmax_of_the_logits():
+    """Labels, probabilities, losses against the true labels, features."""
+    model = model_of()
+    labels = np.random.RandomState(2).randint(0, 2, len(LENGTHS)).astype(np.int32)
+    batch = flat_batch(model, TOKENS, OFFSETS, labels)
+    found = classify(model, batch)
+    logits = model.head(model.features(batch))
+    np.testing.assert_allclose(found.probabilities, F.softmax(logits).array, rtol=1e-5)
+    np.testing.assert_array_equal(found.predicted, logits.array.argmax(axis=1))
+    np.testing.assert_allclose(found.loss, -np.log(found.probabilities[np.arange(12), labels]), rtol=1e-4)
+    np.testing.assert_allclose(found.features, model.features(batch).array, rtol=1e-5, atol=1e-6)
+    reference = model_of("reference")
+    other = classify(reference, flat_batch(reference, TOKENS, OFFSETS, labels))
+    np.testing.assert_allclose(found.loss, other.loss, rtol=1e-5)
+
+
+def test_saliency_without_confidence():
+    """Divided by 1 - p, eq. (4) is the gradient of the logit difference."""
+    model = model_of()
+    found = looked(model)
+    made = logit_saliency(found.token_saliency, found.doubt, LENGTHS)
+    for s in (0, 4):
+        tokens = TOKENS[OFFSETS[s] : OFFSETS[s + 1]]
+        batch = flat_batch(model, tokens, np.array([0, len(tokens)]))
+        reference = model_of("reference")
+        ids = reference.padded(batch)
+        x = chainer.Variable(VECTORS[ids])
+        z = reference.head(reference.features_of_padded(x, batch.offsets))
+        own = int(found.predicted[s])
+        (grad,) = chainer.grad([z[0, 1 - own] - z[0, own]], [x])
+        expected = np.abs(grad.array).mean(axis=2)[ids > 0]
+        np.testing.assert_allclose(made[OFFSETS[s] : OFFSETS[s + 1]], expected, rtol=1e-4, atol=1e-9)
+    assert logit_saliency(np.array([0.5]), np.array([0.0], np.float32), np.array([1])).tolist() == [0.0]
+
+
+def test_a_confident_model_keeps_its_doubt():
+    """1 - p does not vanish by cancellation where p is 1 in float32."""
+    model = by_hand()
+    model.fc.W.array *= 10
+    found = looked(model, np.array([0, 1]), np.array([0, 2]))
+    np.testing.assert_allclose(found.doubt, [1 / (1 + np.exp(30))], rtol=1e-4)
+
+
+# --- the recorder ----------------------------------------------------------------
+
+CORPUS = Corpus(
+    np.array([f"w{i}" for i in range(WORDS)]), TOKENS, OFFSETS,
+    np.tile([0, 1], 6).astype(np.int32), ("0", "1"), {},
+)  # fmt: skip
+T1, T3 = np.arange(8), np.arange(8, 12)
+
+
+def run_once(folder, recorded=True, stored=True, config=None, seed=0, recorder_of=None, **kwargs):
+    """Train five epochs on eight sentences; the model and the recorder."""
+    config = config or Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)
+    model = TextCNN(VECTORS, 2, config, seed, "fused")
+    recorder = None
+    if recorded:
+        tokens, offsets = CORPUS.take(T1)
+        recorder = (recorder_of or Recorder)(model, tokens, offsets, WORDS, config, folder, stored)
+    train(model, CORPUS, T1, T3, seed=seed, folder=folder, recorder=recorder, **kwargs)
+    return model, recorder
+
+
+def test_weights_are_the_same_with_and_without_the_recorder(tmp_path):
+    """Bit for bit, also with dropout."""
+    for name, readings in (("plain", {}), ("dropout", {"dropout": 0.5})):
+        config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05, **readings)
+        with_, _ = run_once(tmp_path / f"{name}-with", config=config)
+        without, _ = run_once(tmp_path / f"{name}-without", recorded=False, config=config)
+        for key, value in with_.weights(False).items():
+            assert value.tobytes() == without.weights(False)[key].tobytes()
+
+
+def test_a_recorder_that_touches_training_would_be_noticed(tmp_path):
+    """Twin: one that moves a weight by its last bit gives other weights."""
+
+    class Clumsy(Recorder):
+        def record(self):
+            super().record()
+            weight = self.model.conv.W.array
+            weight[...] = np.nextafter(weight, np.float32(1))
+
+    clumsy, _ = run_once(tmp_path / "a", recorder_of=Clumsy)
+    plain, _ = run_once(tmp_path / "b", recorded=False)
+    assert clumsy.weights(False)["conv/W"].tobytes() != plain.weights(False)["conv/W"].tobytes()
+
+
+def test_rows_are_what_was_seen(tmp_path):
+    """Last rows are those of the trained model; movements are differences of rows."""
+    model, recorder = run_once(tmp_path)
+    tokens, offsets = CORPUS.take(T1)
+    rows = load_npy(tmp_path / "saliency.npy")
+    doubt = load_npy(tmp_path / "doubt.npy")
+    now = looked(model, tokens, offsets)
+    assert rows.shape == (5, len(tokens)) and rows.dtype == np.float32
+    assert rows[-1].tobytes() == now.token_saliency.tobytes()
+    assert load_npy(tmp_path / "predicted.npy")[-1].tolist() == now.predicted.tolist()
+    assert doubt[-1].tobytes() == now.doubt.tobytes()
+    lengths = np.diff(offsets)
+    logits = [logit_saliency(r, d, lengths) for r, d in zip(rows, doubt)]
+    for k in range(4):
+        for name, pair in (
+            ("raw", rows[k : k + 2]),
+            ("standardised", [standardise(r, offsets) for r in rows[k : k + 2]]),
+            ("logit", logits[k : k + 2]),
+        ):
+            expected = movement(*pair, offsets)
+            kept = load_npy(tmp_path / f"movement_{name}.npy")
+            assert kept.shape == (4, 8)
+            np.testing.assert_allclose(kept[k], expected, rtol=1e-5, atol=1e-7)
+        words = np.zeros(WORDS)
+        np.add.at(words, tokens, np.abs(rows[k + 1].astype(float) - rows[k]))
+        np.testing.assert_allclose(load_npy(tmp_path / "movement_words.npy")[k], words, rtol=1e-5, atol=1e-9)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_streaming_and_stored_agree(tmp_path):
+    """wac of the stream against wac of saliency.npy, to 1e-6; no saliency.npy when streaming."""
+    _, stored = run_once(tmp_path / "a")
+    _, streamed = run_once(tmp_path / "b", stored=False)
+    tokens, _ = CORPUS.take(T1)
+    wac, count = word_instability(load_npy(tmp_path / "a" / "saliency.npy"), tokens, WORDS)
+    found, counted = streamed.stream.result()
+    np.testing.assert_array_equal(count, counted)
+    seen = count > 0
+    np.testing.assert_allclose(found[seen], wac[seen], rtol=1e-6, atol=1e-18)
+    assert not (tmp_path / "b" / "saliency.npy").exists()
+
+
+def test_the_untrained_model_is_recorded_where_asked(tmp_path):
+    """record_epoch_0 gives one more row, which is the untrained model's."""
+    config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05, record_epoch_0=True)
+    run_once(tmp_path, config=config)
+    rows = load_npy(tmp_path / "saliency.npy")
+    assert len(rows) == 6 and len(load_npy(tmp_path / "movement_raw.npy")) == 5
+    fresh = TextCNN(VECTORS, 2, config, 0, "fused")
+    assert rows[0].tobytes() == looked(fresh, *CORPUS.take(T1)).token_saliency.tobytes()
+
+
+class Stop(Exception):
+    """Stands for a kill between two epochs."""
+
+
+@pytest.mark.parametrize("last", [1, 3, 4])
+def test_a_stopped_record_goes_on(tmp_path, last):
+    """Stopped after an epoch and taken up from the snapshot: the same bytes."""
+    run_once(tmp_path / "a")
+
+    def tell(epoch, accuracy):
+        if epoch == last:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_once(tmp_path / "b", tell=tell, fingerprint="x", snapshot_seconds=0)
+    assert (tmp_path / "b" / "snapshot.npz").exists()
+    assert not (tmp_path / "b" / "saliency.npy").exists()
+    _, recorder = run_once(tmp_path / "b", fingerprint="x", snapshot_seconds=0)
+    assert recorder.stream.epochs == 5
+    for name in (*saliency.RECORDED, "saliency"):
+        a, b = ((tmp_path / x / f"{name}.npy").read_bytes() for x in "ab")
+        assert a == b, name
+
+
+def test_a_torn_record_is_written_anew(tmp_path):
+    """A .part of another shape or cut short is not taken for rows."""
+    run_once(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "saliency.npy.part").write_bytes(b"\x93NUMPY torn")
+    np.save(tmp_path / "b" / "doubt.npy", np.zeros((2, 2)))
+    (tmp_path / "b" / "doubt.npy").rename(tmp_path / "b" / "doubt.npy.part")
+    run_once(tmp_path / "b")
+    for name in ("saliency", "doubt"):
+        a, b = ((tmp_path / x / f"{name}.npy").read_bytes() for x in "ab")
+        assert a == b
+
+
+def test_a_full_disk_is_told_before_training(tmp_path, monkeypatch, refused):
+    """Space for all rows is asked for at once."""
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with refused("No space left"):
+        run_once(tmp_path)
+
+
+def test_a_kernel_that_forgets_windows_is_noticed(monkeypatch):
+    """Twin: eq. (6) with the winning windows shifted by one disagrees with the reference."""
+    real = functions.mean_absolute_gradient
+    monkeypatch.setattr(
+        functions, "mean_absolute_gradient", lambda gz, where, offsets, W: real(gz, where + 1, offsets, W)
+    )
+    wrong, right = looked(model_of()), looked(model_of("reference"))
+    assert not np.allclose(wrong.token_saliency, right.token_saliency, rtol=1e-3)
