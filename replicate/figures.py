@@ -176,6 +176,8 @@ def _figure_words(run, seed, stem, wrong):
         axis.set_title(" ".join(words), fontsize=7.5, wrap=True)
     axes[-1].set_xlabel("epoch")
     kind = "misclassified" if wrong else "correctly classified"
+    if not parts:
+        axes[0].text(0.5, 0.5, f"no {kind} sentence in T1", transform=axes[0].transAxes, ha="center")
     number = 4 if wrong else 3
     figure.suptitle(
         f"Fig. {number}: word saliency of three {kind} sentences", x=0.01, ha="left", fontsize=11
@@ -192,7 +194,9 @@ def _figure_words(run, seed, stem, wrong):
 
 def _standardised(saliency, offsets, parts, over):
     """(E, words) of each sentence, standardised within each epoch over a set."""
-    joined = np.concatenate(parts) if parts else np.zeros(0, dtype=int)
+    if not parts:
+        return []
+    joined = np.concatenate(parts)
     bounds = np.concatenate([[0], np.cumsum([len(p) for p in parts])])
     made = []
     for row in saliency:

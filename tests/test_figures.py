@@ -123,3 +123,22 @@ def test_calibration_is_drawn(tmp_path):
     parts = {"levels": 1.0, "misclassified": 0.2, "fall": 0.0, "steady": 0.1}
     made = [{"specification": "default", "distance": 1.3, **parts}]
     assert figures.calibration(made, tmp_path / "calibration").exists()
+
+
+def test_no_misclassified_sentence(run, monkeypatch):
+    """A model that has learned T1 by heart: Fig. 4 is empty and says so; claims cannot tell."""
+    real = claims.recorded
+
+    def all_right(*arguments):
+        record = real(*arguments)
+        return claims.Recorded(
+            record.epochs, record.movement, np.ones_like(record.correct), record.lengths
+        )
+
+    monkeypatch.setattr(claims, "recorded", all_right)
+    folder = run.out / "figures"
+    figures.draw_figures(run)
+    assert rows(folder / "fig4.csv") == [] and rows(folder / "fig3.csv")
+    assert (folder / "fig4.png").stat().st_size > 5000
+    table = [claims.seed_statistics(run, 0)]
+    assert {v.verdict for v in claims.judge(table)[1:5]} == {"inconclusive"}
