@@ -6,7 +6,10 @@ import hashlib
 import io
 import json
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +96,13 @@ def save_npy(path, array):
 
 def save_npz(path, arrays):
     """Write named arrays; equal arrays give equal bytes."""
+    arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, value in arrays.items():
+        if value.dtype.hasobject:
+            raise ValueError(f"{name} holds objects, which only pickle could store")
     with atomic(path) as file:
         # numpy.savez dates its members 1980-01-01, so time does not enter.
-        np.savez(file, **{name: np.asarray(value) for name, value in arrays.items()})
+        np.savez(file, **arrays)
 
 
 def save_text(path, text):
@@ -159,7 +166,25 @@ def load_json(path):
         raise InputError(f"{path}: cannot be read ({error}); is this a run folder?") from None
 
 
-_DAMAGED = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError)
+#: What NumPy and zipfile raise at damaged bytes, each in its way.
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    OSError,
+    EOFError,
+    RuntimeError,  # "encrypted", "bad zip flags"; NotImplementedError too
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _one_line(error):
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _checked(path, name, array, kind, shape, finite):
@@ -193,12 +218,16 @@ def load_npz(path, spec=None, *, finite=True):
         InputError: when it is missing, damaged, pickled, or not as `spec` says.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("not an .npz archive")
-            arrays = {name: file[name] for name in file.files}
+        # numpy.load leaves a damaged archive open, and gives bytes for a member
+        # that is no array.
+        with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
+            arrays = {}
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    name = member.filename.removesuffix(".npy")
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGED as error:
-        raise InputError(f"{path}: not a sound .npz file ({error}); remove it") from None
+        raise InputError(f"{path}: not a sound .npz file ({_one_line(error)}); remove it") from None
     if spec is None:
         spec = dict.fromkeys(arrays, ("biufU", None))
     if set(spec) != set(arrays):
@@ -224,7 +253,7 @@ def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive, not an array")
     except _DAMAGED as error:
-        raise InputError(f"{path}: not a sound .npy file ({error}); remove it") from None
+        raise InputError(f"{path}: not a sound .npy file ({_one_line(error)}); remove it") from None
     return _checked(path, "", array, kind, shape, finite)
 
 
@@ -248,16 +277,20 @@ def folder_lock(folder):
         InputError: when another process holds it, or the folder is not writable.
     """
     folder = Path(folder)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        with lock:
-            yield
+        lock.acquire()
     except Timeout:
         raise InputError(
             f"{folder}: another run is at work there; wait for it or choose another --out"
         ) from None
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
         raise InputError(
-            f"{folder}: cannot be written ({error.strerror}); choose another --out"
+            f"{folder}: cannot be written ({error.strerror or error}); choose another --out"
         ) from None
+    # Errors of the body are its own.
+    try:
+        yield
+    finally:
+        lock.release()

@@ -319,14 +319,37 @@ class Snapshot(training.Extension):
         """
         try:
             arrays = load_npz(self.path)
-            if str(arrays.pop("fingerprint", "")) != self.fingerprint:
-                return False
-            # Not strict: what was None at the time has no array.
-            deserializer = chainer.serializers.NpzDeserializer(arrays, strict=False)
-            trainer.serialize(deserializer)
-        except (InputError, ValueError, KeyError, TypeError):
+        except InputError:
             return False
+        if str(arrays.pop("fingerprint", "")) != self.fingerprint or not _fits(trainer, arrays):
+            return False
+        # Not strict: what was None at the time has no array.
+        trainer.serialize(chainer.serializers.NpzDeserializer(arrays, strict=False))
         return True
+
+
+def _fits(trainer, arrays):
+    """Whether arrays are a state of this trainer, before any of it is changed."""
+    serializer = chainer.serializers.DictionarySerializer()
+    trainer.updater.serialize(serializer["updater"])
+    for name in ("Recorder", "EpochWeights"):
+        with contextlib.suppress(ValueError):  # not among this trainer's
+            trainer.get_extension(name).serialize(serializer["extensions"][name])
+    now = serializer.target
+    for name, value in now.items():
+        if value.dtype.kind == "O":
+            continue  # None: no state yet
+        found = arrays.get(name)
+        if found is None or found.dtype.kind != value.dtype.kind or found.shape != value.shape:
+            return False
+    for name in arrays.keys() - now.keys():
+        if not name.startswith("updater/"):
+            continue  # triggers and the log: single values
+        # The optimiser's states of a parameter are made at its first update.
+        owner = name.rpartition("/")[0].replace("/optimizer:", "/model:")
+        if owner not in now or arrays[name].shape not in ((), now[owner].shape):
+            return False
+    return True
 
 
 class EpochWeights(training.Extension):
@@ -357,10 +380,11 @@ class EpochWeights(training.Extension):
 
 
 class Progress(training.Extension):
-    """Trainer extension: tells a callable the epoch, its length and the accuracy."""
+    """Trainer extension: tells a callable the epoch and the accuracy."""
 
     trigger = (1, "epoch")
-    priority = -200
+    # Before the snapshot, whose state would else have it told once more.
+    priority = -50
 
     def __init__(self, tell):
         self.tell = tell

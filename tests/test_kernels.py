@@ -1,0 +1,615 @@
+"""The CUDA kernels: compiled, run without a GPU as C++, and what they are launched with.
+
+Three ways, each skipped with a reason where it cannot be gone: NVRTC compiles
+the source; g++ compiles the same source behind a few lines that stand for
+CUDA, and a stand-in for CuPy launches that; a device runs the real thing
+(marked ``gpu``).  The first and second need no GPU.
+"""
+
+import ctypes
+import re
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from replicate import compat  # noqa: F401  (before chainer)
+import chainer
+
+from replicate import functions, kernels
+from replicate.config import Config
+from replicate.model import TextCNN
+from replicate.saliency import classify, flat_batch, word_saliency
+
+DTYPES = (np.float32, np.float64)
+NAMES = ("pool", "filters", "words", "saliency")
+#: Agreement of sums in another order.
+BOUND = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
+
+# --- C++ for CUDA ------------------------------------------------------------
+
+# Threads of a block take turns, in order: each runs up to where it waits for the
+# others.  So a missing wait gives a wrong number every time, not now and then.
+# Arguments come as a driver takes them: one pointer each, read as the type that
+# the kernel declares.
+SHIM = r"""
+#include <functional>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+struct Index { unsigned x; };
+static Index threadIdx, blockIdx, blockDim;
+static ucontext_t home, threads[128];
+static char stacks[128][1 << 16];
+static bool done[128];
+static std::function<void()> body;
+static long long atomics;
+#define __global__ static
+#define __shared__ static
+static void __syncthreads() { swapcontext(&threads[threadIdx.x], &home); }
+template <class T> void atomicAdd(T* place, T value) { *place += value; ++atomics; }
+"""
+LAUNCHER = r"""
+static void entry() { body(); done[threadIdx.x] = true; }
+template <class... A, std::size_t... I>
+static void launch(void (*kernel)(A...), unsigned blocks, void** a, std::index_sequence<I...>) {
+  body = [=] { kernel(*static_cast<A*>(a[I])...); };
+  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
+    for (unsigned i = 0; i < blockDim.x; ++i) {
+      done[i] = false;
+      getcontext(&threads[i]);
+      threads[i].uc_stack.ss_sp = stacks[i];
+      threads[i].uc_stack.ss_size = sizeof stacks[i];
+      threads[i].uc_link = &home;
+      makecontext(&threads[i], entry, 0);
+    }
+    for (bool running = true; running;) {
+      running = false;
+      for (unsigned i = 0; i < blockDim.x; ++i)
+        if (!done[i]) {
+          running = true;
+          threadIdx.x = i;
+          swapcontext(&home, &threads[i]);
+        }
+    }
+  }
+}
+template <class... A> static void launch(void (*kernel)(A...), unsigned blocks, void** a) {
+  launch(kernel, blocks, a, std::index_sequence_for<A...>());
+}
+extern "C" long long run(int which, int blocks, int n_threads, void** a) {
+  atomics = 0;
+  blockDim.x = n_threads;
+  switch (which) {
+    case 0: launch(pool, blocks, a); break;
+    case 1: launch(filters, blocks, a); break;
+    case 2: launch(words, blocks, a); break;
+    case 3: launch(saliency, blocks, a); break;
+  }
+  return atomics;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Kernels as a C++ library: ``compiled(source)``, each source once."""
+    compiler = shutil.which("g++")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("g++ on Linux is not there to compile the kernels for the CPU")
+    folder = tmp_path_factory.mktemp("kernels")
+    made = {}
+
+    def library(source):
+        if source not in made:
+            place = folder / f"{len(made)}.so"
+            place.with_suffix(".cpp").write_text(SHIM + source + LAUNCHER)
+            # No fused multiply-add: pool's sums are compared to the bit.
+            command = [compiler, "-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared"]
+            command += ["-o", str(place), str(place.with_suffix(".cpp"))]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+            made[source] = ctypes.CDLL(str(place))
+            made[source].run.restype = ctypes.c_longlong
+        return made[source]
+
+    return library
+
+
+# --- NumPy for CuPy ----------------------------------------------------------
+
+
+class OnDevice(np.ndarray):
+    """An array that passes for CuPy's."""
+
+    def get(self):
+        return np.array(self)
+
+
+def on_device(array):
+    return np.ascontiguousarray(array).view(OnDevice)
+
+
+def declared(source, name):
+    """What a kernel takes, in order: ``(type, is pointer, is const)``."""
+    (inside,) = re.findall(rf"__global__ void {name}\((.*?)\)", source, re.DOTALL)
+    taken = []
+    for parameter in inside.split(","):
+        words = parameter.replace("*", " * ").split()
+        kind = " ".join(w for w in words[:-1] if w not in ("*", "const"))
+        taken.append((kind, "*" in words, "const" in words))
+    return taken
+
+
+class Device:
+    """Stands for ``cuda.cupy``: NumPy, and a driver that is strict about arguments.
+
+    Args:
+        library: made by :func:`compiled`; None only looks at what is launched.
+
+    Attributes:
+        launched: ``(name, grid, block, arguments)`` of every launch.
+    """
+
+    ascontiguousarray = staticmethod(on_device)
+    diff = staticmethod(np.diff)
+    arange = staticmethod(np.arange)
+
+    def __init__(self, library=None, sabotage=lambda source: source):
+        self.library = library
+        self.sabotage = sabotage
+        self.launched = []
+        self.atomics = 0
+
+    def empty(self, shape, dtype):
+        """Full of what no kernel writes, so that what is left out shows."""
+        value = np.nan if np.dtype(dtype).kind == "f" else -(2**30)
+        return on_device(np.full(shape, value, dtype=dtype))
+
+    def zeros(self, shape, dtype):
+        return on_device(np.zeros(shape, dtype=dtype))
+
+    def repeat(self, array, counts):
+        assert type(counts) is list, "CuPy takes no array of counts"
+        return on_device(np.repeat(array, counts))
+
+    def RawModule(self, code):
+        def get_function(name):
+            return lambda grid, block, arguments: self.launch(code, name, grid, block, arguments)
+
+        return SimpleNamespace(get_function=get_function)
+
+    def launch(self, code, name, grid, block, arguments):
+        self.launched.append((name, grid, block, arguments))
+        taken = declared(code, name)
+        assert len(arguments) == len(taken), f"{name} takes {len(taken)}, not {len(arguments)}"
+        real = np.dtype({"float": np.float32, "double": np.float64}[code.split()[1]])
+        dtypes = {"real": real, "int": np.dtype(np.int32), "long long": np.dtype(np.int64)}
+        for place, (given, (kind, pointer, _)) in enumerate(zip(arguments, taken)):
+            where = f"argument {place} of {name}"
+            assert isinstance(given, OnDevice if pointer else np.generic), where
+            assert given.dtype == dtypes[kind], f"{where}: {given.dtype}, not {kind}"
+            assert given.flags.c_contiguous, where
+        assert len(grid) == len(block) == 1 and block[0] <= 128 and grid[0] >= 1
+        if self.library is None:
+            return
+        pointers = []
+        for given, (_, pointer, _) in zip(arguments, taken):
+            if pointer:
+                pointers.append(ctypes.pointer(ctypes.c_void_p(given.ctypes.data)))
+            else:
+                pointers.append(ctypes.pointer(ctypes.c_int(int(given))))
+        array = (ctypes.c_void_p * len(pointers))(
+            *(ctypes.cast(p, ctypes.c_void_p).value for p in pointers)
+        )
+        library = self.library(self.sabotage(code))
+        self.atomics += library.run(NAMES.index(name), grid[0], block[0], array)
+
+
+@pytest.fixture
+def device_of(monkeypatch):
+    """Put a :class:`Device` in the place of CuPy; returns it."""
+
+    def put(*arguments):
+        device = Device(*arguments)
+        cuda = SimpleNamespace(
+            cupy=device, ndarray=OnDevice, get_array_module=lambda *arrays: np
+        )
+        monkeypatch.setattr(kernels, "cuda", cuda)
+        monkeypatch.setattr(functions, "cuda", cuda)
+        monkeypatch.setattr(kernels, "_modules", {})
+        return device
+
+    return put
+
+
+# --- Cases -------------------------------------------------------------------
+
+
+class Case:
+    """Sentences of one word, shorter and longer than the filter, and gradients with zeros.
+
+    Whole numbers make ties frequent and every sum exact.
+    """
+
+    def __init__(self, height, wide, dtype, whole, dimensions=6, n_filters=5):
+        random = np.random.RandomState(height)
+        lengths = [1, 1, 2, 3, 9, 5]
+
+        def draw(*shape):
+            drawn = random.randint(-1, 2, shape) if whole else random.uniform(-1, 1, shape)
+            return drawn.astype(dtype)
+
+        self.height, self.wide, self.dtype = height, wide, np.dtype(dtype)
+        self.vectors = draw(8, dimensions)
+        self.W = draw(n_filters, 1, height, dimensions)
+        self.b = draw(n_filters)
+        self.tokens = random.randint(0, 8, sum(lengths)).astype(np.int32)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.gz = draw(len(lengths), n_filters) * (random.rand(len(lengths), n_filters) < 0.7)
+        self.gz = self.gz.astype(dtype)
+        # Places of real maxima, so that windows cross both edges.
+        self.where = self.pool()[1]
+
+    def results(self, put=lambda array: array):
+        """What all four kernels make, by name; `put` takes an array to a device."""
+        vectors, W, b, tokens, offsets, gz, where = map(
+            put, (self.vectors, self.W, self.b, self.tokens, self.offsets, self.gz, self.where)
+        )
+        parts = (gz, where, tokens, offsets)
+        value, place = self.pool(put)
+        return {
+            "pool": value,
+            "where": place,
+            "filters": functions._gradient_of_filters(*parts, vectors, self.height),
+            "words": functions._gradient_of_words(*parts, W, len(vectors)),
+            "saliency": functions.mean_absolute_gradient(gz, where, offsets, W),
+        }
+
+    def pool(self, put=lambda array: array):
+        # One projection for all: its rounding is the matrix library's.
+        projected = put(functions.project(self.vectors, self.W))
+        rest = map(put, (self.b, self.tokens, self.offsets))
+        pooled = functions.pool(projected, *rest, self.height, self.wide)
+        return pooled.value, pooled.where
+
+
+def differing(case, found):
+    """Names of the results that are not the CPU's."""
+    names = []
+    for name, expected in case.results().items():
+        got = found[name]
+        assert got.shape == expected.shape and got.dtype == expected.dtype, name
+        # Sums of pool run in one order everywhere.
+        bound = 0 if name in ("pool", "where") else BOUND[case.dtype]
+        if not np.allclose(got, expected, rtol=bound, atol=bound * abs(expected).max()):
+            names.append(name)
+    return names
+
+
+CASES = [
+    (height, wide, dtype, whole)
+    for height in range(1, 8)
+    for wide in (True, False)
+    for dtype in DTYPES
+    for whole in (True, False)
+]
+
+
+@pytest.mark.parametrize("height, wide, dtype, whole", CASES)
+def test_kernels_give_what_the_cpu_gives(height, wide, dtype, whole, compiled, device_of):
+    """All four kernels, launched as on a device, over heights, paddings, dtypes and ties."""
+    device = device_of(compiled)
+    case = Case(height, wide, dtype, whole)
+    assert differing(case, case.results(on_device)) == []
+    assert [launch[0] for launch in device.launched] == list(NAMES)
+
+
+@pytest.mark.parametrize("dimensions", [1, 127, 128, 129, 300])
+def test_any_number_of_dimensions(dimensions, compiled, device_of):
+    """Fewer dimensions than threads, as many, more."""
+    device_of(compiled)
+    case = Case(3, True, np.float32, False, dimensions)
+    assert differing(case, case.results(on_device)) == []
+
+
+def test_the_cases_have_ties_and_edges():
+    """What the comparisons rest on: ties, windows over both edges, gradients that are zero."""
+    case = Case(3, True, np.float32, True)
+    lengths = np.diff(case.offsets)[:, None]
+    assert (case.where < 0).any() and (case.where + 3 > lengths).any()
+    assert (case.gz == 0).any() and (case.gz < 0).any() and (case.gz > 0).any()
+    # From the end, the first of equal windows is another one.
+    turned = Case(3, True, np.float32, True)
+    for start, stop in zip(case.offsets[:-1], case.offsets[1:]):
+        turned.tokens[start:stop] = case.tokens[start:stop][::-1]
+    turned.W = case.W[:, :, ::-1]
+    value, where = turned.pool()
+    np.testing.assert_array_equal(value, case.pool()[0])
+    assert (lengths - 3 - where != case.where).any()
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("where", "z > best", "z >= best"),
+        ("pool", "wide ? 1 - h : 0", "0"),
+        ("pool", "k * F + f]", "f * h + k]"),
+        ("filters", "g != 0 && t >= offsets[s]", "g != 0 && t > offsets[s]"),
+        ("words", "if (g == 0) return", "if (g <= 0) return"),
+        ("saliency", "gradient < 0 ? -gradient : gradient", "gradient"),
+        ("saliency", "step = blockDim.x / 2", "step = blockDim.x / 4"),
+        ("saliency", "total;\n  __syncthreads();", "total;"),
+        ("saliency", "+ step];\n    __syncthreads();", "+ step];"),
+    ],
+)
+def test_a_wrong_kernel_is_noticed(name, old, new, compiled, device_of):
+    """Twin: one change of one kernel and the comparison fails, there alone."""
+    assert kernels.SOURCE.count(old) == 1
+
+    device_of(compiled, lambda source: source.replace(old, new))
+    case = Case(3, True, np.float32, True, dimensions=100)
+    found = differing(case, case.results(on_device))
+    assert name in found and set(found) <= {"pool", "where", name}
+
+
+def test_words_meet_atomically(compiled, device_of):
+    """Every sum into a word's gradient is atomic: tokens of one word meet there."""
+    case = Case(3, True, np.float32, False)
+    length = np.diff(case.offsets)[:, None, None]
+    row = case.where[:, :, None] + np.arange(3)
+    met = (case.gz[:, :, None] != 0) & (row >= 0) & (row < length)
+    device = device_of(compiled)
+    case.results(on_device)
+    assert device.atomics == met.sum() * 6
+    # Twin: a plain sum makes the same numbers here and is caught by the count.
+    old = "atomicAdd(&out[(long long)tokens[t] * D + d], g *"
+    assert kernels.SOURCE.count(old) == 1
+    plain = "(out[(long long)tokens[t] * D + d] += g *"
+    device = device_of(compiled, lambda source: source.replace(old, plain))
+    assert differing(case, case.results(on_device)) == [] and device.atomics == 0
+
+
+# --- Launches ----------------------------------------------------------------
+
+
+def test_what_is_launched(device_of):
+    """Order, types and sizes of the arguments, without running anything."""
+    device = device_of()
+    case = Case(3, True, np.float32, False)
+    case.results(on_device)
+    sizes = {
+        name: [int(a) for a in arguments if isinstance(a, np.generic)]
+        for name, _, _, arguments in device.launched
+    }
+    assert sizes == {
+        "pool": [6, 5, 3, 1],  # B, F, h, wide
+        "filters": [6, 5, 3, 6],  # B, F, h, D
+        "words": [6, 5, 3, 6],
+        "saliency": [5, 3, 6],  # F, h, D
+    }
+    threads = {"pool": 6 * 5, "filters": 5 * 3 * 6, "words": 6 * 5 * 6}
+    for name, grid, block, arguments in device.launched:
+        blocks = len(case.tokens) if name == "saliency" else -(-threads[name] // 128)
+        assert (grid, block) == ((blocks,), (128,))
+        given = [a for a in arguments if isinstance(a, np.ndarray)]
+        source = kernels.kernel_source(case.dtype)
+        constant = [const for _, pointer, const in declared(source, name) if pointer]
+        # What a kernel may not write comes first and is the caller's, unharmed.
+        assert constant == sorted(constant, reverse=True)
+        for array, const in zip(given, constant):
+            written = np.isnan(array).any() if array.dtype.kind == "f" else (array < -1000).any()
+            assert not (const and written)
+    sentence = device.launched[3][3][2]
+    assert sentence.tolist() == np.repeat(np.arange(6), np.diff(case.offsets)).tolist()
+
+
+def test_narrow_padding_and_strided_arrays(device_of):
+    """``wide`` is a number; arrays that are not contiguous are copied first."""
+    device = device_of()
+    case = Case(3, False, np.float32, False)
+    case.W = case.W[:, :, :, ::-1]
+    case.vectors = case.vectors[:, ::-1]
+    case.results(lambda array: array.view(OnDevice))
+    assert int(device.launched[0][3][7]) == 0
+
+
+@pytest.mark.parametrize("name", ["tokens", "offsets", "W", "where"])
+def test_arguments_of_another_type_are_noticed(name, device_of):
+    """Twin: the stand-in refuses what a kernel would read as other numbers."""
+    device_of()
+    case = Case(3, True, np.float32, False)
+    array = getattr(case, name)
+    other = {"f": np.float64, "i": np.int64 if array.itemsize == 4 else np.int32}
+    setattr(case, name, array.astype(other[array.dtype.kind]))
+    with pytest.raises(AssertionError, match="argument"):
+        case.results(on_device)
+
+
+def test_a_swapped_argument_is_noticed(device_of, monkeypatch):
+    """Twin: tokens and offsets in the other order."""
+    device_of()
+    real = kernels._launch
+
+    def swapped(name, blocks, threads, dtype, *arguments):
+        arguments = list(arguments)
+        arguments[2], arguments[3] = arguments[3], arguments[2]
+        real(name, blocks, threads, dtype, *arguments)
+
+    monkeypatch.setattr(kernels, "_launch", swapped)
+    with pytest.raises(AssertionError, match="argument 2 of pool"):
+        Case(3, True, np.float32, False).results(on_device)
+
+
+def test_a_grid_too_small_is_noticed(compiled, device_of, monkeypatch):
+    """Twin: with a block less than needed, numbers are left unwritten."""
+    device_of(compiled)
+    monkeypatch.setattr(kernels, "_flat", lambda count: (max(1, count // 128), 128))
+    case = Case(3, True, np.float32, False, dimensions=11)
+    assert differing(case, case.results(on_device)) == ["filters", "words"]
+
+
+def test_an_empty_sentence_is_refused_before_the_launch(device_of):
+    """As on the CPU."""
+    device = device_of()
+    case = Case(3, True, np.float32, False)
+    case.offsets[2] = case.offsets[1]
+    with pytest.raises(ValueError, match="a sentence without words"):
+        case.pool(on_device)
+    assert device.launched == []
+
+
+def test_a_dtype_is_compiled_once(device_of, monkeypatch):
+    """One module for float32, one for float64, whatever is launched."""
+    device = device_of()
+    asked = []
+    real = device.RawModule
+    device.RawModule = lambda code: asked.append(code.split()[1]) or real(code)
+    for dtype in (np.float32, np.float64, np.float32):
+        Case(2, True, dtype, False).results(on_device)
+    assert asked == ["float", "double"]
+
+
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_the_function_on_a_device(activation, padding, compiled, device_of):
+    """convolution_max and its gradients through Chainer, the kernels underneath."""
+    device = device_of(compiled)
+    case = Case(3, padding == "wide", np.float64, False)
+
+    def outputs(put):
+        inputs = [chainer.Variable(put(a)) for a in (case.vectors, case.W, case.b)]
+        sentences = (put(case.tokens), put(case.offsets))
+        y = functions.convolution_max(*inputs, *sentences, activation, padding)
+        return [v.array for v in (y, *chainer.grad([y], inputs, [chainer.Variable(put(case.gz))]))]
+
+    expected = outputs(lambda array: array)
+    assert device.launched == []
+    found = outputs(on_device)
+    assert sorted(launch[0] for launch in device.launched) == ["filters", "pool", "words"]
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+# --- The real compiler ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, bool])
+def test_other_dtypes_have_no_kernels(dtype):
+    """Only what C knows as float and double."""
+    with pytest.raises(ValueError, match="use float32 or float64"):
+        kernels.kernel_source(dtype)
+
+
+@pytest.fixture(scope="session")
+def nvrtc():
+    """Compile a source for a common architecture to PTX; needs no GPU."""
+    pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    from cupy.cuda import nvrtc
+
+    try:
+        nvrtc.getVersion()
+    except Exception as error:  # whatever the loader of the library says
+        pytest.skip(f"NVRTC is not there ({error})")
+
+    def compile_(source):
+        program = nvrtc.createProgram(source, "kernels.cu", [], [])
+        nvrtc.compileProgram(program, ["--gpu-architecture=compute_75"])
+        ptx = nvrtc.getPTX(program)
+        return ptx.decode() if isinstance(ptx, bytes) else ptx
+
+    compile_.error = nvrtc.NVRTCError
+    return compile_
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nvrtc_compiles_the_kernels(dtype, nvrtc):
+    """All four, by the names that are launched, each with as many parameters as declared."""
+    source = kernels.kernel_source(dtype)
+    ptx = nvrtc(source)
+    for name in NAMES:
+        (inside,) = re.findall(rf"\.entry {name}\((.*?)\)", ptx, re.DOTALL)
+        assert inside.count(".param") == len(declared(source, name))
+
+
+def test_nvrtc_notices_a_mistake(nvrtc):
+    """Twin: a name that is not there does not compile."""
+    with pytest.raises(nvrtc.error):
+        nvrtc(kernels.kernel_source(np.float32).replace("bias[f]", "biases[f]"))
+
+
+# --- A real device -------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def cupy():
+    """CuPy with a device, or a skip that says which is missing."""
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        pytest.skip(f"CuPy finds no device ({error})")
+    if not count:
+        pytest.skip("CuPy finds no device")
+    assert chainer.backends.cuda.available, "CuPy has a device and Chainer does not see it"
+    return cupy
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("height, wide, dtype, whole", CASES)
+def test_device_gives_what_the_cpu_gives(height, wide, dtype, whole, cupy):
+    """All four kernels on the device."""
+    case = Case(height, wide, dtype, whole)
+    found = case.results(cupy.asarray)
+    assert differing(case, {name: array.get() for name, array in found.items()}) == []
+
+
+@pytest.mark.gpu
+def test_device_repeats_bit_for_bit(cupy):
+    """All but the gradient of words, which adds atomically."""
+    case = Case(3, True, np.float32, False, dimensions=300, n_filters=100)
+    first, second = case.results(cupy.asarray), case.results(cupy.asarray)
+    for name in ("pool", "where", "filters", "saliency"):
+        assert first[name].get().tobytes() == second[name].get().tobytes()
+
+
+def models(config, device):
+    """The same model on the CPU and on a device, and a batch for each."""
+    random = np.random.RandomState(0)
+    vectors = np.concatenate([np.zeros((1, 12)), random.uniform(-1, 1, (30, 12))])
+    lengths = np.array([1, 2, 3, 4, 12, 7])
+    tokens = random.randint(0, 30, lengths.sum()).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    labels = np.array([0, 1, 1, 0, 1, 0], dtype=np.int32)
+    made = []
+    for place in ("@numpy", device):
+        model = TextCNN(vectors.astype(np.float32), 2, config, 0)
+        model.to_device(place)
+        made.append((model, flat_batch(model, tokens, offsets, labels)))
+    return made
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["static", "finetuned"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_device_trains_and_looks_as_the_cpu(activation, mode, cupy):
+    """Loss, gradients, saliency and probabilities of the whole model."""
+    found = []
+    for model, batch in models(
+        Config(n_filters=7, activation=activation, vectors_mode=mode), "@cupy:0"
+    ):
+        model.cleargrads()
+        loss = model.training_loss(batch)
+        loss.backward()
+        grads = [chainer.backends.cuda.to_cpu(p.grad) for _, p in sorted(model.namedparams())]
+        looked, classified = word_saliency(model, batch), classify(model, batch)
+        found.append(
+            [float(loss.array), *grads]
+            + [looked.token_saliency, looked.predicted, looked.doubt]
+            + [classified.probabilities, classified.features]
+        )
+    for on_gpu, on_cpu in zip(found[1], found[0]):
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-4, atol=1e-6)

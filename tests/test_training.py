@@ -1,0 +1,315 @@
+"""Iterator, optimisers, snapshots: one training run, repeatable and stoppable anywhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from replicate import compat  # noqa: F401  (before chainer)
+import chainer
+from chainer import optimizers
+
+from replicate.config import Config
+from replicate.corpus import Corpus
+from replicate.model import TextCNN
+from replicate.saliency import classify, flat_batch
+from replicate.storage import load_npz, save_npz
+from replicate.training import EpochIterator, EpochWeights, Evaluator, FusedAdam, make_optimizer, train
+
+RANDOM = np.random.RandomState(0)
+WORDS, N = 30, 23
+LENGTHS = RANDOM.randint(1, 9, N)
+OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
+CORPUS = Corpus(
+    np.array([f"w{i}" for i in range(WORDS)]),
+    RANDOM.randint(0, WORDS, OFFSETS[-1]).astype(np.int32), OFFSETS,
+    RANDOM.randint(0, 2, N).astype(np.int32), ("0", "1"), {},
+)  # fmt: skip
+VECTORS = np.concatenate([np.zeros((1, 8)), RANDOM.uniform(-1, 1, (WORDS, 8))]).astype(np.float32)
+TRAINED, HELD = np.arange(2, 19), np.arange(19, 23)
+BASE = Config(n_filters=5, epochs=4, batch_size=4, learning_rate=0.02)
+
+
+def model_of(config=BASE, form="fused", seed=0):
+    return TextCNN(VECTORS, 2, config, seed, form)
+
+
+def trained(folder, config=BASE, form="fused", seed=0, **kwargs):
+    model = model_of(config, form, seed)
+    rows, optimizer = train(model, CORPUS, TRAINED, HELD, seed=seed, folder=folder, **kwargs)
+    return model, rows, optimizer
+
+
+def same(first, second):
+    a, b = first.weights(False), second.weights(False)
+    return all(a[n].tobytes() == b[n].tobytes() for n in a)
+
+
+# --- batches -------------------------------------------------------------------
+
+
+def test_an_epoch_has_every_sentence_once():
+    """Batches of B, the last smaller; none straddles two epochs; the order changes."""
+    iterator = EpochIterator(CORPUS, TRAINED, 4, seed=1)
+    orders = []
+    for epoch in range(3):
+        sizes, labels, tokens = [], [], []
+        while True:
+            batch = next(iterator)
+            sizes.append(len(batch))
+            labels += batch.labels.tolist()
+            tokens += (batch.ids[batch.tokens] - 1).tolist()
+            if iterator.is_new_epoch:
+                break
+        assert sizes == [4, 4, 4, 4, 1] and iterator.epoch == epoch + 1
+        assert sorted(tokens) == sorted(CORPUS.take(TRAINED)[0].tolist())
+        assert sorted(labels) == sorted(CORPUS.labels[TRAINED].tolist())
+        orders.append(tokens)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_order_is_of_seed_and_epoch_only():
+    """An iterator set to epoch 2 goes as one that went there; another seed does not."""
+    first, second, other = (EpochIterator(CORPUS, TRAINED, 4, seed=s) for s in (1, 1, 2))
+    for _ in range(10):
+        next(first)
+    second.epoch = 2
+    np.random.seed(0)
+    ours, theirs = next(first), next(second)
+    assert ours.tokens.tolist() == theirs.tokens.tolist() and ours.ids.tolist() == theirs.ids.tolist()
+    other.epoch = 2
+    assert next(other).ids.tolist() != ours.ids.tolist()
+
+
+@pytest.mark.parametrize("done", [0, 1, 3, 4, 5, 7])
+def test_an_iterator_goes_on_from_its_state(done):
+    """In the middle of an epoch and at its end."""
+    first = EpochIterator(CORPUS, TRAINED, 4, seed=1)
+    for _ in range(done):
+        next(first)
+    target = {}
+    first.serialize(chainer.serializers.DictionarySerializer(target))
+    second = EpochIterator(CORPUS, TRAINED, 4, seed=1)
+    second.serialize(chainer.serializers.NpzDeserializer(target))
+    for _ in range(6):
+        assert next(first).ids.tolist() == next(second).ids.tolist()
+        assert (first.epoch, first.position, first.epoch_detail) == (
+            second.epoch, second.position, second.epoch_detail,
+        )  # fmt: skip
+
+
+def test_packing_is_what_unique_does():
+    """Words, tokens, offsets and labels of chosen sentences, restated with numpy.unique."""
+    iterator = EpochIterator(CORPUS, np.arange(N), 4, seed=0)
+    for chosen in ([3, 1, 1, 20], [0], list(range(N))):
+        batch = iterator._batch(np.array(chosen))
+        tokens, offsets = CORPUS.take(np.array(chosen))
+        assert batch.offsets.tolist() == offsets.tolist()
+        assert (batch.ids[batch.tokens] - 1).tolist() == tokens.tolist()
+        assert sorted(batch.ids - 1) == np.unique(tokens).tolist()
+        assert batch.labels.tolist() == CORPUS.labels[chosen].tolist()
+
+
+# --- optimisers ------------------------------------------------------------------
+
+
+def test_fused_adam_is_adam():
+    """Weights and state to rounding after 20 steps; also with weight decay and max-norm."""
+    for readings in ({}, {"weight_decay": 0.01, "max_norm": 0.5}):
+        found = []
+        for kind in (FusedAdam, optimizers.Adam):
+            config = BASE.replace(**readings)
+            model = model_of(config)
+            optimizer = make_optimizer(model, config)
+            if kind is optimizers.Adam:
+                optimizer = make_optimizer(model_of(config, "reference"), config)
+                assert type(optimizer) is optimizers.Adam
+                optimizer.setup(model)
+                if config.weight_decay:
+                    optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(config.weight_decay), "WD")
+                    from replicate.training import MaxNorm
+
+                    model.fc.W.update_rule.add_hook(MaxNorm(config.max_norm))
+            else:
+                assert type(optimizer) is FusedAdam
+            batch = flat_batch(model, *CORPUS.take(TRAINED), CORPUS.labels[TRAINED])
+            for _ in range(20):
+                optimizer.update(model.training_loss, batch)
+            state = model.conv.W.update_rule.state
+            found.append([*model.weights(False).values(), state["m"], state["v"]])
+            assert optimizer.t == 20 and model.conv.W.update_rule.t == 20
+        for ours, chainers in zip(*found):
+            np.testing.assert_allclose(ours, chainers, rtol=2e-5, atol=1e-7)
+
+
+def test_a_wrong_adam_is_noticed(monkeypatch):
+    """Twin: bias correction left out moves the weights elsewhere."""
+    right, wrong = model_of(), model_of()
+    batch = flat_batch(right, *CORPUS.take(TRAINED), CORPUS.labels[TRAINED])
+    make_optimizer(right, BASE).update(right.training_loss, batch)
+    optimizer = make_optimizer(wrong, BASE)
+    monkeypatch.setattr(
+        type(wrong.conv.W.update_rule), "alpha_t", property(lambda self: self.hyperparam.alpha)
+    )
+    optimizer.update(wrong.training_loss, batch)
+    assert not np.allclose(right.conv.W.array, wrong.conv.W.array, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "name, kind, rate",
+    [("Adam", FusedAdam, "alpha"), ("SGD", optimizers.SGD, "lr"), ("MomentumSGD", optimizers.MomentumSGD, "lr"),
+     ("AdaGrad", optimizers.AdaGrad, "lr"), ("AdaDelta", optimizers.AdaDelta, None)],
+)  # fmt: skip
+def test_optimisers_of_the_reading(name, kind, rate, tmp_path):
+    """Chainer's optimiser of that name and rate, and it trains."""
+    config = BASE.replace(optimizer=name, learning_rate=0.125)
+    optimizer = make_optimizer(model_of(config), config)
+    assert type(optimizer) is kind and (rate is None or getattr(optimizer, rate) == 0.125)
+    model, rows, _ = trained(tmp_path, config)
+    assert not same(model, model_of(config)) and np.isfinite([row[1:] for row in rows]).all()
+
+
+def test_max_norm_bounds_rows(tmp_path):
+    """No row of fc/W is longer than the bound, and without it one is."""
+    config = BASE.replace(learning_rate=0.5, max_norm=0.7)
+    norms = [
+        np.linalg.norm(trained(tmp_path / str(i), c)[0].fc.W.array, axis=1).max()
+        for i, c in enumerate((config, config.replace(max_norm=0.0)))
+    ]
+    assert norms[0] <= 0.7 * (1 + 1e-6) < norms[1]
+
+
+def test_weight_decay_shrinks(tmp_path):
+    """L2 decay leaves smaller weights."""
+    plain, _, _ = trained(tmp_path / "a")
+    decayed, _, _ = trained(tmp_path / "b", BASE.replace(weight_decay=0.5))
+    assert np.abs(decayed.conv.W.array).sum() < np.abs(plain.conv.W.array).sum()
+
+
+# --- a run ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_same_seed_same_bytes(form, tmp_path):
+    """Dropout and order included; the global generator is neither read nor moved."""
+    config = BASE.replace(dropout=0.5)
+    np.random.seed(1)
+    before = np.random.get_state()[1].tobytes()
+    first, rows, _ = trained(tmp_path / "a", config, form)
+    assert np.random.get_state()[1].tobytes() == before
+    np.random.seed(2)
+    second, again, _ = trained(tmp_path / "b", config, form)
+    other, _, _ = trained(tmp_path / "c", config, form, seed=1)
+    assert same(first, second) and rows == again and not same(first, other)
+
+
+def test_both_forms_train_alike(tmp_path):
+    """Weights after four epochs agree to 1e-4, dropout included: its mask is not the form's."""
+    config = BASE.replace(dropout=0.3)
+    fused, reference = (trained(tmp_path / f, config, f)[0] for f in ("fused", "reference"))
+    for name, value in fused.weights(False).items():
+        np.testing.assert_allclose(value, reference.weights(False)[name], rtol=1e-4, atol=1e-5)
+    without, _, _ = trained(tmp_path / "none", BASE)
+    assert not np.allclose(without.conv.W.array, fused.conv.W.array, rtol=1e-3)
+
+
+def test_rows_are_accuracy_and_loss_on_the_held_out(tmp_path):
+    """A row an epoch; the last is what the trained model gives; training loss falls."""
+    model, rows, _ = trained(tmp_path, BASE.replace(epochs=20))
+    assert [row[0] for row in rows] == list(range(1, 21))
+    found = classify(model, flat_batch(model, *CORPUS.take(HELD), CORPUS.labels[HELD]))
+    assert rows[-1][1] == (found.predicted == CORPUS.labels[HELD]).mean()
+    assert rows[-1][2] == pytest.approx(found.loss.mean(), rel=1e-6)
+    assert rows[-1][3] < 0.7 * rows[0][3]
+    assert Evaluator(model, CORPUS, HELD).evaluate() == rows[-1][1:3]
+
+
+def test_epoch_0_is_the_untrained_model(tmp_path):
+    """record_epoch_0 gives its accuracy and loss; its training loss is no number."""
+    _, rows, _ = trained(tmp_path, BASE.replace(record_epoch_0=True))
+    assert rows[0][:3] == (0, *Evaluator(model_of(), CORPUS, HELD).evaluate())
+    assert np.isnan(rows[0][3]) and len(rows) == 5
+
+
+def test_weights_of_every_epoch(tmp_path):
+    """The keeper's last row is the model; its rows differ."""
+    model = model_of()
+    keeper = EpochWeights(model, 4)
+    train(model, CORPUS, TRAINED, HELD, seed=0, folder=tmp_path, keeper=keeper)
+    for name, value in model.weights(False).items():
+        assert keeper.arrays[name].shape == (4, *value.shape)
+        assert keeper.arrays[name][-1].tobytes() == value.tobytes()
+        assert (keeper.arrays[name][0] != keeper.arrays[name][1]).any()
+
+
+# --- stopped and taken up ----------------------------------------------------------
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def stopped(folder, last, config=BASE, **kwargs):
+    def tell(epoch, accuracy):
+        if epoch > last:  # the snapshot of `last` is there
+            raise Stop
+
+    with pytest.raises(Stop):
+        trained(folder, config, tell=tell, snapshot_seconds=0, fingerprint="this", **kwargs)
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "MomentumSGD", "AdaDelta"])
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_stopped_after_any_epoch(tmp_path, last, optimizer):
+    """The same command again gives the same bytes and rows, and leaves no snapshot."""
+    config = BASE.replace(optimizer=optimizer, dropout=0.5, learning_rate=0.02)
+    whole, rows, _ = trained(tmp_path / "a", config)
+    stopped(tmp_path / "b", last, config)
+    told = []
+    model, again, _ = trained(
+        tmp_path / "b", config, fingerprint="this", tell=lambda epoch, accuracy: told.append(epoch)
+    )
+    assert told == list(range(last + 1, 5))  # it went on, and did not begin again
+    assert same(whole, model) and rows == again
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def damage_by(kind, place, planted):
+    data = place.read_bytes()
+    if kind == "cut":
+        place.write_bytes(data[: len(data) // 2])
+    elif kind == "flipped":
+        place.write_bytes(data[:3000] + bytes([data[3000] ^ 255]) + data[3001:])
+    elif kind == "empty":
+        place.write_bytes(b"")
+    elif kind == "another run's":
+        save_npz(place, {**load_npz(place, finite=False), "fingerprint": np.array("that")})
+    elif kind == "another shape":
+        arrays = load_npz(place, finite=False)
+        name = next(n for n in arrays if n.endswith("conv/W"))
+        save_npz(place, {**arrays, name: arrays[name][:2]})
+    else:
+        np.savez(place, fingerprint=np.array("this"), planted=np.array(planted, dtype=object))
+
+
+@pytest.mark.parametrize("kind", ["cut", "flipped", "empty", "another run's", "another shape", "pickle"])
+def test_a_damaged_snapshot_is_as_good_as_none(tmp_path, kind, planted):
+    """Training begins again and gives the same bytes; nothing is unpickled."""
+    whole, rows, _ = trained(tmp_path / "a")
+    stopped(tmp_path / "b", 2)
+    damage_by(kind, tmp_path / "b" / "snapshot.npz", planted)
+    model, again, _ = trained(tmp_path / "b", fingerprint="this")
+    assert same(whole, model) and rows == again
+    assert not Path(planted.folder).exists()
+
+
+def test_a_snapshot_taken_up_twice_would_be_noticed(tmp_path, monkeypatch):
+    """Twin: a state that forgets the optimiser's moments gives other weights."""
+    whole, _, _ = trained(tmp_path / "a")
+    stopped(tmp_path / "b", 2)
+    arrays = load_npz(tmp_path / "b" / "snapshot.npz", finite=False)
+    forgot = {n: np.zeros_like(v) if n.endswith(("/m", "/v")) else v for n, v in arrays.items()}
+    assert any(n.endswith("/m") for n in arrays)
+    save_npz(tmp_path / "b" / "snapshot.npz", forgot)
+    model, _, _ = trained(tmp_path / "b", fingerprint="this")
+    assert not same(whole, model)
