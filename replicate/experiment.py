@@ -84,7 +84,7 @@ def chainer_device(name):
         return chainer.get_device("@numpy")
     kind, _, number = name.partition(":")
     if kind != "@cupy" or not (number or "0").isdigit():
-        raise InputError(f"--device {name}: choose @cpu or @cupy:0")
+        raise InputError(f"--device {name}: no such kind of device; choose @cpu or @cupy:0")
     try:
         device = chainer.get_device(f"@cupy:{number or 0}")
         device.use()
@@ -128,7 +128,9 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
     out = Path(out)
     least = 2 + config.ddof
     if config.epochs + config.dropped_epochs < least:
-        raise InputError(f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs or more")
+        raise InputError(
+            f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs; choose more epochs"
+        )
     chainer_device(options.device)
     corpus = read_corpus(corpus_paths, config.tokens)
     subset_sizes(len(corpus))

@@ -143,7 +143,9 @@ def fit(paths, vectors, config, folder, seeds=(0,), dimensions=300, implementati
     if n < 10:
         raise InputError(f"{n} labelled texts are too few to learn from; give 10 or more")
     if config.epochs + config.dropped_epochs < 2 + config.ddof:
-        raise InputError(f"epochs = {config.epochs}: eq. (9) needs {2 + config.ddof} recorded epochs")
+        raise InputError(
+            f"epochs = {config.epochs}: eq. (9) needs {2 + config.ddof} recorded epochs; choose more epochs"
+        )
     matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
     _, known_tokens = coverage(known, corpus.tokens)
     total, seen = np.zeros(len(corpus.words)), np.zeros(len(corpus.words))

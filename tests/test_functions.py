@@ -63,7 +63,8 @@ def test_forward_is_the_formula(activation, height, padding):
     expected, where = naive(*arrays, activation, padding)
     np.testing.assert_allclose(y.array, expected, rtol=1e-10, atol=1e-12)
     words, W, b, tokens, offsets = arrays
-    pooled = functions.pool(functions.project(words, W), b, tokens, offsets, height, padding == "wide")
+    projected = functions.project(words, W)
+    pooled = functions.pool(projected, b, tokens, offsets, height, padding == "wide")
     np.testing.assert_array_equal(pooled.where, where)
 
 
@@ -118,7 +119,6 @@ class TestWithChainersHarness(chainer.testing.FunctionTestCase):
         return (naive(*inputs, *self.fixed[3:], "tanh", "wide")[0],)
 
 
-
 @pytest.mark.parametrize("dtype, bound", [(np.float32, 1e-5), (np.float64, 1e-10)])
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("height", range(1, 8))
@@ -168,6 +168,78 @@ def test_ties_go_to_the_first_window():
     assert gx.array.tolist() == [[0.0, 0.0], [2.0, 2.0]]
     assert naive(words, W, b, tokens, offsets, "relu", "wide")[1].tolist() == [[0]]
     assert naive(words, W, b, tokens, offsets, "relu", "wide", last_tie=True)[1].tolist() == [[3]]
+
+
+def follows_the_first_window(lengths, height, padding, seed, last_tie=False):
+    """Values, places and gradients of whole numbers, whose sums are exact and tie often.
+
+    Returns whether the other tie rule would have given another place.
+    """
+    random = np.random.RandomState(seed)
+    words = random.randint(-1, 2, (4, 2)).astype(np.float64)
+    W = random.randint(-1, 2, (3, 1, height, 2)).astype(np.float64)
+    b = random.randint(-1, 2, 3).astype(np.float64)
+    tokens = random.randint(0, 4, sum(lengths)).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    # Above zero, where relu passes the gradient on.
+    b += 100
+    y, where = naive(words, W, b, tokens, offsets, "relu", padding, last_tie)
+    gy = random.randint(-3, 4, y.shape).astype(np.float64)
+    gx, gw = np.zeros_like(words), np.zeros_like(W)
+    for s in range(len(lengths)):
+        for f in range(3):
+            for k in range(height):
+                t = where[s, f] + k
+                if 0 <= t < lengths[s]:
+                    gx[tokens[offsets[s] + t]] += gy[s, f] * W[f, 0, k]
+                    gw[f, 0, k] += gy[s, f] * words[tokens[offsets[s] + t]]
+    inputs = [chainer.Variable(a) for a in (words, W, b)]
+    found = convolution_max(*inputs, tokens, offsets, padding=padding)
+    np.testing.assert_array_equal(found.array, y)
+    np.testing.assert_array_equal(found.creator_node.where, where)
+    grads = chainer.grad([found], inputs, [chainer.Variable(gy)])
+    for grad, expected in zip(grads, (gx, gw, gy.sum(axis=0))):
+        np.testing.assert_array_equal(grad.array, expected)
+    other = naive(words, W, b, tokens, offsets, "relu", padding, not last_tie)[1]
+    return (other != where).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    height=st.integers(1, 7),
+    padding=st.sampled_from(PADDINGS),
+    seed=st.integers(0, 10_000),
+)
+def test_first_of_equal_windows(lengths, height, padding, seed):
+    """Any height, padding and length: value, place and gradient are exactly the first's."""
+    follows_the_first_window(lengths, height, padding, seed)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("height", range(1, 8))
+def test_the_last_of_equal_windows_is_noticed(height, padding, monkeypatch):
+    """Twin: a forward pass that keeps the last of equal windows fails the same check."""
+    lengths = [1, 3, 9, 12, 12]
+    assert follows_the_first_window(lengths, height, padding, 0), "no ties to tell them apart"
+    real = functions.pool
+
+    def last(projected, b, tokens, offsets, height, wide):
+        pooled = real(projected, b, tokens, offsets, height, wide)
+        # Sentences and filters read backwards: their first is our last.
+        rows = projected.reshape(len(projected), height, -1)[:, ::-1]
+        backwards = [tokens[a:z][::-1] for a, z in zip(offsets[:-1], offsets[1:])]
+        turned = real(
+            rows.reshape(len(projected), -1), b, np.concatenate(backwards), offsets, height, wide
+        )
+        length = np.maximum(np.diff(offsets), 1 if wide else height)[:, None]
+        pooled.where = (length - height - turned.where).astype(np.int32)
+        return pooled
+
+    monkeypatch.setattr(functions, "pool", last)
+    follows_the_first_window(lengths, height, padding, 0, last_tie=True)
+    with pytest.raises(AssertionError):
+        follows_the_first_window(lengths, height, padding, 0)
 
 
 def test_a_dead_relu_passes_nothing():
@@ -221,9 +293,8 @@ def test_words_need_no_gradient_when_static():
     w, bias = chainer.Parameter(W), chainer.Parameter(b)
     asked = []
     real = functions._gradient_of_words
-    functions_words = lambda *a: asked.append(1) or real(*a)  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(functions, "_gradient_of_words", functions_words)
+        patch.setattr(functions, "_gradient_of_words", lambda *a: asked.append(1) or real(*a))
         chainer.functions.sum(convolution_max(words, w, bias, tokens, offsets)).backward()
         assert not asked and w.grad is not None and bias.grad is not None
         x = chainer.Variable(words)
@@ -293,6 +364,42 @@ def test_a_sentence_knows_nothing_of_its_batch(lengths, height, wide, seed):
         assert alone.where.tobytes() == whole.where[s : s + 1].tobytes()
         mine = functions.mean_absolute_gradient(gz[s : s + 1], alone.where, own, W)
         assert mine.tobytes() == saliency[offsets[s] : offsets[s + 1]].tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    order=st.lists(st.integers(1, 9), min_size=2, max_size=8).flatmap(
+        lambda lengths: st.tuples(st.just(lengths), st.permutations(range(len(lengths))))
+    ),
+    height=st.integers(1, 7),
+    activation=st.sampled_from(ACTIVATIONS),
+    padding=st.sampled_from(PADDINGS),
+    seed=st.integers(0, 10_000),
+)
+def test_permuted_sentences_permute_the_result(order, height, activation, padding, seed):
+    """The features of the whole function, to the bit."""
+    lengths, order = order
+    words, W, b, tokens, offsets = made(seed, lengths, height=height, dtype=np.float32)
+    moved = np.concatenate([tokens[offsets[s] : offsets[s + 1]] for s in order])
+    bounds = np.concatenate([[0], np.cumsum(np.array(lengths)[order])])
+    first = convolution_max(words, W, b, tokens, offsets, activation, padding).array
+    second = convolution_max(words, W, b, moved, bounds, activation, padding).array
+    assert first[order].tobytes() == second.tobytes()
+
+
+def test_a_function_that_minds_its_batch_is_noticed(monkeypatch):
+    """Twin: a pass that stops three words after the first sentence gives other bits."""
+    real = functions.pool
+
+    def short(projected, b, tokens, offsets, height, wide):
+        return real(projected, b, tokens, np.minimum(offsets, offsets[1] + 3), height, wide)
+
+    words, W, b, tokens, offsets = made(0, [1, 4], dtype=np.float32)
+    whole = convolution_max(words, W, b, tokens, offsets).array
+    monkeypatch.setattr(functions, "pool", short)
+    alone = convolution_max(words, W, b, tokens[1:], np.array([0, 4])).array
+    assert alone.tobytes() == whole[1:].tobytes()
+    assert convolution_max(words, W, b, tokens, offsets).array[1:].tobytes() != alone.tobytes()
 
 
 def test_optimizers_and_snapshots_take_it_as_any_function():

@@ -18,6 +18,7 @@ import pytest
 
 from replicate import compat  # noqa: F401  (before chainer)
 import chainer
+from chainer.backends.cuda import to_cpu
 
 from replicate import functions, kernels
 from replicate.config import Config
@@ -256,9 +257,8 @@ class Case:
 
     def results(self, put=lambda array: array):
         """What all four kernels make, by name; `put` takes an array to a device."""
-        vectors, W, b, tokens, offsets, gz, where = map(
-            put, (self.vectors, self.W, self.b, self.tokens, self.offsets, self.gz, self.where)
-        )
+        given = (self.vectors, self.W, self.tokens, self.offsets, self.gz, self.where)
+        vectors, W, tokens, offsets, gz, where = map(put, given)
         parts = (gz, where, tokens, offsets)
         value, place = self.pool(put)
         return {
@@ -563,8 +563,8 @@ def cupy():
 def test_device_gives_what_the_cpu_gives(height, wide, dtype, whole, cupy):
     """All four kernels on the device."""
     case = Case(height, wide, dtype, whole)
-    found = case.results(cupy.asarray)
-    assert differing(case, {name: array.get() for name, array in found.items()}) == []
+    found = {name: to_cpu(array) for name, array in case.results(cupy.asarray).items()}
+    assert differing(case, found) == []
 
 
 @pytest.mark.gpu
@@ -573,11 +573,11 @@ def test_device_repeats_bit_for_bit(cupy):
     case = Case(3, True, np.float32, False, dimensions=300, n_filters=100)
     first, second = case.results(cupy.asarray), case.results(cupy.asarray)
     for name in ("pool", "where", "filters", "saliency"):
-        assert first[name].get().tobytes() == second[name].get().tobytes()
+        assert to_cpu(first[name]).tobytes() == to_cpu(second[name]).tobytes()
 
 
-def models(config, device):
-    """The same model on the CPU and on a device, and a batch for each."""
+def models(config, device, implementation):
+    """The fused model on the CPU and a form of it on a device, and a batch for each."""
     random = np.random.RandomState(0)
     vectors = np.concatenate([np.zeros((1, 12)), random.uniform(-1, 1, (30, 12))])
     lengths = np.array([1, 2, 3, 4, 12, 7])
@@ -585,31 +585,32 @@ def models(config, device):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     labels = np.array([0, 1, 1, 0, 1, 0], dtype=np.int32)
     made = []
-    for place in ("@numpy", device):
-        model = TextCNN(vectors.astype(np.float32), 2, config, 0)
+    for place, form in (("@numpy", "fused"), (device, implementation)):
+        model = TextCNN(vectors.astype(np.float32), 2, config, 0, form)
         model.to_device(place)
         made.append((model, flat_batch(model, tokens, offsets, labels)))
     return made
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("implementation", ["fused", "reference"])
 @pytest.mark.parametrize("mode", ["static", "finetuned"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_device_trains_and_looks_as_the_cpu(activation, mode, cupy):
-    """Loss, gradients, saliency and probabilities of the whole model."""
+def test_device_trains_and_looks_as_the_cpu(activation, mode, implementation, cupy):
+    """Loss, gradients, saliency and probabilities of the whole model, in both forms."""
+    config = Config(n_filters=7, activation=activation, vectors_mode=mode)
     found = []
-    for model, batch in models(
-        Config(n_filters=7, activation=activation, vectors_mode=mode), "@cupy:0"
-    ):
+    for model, batch in models(config, "@cupy:0", implementation):
         model.cleargrads()
         loss = model.training_loss(batch)
         loss.backward()
-        grads = [chainer.backends.cuda.to_cpu(p.grad) for _, p in sorted(model.namedparams())]
+        grads = [to_cpu(p.grad) for _, p in sorted(model.namedparams())]
         looked, classified = word_saliency(model, batch), classify(model, batch)
         found.append(
             [float(loss.array), *grads]
             + [looked.token_saliency, looked.predicted, looked.doubt]
             + [classified.probabilities, classified.features]
         )
+    # Wider than the kernels' own: the device's matrix products and exp round otherwise.
     for on_gpu, on_cpu in zip(found[1], found[0]):
         np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,419 @@
+"""What the report's word explorer shows of one seed: words and sentences of T1, in bounds.
+
+Everything is drawn by named generators and kept within a number of bytes, so
+that a page stays small whatever the corpus.  Saliency is stored as whole
+numbers q of 0 ... :data:`LEVELS` on one scale for the whole page,
+
+.. math::
+    wa = top (q / LEVELS)^2,
+
+whose steps are finer where saliency is small; :func:`packed` writes them as
+text.
+"""
+
+import json
+
+import numpy as np
+
+from . import claims, figures
+from .config import ARMS, InputError, generator
+from .model import TextCNN, load_weights
+from .saliency import flat_batch, word_saliency
+from .storage import load_npy, load_npz, read_csv
+
+__all__ = ["LEVELS", "gather", "packed", "safe_json"]
+
+#: Greatest whole number that stands for a saliency: two characters of six bits.
+LEVELS = 4095
+
+# Where more epochs were recorded, so many are kept, spread evenly.
+_EPOCHS = 60
+# Words of the greatest, of the least and of any instability that come first.
+_EXTREMES = 150
+# Sentences with heat maps, of each kind, and the words of the longest.
+_MAPS, _LONGEST = 60, 60
+# Occurrences of a word that its quantiles are taken over, and that are drawn singly.
+_OCCURRENCES, _LINES = 500, 4
+_QUANTILES = (0.1, 0.25, 0.75, 0.9)
+# What each part may take, in bytes of JSON.
+_WORD_BYTES, _DETAIL_BYTES, _SENTENCE_BYTES, _MAP_BYTES = 2_000_000, 600_000, 420_000, 320_000
+
+_ALPHABET = np.frombuffer(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", dtype=np.uint8
+)
+
+
+def packed(numbers, width=2):
+    """Whole numbers as text, `width` characters of base64's alphabet each.
+
+    Args:
+        numbers (numpy.ndarray): of 0 to 64 ** width - 1, any shape.
+
+    Returns:
+        str: in C order, the highest six bits of a number first.
+
+    Example:
+        >>> packed(np.array([0, 1, 63, 64, LEVELS]))
+        'AAABA/BA//'
+    """
+    shifts = 6 * np.arange(width)[::-1]
+    digits = (np.asarray(numbers, dtype=np.int64)[..., None] >> shifts) & 63
+    return _ALPHABET[digits].tobytes().decode("ascii")
+
+
+def safe_json(value):
+    """JSON that can stand inside a ``<script>`` whatever its strings hold.
+
+    Example:
+        >>> safe_json(["</script>", "a & b"])
+        '["\\\\u003c/script\\\\u003e","a \\\\u0026 b"]'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        # None of the three is part of JSON outside of strings.
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def gather(run, seed):
+    """All that the explorer shows of a seed.
+
+    Args:
+        run (replicate.experiment.RunFolder): with the seed finished.
+        seed (int): which.
+
+    Returns:
+        dict: plain JSON values.  ``words``: V' words with rank by wac, wac,
+        count, whether a vector is known (None where the run does not say) and,
+        packed, the mean saliency over occurrences by epoch (None in a
+        streaming run).  ``details``: for some of these, by epoch, quantiles
+        over occurrences and single occurrences.  ``sentences``: words of some
+        of T1's sentences.  ``maps``: saliency of some of these by epoch, the
+        correctly classified first.  ``arms``: the same sentences in the final
+        model of every arm.  ``kept`` and ``totals`` tell what was left out.
+    """
+    source = _Source(run, seed)
+    chosen = source.choose_words()
+    maps, n_correct = source.choose_maps()
+    details = source.details(chosen)
+    map_values, map_epochs = source.maps(maps)
+    arms, judged = source.arms(maps)
+    means = source.means[:, chosen] if source.stored else None
+    curves = [curve for _, rows, _ in details for curve in rows]
+    shown = [*curves, *map_values, *arms] + ([means] if source.stored else [])
+    top = max((float(np.max(values)) for values in shown if np.size(values)), default=0.0)
+    on_maps = np.concatenate([np.ravel(v) for v in (*map_values, *arms)])
+
+    def levels(values):
+        share = np.sqrt(np.asarray(values, dtype=np.float64) / top) if top > 0 else np.zeros_like(values)
+        return packed(np.rint(LEVELS * share))
+
+    first = [*maps, *(s for *_, at in details for s, _ in at)]
+    kept, others, tokens = source.choose_sentences(chosen, first)
+    at = {place: i for i, place in enumerate(kept)}
+    corpus, t1 = run.corpus, source.t1
+    last = source.predicted[-1]
+    return {
+        "seed": seed,
+        "epochs": source.epochs.tolist(),
+        "levels": LEVELS,
+        "top": top,
+        # The few greatest saliencies would leave all others pale.
+        "shade": float(np.quantile(on_maps[on_maps > 0], 0.995)) if (on_maps > 0).any() else 0.0,
+        "labels": source.label_names(),
+        "stored": source.stored,
+        "judged": run.config.judged_epoch or run.config.epochs,
+        "totals": {
+            "words": len(source.seen),
+            "sentences": len(t1),
+            "correct": int(source.correct.sum()),
+            "misclassified": int((~source.correct).sum()),
+            "epochs": source.n_rows,
+        },
+        "kept": {
+            "words": len(chosen),
+            "details": len(details),
+            "sentences": len(kept),
+            "correct": n_correct,
+            "misclassified": len(maps) - n_correct,
+            "occurrences": _OCCURRENCES,
+            "longest": _LONGEST,
+        },
+        "words": {
+            "word": source.words[chosen].tolist(),
+            "rank": source.rank[chosen].tolist(),
+            "wac": [float(f"{x:.4g}") for x in source.wac[chosen]],
+            "count": source.count[chosen].tolist(),
+            "known": source.known(chosen),
+            "mean": levels(means.T) if source.stored else None,
+        },
+        "details": {
+            "quantiles": list(_QUANTILES),
+            "word": [i for i, _, _ in details],
+            "curves": levels(np.concatenate([np.ravel(rows) for _, rows, _ in details]))
+            if details
+            else "",
+            "at": [[[at[s], p] for s, p in places if s in at] for *_, places in details],
+        },
+        "others": others,
+        "sentences": {
+            "number": t1[kept].tolist(),
+            "label": corpus.labels[t1[kept]].tolist(),
+            "predicted": last[kept].tolist(),
+            "length": source.lengths[kept].tolist(),
+            "tokens": packed(tokens, 3),
+        },
+        "maps": {
+            "sentence": [at[s] for s in maps],
+            "epochs": map_epochs.tolist(),
+            "saliency": "".join(levels(values) for values in map_values),
+            "predicted": packed(source.predicted_on(maps, map_epochs).T),
+            "doubt": packed(np.rint(LEVELS * source.doubt_on(maps, map_epochs).T)),
+        },
+        "arms": {
+            "arm": list(ARMS),
+            "saliency": "".join(levels(values) for values in arms),
+            "predicted": [[int(label) for label in found.predicted] for found in judged],
+            "doubt": packed(np.rint(LEVELS * np.array([found.doubt for found in judged]))),
+        },
+    }
+
+
+def _within(costs, budget):
+    """How many leading items fit into a budget.
+
+    Example:
+        >>> _within([3, 3, 3], 7)
+        2
+    """
+    return int(np.searchsorted(np.cumsum(costs), budget, side="right"))
+
+
+class _Source:
+    """One seed's first phase, and what is chosen of it.  Places are those in T1."""
+
+    def __init__(self, run, seed):
+        self.run, self.seed = run, seed
+        config, corpus = run.config, run.corpus
+        self.folder = run.phase(seed, "T1")
+        self.t1 = np.flatnonzero(run.subset(seed) == 1)
+        self.tokens, self.offsets = corpus.take(self.t1)
+        self.lengths = np.diff(self.offsets)
+        self.seen = np.unique(self.tokens)
+        self.words = corpus.words[self.seen]
+        rows = read_csv(run.seed(seed) / "instability.csv", ("word", "count", "wac"))
+        if [row["word"] for row in rows] != self.words.tolist():
+            raise InputError(f"{run.seed(seed) / 'instability.csv'}: not of this corpus; run again")
+        self.wac = np.array([float(row["wac"]) for row in rows])
+        self.count = np.array([int(row["count"]) for row in rows])
+        # The most unstable first; of equal ones, the rarer.
+        self.order = np.lexsort((self.seen, self.count, -self.wac))
+        self.rank = np.empty(len(self.order), dtype=np.int64)
+        self.rank[self.order] = np.arange(1, len(self.order) + 1)
+        self.n_rows = config.epochs + config.dropped_epochs
+        every = np.linspace(0, self.n_rows - 1, min(_EPOCHS, self.n_rows))
+        self.rows = np.unique(every.round().astype(int))
+        self.epochs = self.rows + 1 - config.dropped_epochs
+        self.predicted = load_npy(self.folder / "predicted.npy", "i", (self.n_rows, len(self.t1)))
+        self.doubt = load_npy(self.folder / "doubt.npy", "f", self.predicted.shape)
+        self.correct = claims.recorded(run, seed).correct
+        self.stored = run.options.stored
+        if self.stored:
+            place = self.folder / "saliency.npy"
+            shape = (self.n_rows, len(self.tokens))
+            self.saliency = load_npy(place, "f", shape, mmap=True)
+            place_of = np.searchsorted(self.seen, self.tokens)
+            self.means = np.empty((len(self.rows), len(self.seen)), dtype=np.float32)
+            for i, row in enumerate(self.rows):
+                total = np.bincount(place_of, weights=self.saliency[row], minlength=len(self.seen))
+                self.means[i] = total / self.count
+
+    def random(self, what):
+        return generator(f"explorer {what}", self.seed)
+
+    def label_names(self):
+        """MR's labels by what they mean; others as they are."""
+        names = list(self.run.corpus.label_names)
+        files = self.run.corpus.sha256
+        of_mr = names == ["0", "1"] and sorted(f.rsplit(".", 1)[-1] for f in files) == ["neg", "pos"]
+        return ["negative", "positive"] if of_mr else names
+
+    def known(self, chosen):
+        """One digit a word; None for a run that was made before they were kept."""
+        try:
+            known = self.run.known[self.seen[chosen]]
+        except InputError:
+            return None
+        return "".join("1" if k else "0" for k in known)
+
+    def choose_words(self):
+        """Words of the table, most unstable first: extremes, drawn ones, then by count."""
+        drawn = self.random("words").permutation(len(self.seen))[:_EXTREMES]
+        by_count = np.lexsort((self.seen, -self.count))
+        parts = [self.order[:_EXTREMES], self.order[::-1][:_EXTREMES], drawn, by_count]
+        joined = np.concatenate(parts)
+        _, first = np.unique(joined, return_index=True)
+        self.priority = joined[np.sort(first)]
+        curve = 2 * len(self.rows) if self.stored else 0
+        # Rank, wac, count and their commas take up to 30 characters.
+        costs = [len(safe_json(w).encode()) + 30 + curve for w in self.words[self.priority].tolist()]
+        chosen = self.priority[: _within(costs, _WORD_BYTES)]
+        return chosen[np.argsort(self.rank[chosen])]
+
+    def details(self, chosen):
+        """Quantiles and single occurrences of the first words that occur twice or more.
+
+        Returns:
+            list of tuple: place in `chosen`, (4 + lines, E) curves, and the
+            (sentence, position) of each line.
+        """
+        if not self.stored:
+            return []
+        row_of = {int(word): i for i, word in enumerate(chosen)}
+        wanted = [int(w) for w in self.priority if int(w) in row_of and self.count[w] > 1]
+        n_curves = [len(_QUANTILES) + min(_LINES, self.count[w]) for w in wanted]
+        costs = [2 * len(self.rows) * n + 12 * n for n in n_curves]
+        wanted = wanted[: _within(costs, _DETAIL_BYTES)]
+        by_word = np.argsort(self.tokens, kind="stable")
+        start = np.concatenate([[0], np.cumsum(self.count)])
+        random = self.random("occurrences")
+        places = []
+        for w in wanted:
+            of_word = by_word[start[w] : start[w + 1]]
+            places.append(of_word[random.permutation(len(of_word))[:_OCCURRENCES]])
+        if not wanted:
+            return []
+        joined = np.concatenate(places)
+        # Row by row: a mapped file is read in the order it lies in.
+        values = np.array([self.saliency[row][joined] for row in self.rows])
+        bounds = np.concatenate([[0], np.cumsum([len(p) for p in places])])
+        made = []
+        for w, place, a, b in zip(wanted, places, bounds[:-1], bounds[1:]):
+            mine = values[:, a:b]
+            lines = place[:_LINES]
+            sentence = np.searchsorted(self.offsets, lines, side="right") - 1
+            at = [(int(s), int(p - self.offsets[s])) for s, p in zip(sentence, lines)]
+            spread = np.quantile(mine, _QUANTILES, axis=1)
+            made.append((row_of[w], np.concatenate([spread, mine[:, :_LINES].T]), at))
+        return sorted(made, key=lambda entry: entry[0])
+
+    def choose_maps(self):
+        """Sentences with heat maps: those of Figs 3 and 4, then drawn ones.
+
+        Returns:
+            tuple: list of places, the correctly classified first, and their number.
+        """
+        made, n_correct = [], 0
+        for wrong in (False, True):
+            kind = ~self.correct if wrong else self.correct
+            short = np.flatnonzero(kind & (self.lengths <= _LONGEST))
+            first = figures.drawn_sentences(self.run, self.seed, wrong)
+            first = [int(p) for p in first if self.lengths[p] <= _LONGEST]
+            drawn = self.random(f"sentences {int(wrong)}").permutation(short)
+            places = first + [int(p) for p in drawn if int(p) not in first]
+            costs = [
+                self.lengths[p] * 2 * (len(self.rows) + len(ARMS)) + 4 * len(self.rows) for p in places
+            ]
+            places = places[: min(_MAPS, _within(costs, _MAP_BYTES // 2))]
+            made += places
+            n_correct += 0 if wrong else len(places)
+        return made, n_correct
+
+    def _columns(self, places):
+        parts = [np.arange(self.offsets[p], self.offsets[p + 1]) for p in places]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def _cut(self, values, places):
+        """(E, words of all) cut into (E, L) a sentence."""
+        bounds = np.cumsum(self.lengths[places])[:-1]
+        return np.split(values, bounds, axis=1) if len(places) else []
+
+    def _batch(self, model, places):
+        return flat_batch(model, *self.run.corpus.take(self.t1[places]))
+
+    def _model(self):
+        """On the CPU, whatever the run was made on."""
+        run = self.run
+        n_labels = len(run.corpus.label_names)
+        return TextCNN(run.vectors, n_labels, run.config, self.seed, run.options.implementation)
+
+    def maps(self, places):
+        """Saliency by epoch: recorded, or by the weights that were kept of the epochs.
+
+        Returns:
+            tuple: one (E, L) array a sentence, and the E epochs (the last one
+            where neither is there).
+        """
+        if self.stored:
+            columns = self._columns(places)
+            values = np.array([self.saliency[row][columns] for row in self.rows])
+            return self._cut(values, places), self.epochs
+        model = self._model()
+        kept = self.folder / "weights.npz"
+        n_epochs = self.run.config.epochs
+        if not kept.exists():
+            load_weights(self.folder / "model.npz", model)
+            epochs, weights = np.array([n_epochs]), [None]
+        else:
+            shapes = {name[1:]: param.shape for name, param in model.namedparams()}
+            arrays = load_npz(kept, {n: ("f", (n_epochs, *s)) for n, s in shapes.items()})
+            epochs = self.epochs[self.epochs > 0]
+            weights = [{n: v[e - 1] for n, v in arrays.items()} for e in epochs]
+        rows = []
+        for arrays in weights if len(places) else []:
+            if arrays is not None:
+                model.set_weights(arrays)
+            rows.append(word_saliency(model, self._batch(model, places)).token_saliency)
+        return self._cut(np.array(rows), places), epochs
+
+    def arms(self, places):
+        """Saliency in the final model of every arm, and what the arm predicts.
+
+        Returns:
+            tuple: an array of all sentences' words for each arm, and the
+            :class:`replicate.saliency.Saliency` of each.
+        """
+        model = self._model()
+        found = []
+        for arm in ARMS if len(places) else []:
+            load_weights(self.run.phase(self.seed, arm) / "model.npz", model)
+            found.append(word_saliency(model, self._batch(model, places)))
+        return [f.token_saliency for f in found], found
+
+    def predicted_on(self, places, epochs):
+        """(E, n) labels of some sentences at some epochs."""
+        rows = epochs - 1 + self.run.config.dropped_epochs
+        return self.predicted[rows][:, places]
+
+    def doubt_on(self, places, epochs):
+        """(E, n), 1 - p of the model's own label."""
+        rows = epochs - 1 + self.run.config.dropped_epochs
+        return self.doubt[rows][:, places]
+
+    def choose_sentences(self, chosen, first):
+        """Sentences whose words are kept: `first`, then drawn ones.
+
+        Returns:
+            tuple: places, words that are not among the chosen, and the
+            sentences' words as places in the chosen followed by those.
+        """
+        place_of = np.full(len(self.run.corpus.words), -1, dtype=np.int64)
+        place_of[self.seen[chosen]] = np.arange(len(chosen))
+        drawn = self.random("texts").permutation(len(self.t1))
+        order = np.array([*dict.fromkeys([*first, *drawn.tolist()])], dtype=np.int64)
+        corpus = self.run.corpus
+        others = {}
+        used, kept, tokens = 0, [], []
+        for place in order:
+            mine = self.tokens[self.offsets[place] : self.offsets[place + 1]]
+            new = [int(w) for w in np.unique(mine[place_of[mine] < 0])]
+            used += 3 * len(mine) + 16 + sum(len(safe_json(str(corpus.words[w]))) + 1 for w in new)
+            if used > _SENTENCE_BYTES:
+                break
+            for w in new:
+                place_of[w] = len(chosen) + len(others)
+                others[str(corpus.words[w])] = None
+            kept.append(int(place))
+            tokens.append(place_of[mine])
+        flat = np.concatenate(tokens) if tokens else np.zeros(0, dtype=np.int64)
+        return kept, list(others), flat

@@ -1,0 +1,386 @@
+"""The stages in order: the run folder's contract, arms, readings, resuming."""
+
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from replicate import experiment, selection
+from replicate.config import ARMS, Config
+from replicate.experiment import Options, RunFolder, prepare, run_experiment, run_seed
+from replicate.instability import sentence_instability, word_instability
+from replicate.model import TextCNN
+from replicate.saliency import flat_batch, word_saliency
+from replicate.storage import load_npy, load_npz, read_csv
+
+CONFIG = Config(n_filters=3, epochs=4, batch_size=8, learning_rate=0.02)
+N, V, D = 60, None, 6
+
+
+@pytest.fixture(scope="module")
+def corpus_file(tmp_path_factory):
+    """Sixty made-up labelled sentences."""
+    random = np.random.RandomState(0)
+    words = [f"w{i}" for i in range(40)]
+    rows = []
+    for i in range(N):
+        own = ["fine", "great"] if i % 2 else ["bad", "dull"]
+        rows.append(f"{i % 2}\t{' '.join([*random.choice(words, 1 + i % 9), own[i % 3 % 2]])}")
+    place = tmp_path_factory.mktemp("experiment") / "corpus.tsv"
+    place.write_text("label\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def made(corpus_file):
+    """Prepare and run: ``made(folder, seeds, options, **readings)``."""
+
+    def make(folder, seeds=(0,), options=None, run=True, **readings):
+        work = prepare(
+            folder, CONFIG.replace(**readings), options or Options(), list(seeds), [corpus_file],
+            "random", dimensions=D,
+        )  # fmt: skip
+        for seed in seeds if run else ():
+            run_seed(work, seed)
+        return work
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def run(made, tmp_path_factory):
+    """Seed 0 of the plain settings."""
+    return made(tmp_path_factory.mktemp("run") / "run")
+
+
+def files_of(folder):
+    """Relative name -> bytes of all files that must repeat."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in (".lock", "run.log", "timing.json")
+    }
+
+
+# --- the contract --------------------------------------------------------------
+
+
+def test_the_files_of_a_run(run):
+    """Names, shapes and dtypes as the README promises."""
+    corpus, out = run.corpus, run.out
+    V, T = len(corpus.words), len(corpus.tokens)
+    arrays = load_npz(out / "corpus.npz")
+    assert {n: (a.dtype.kind, a.shape) for n, a in arrays.items()} == {
+        "words": ("U", (V,)), "tokens": ("i", (T,)), "offsets": ("i", (N + 1,)), "label": ("i", (N,)),
+    }  # fmt: skip
+    assert arrays["tokens"].dtype == arrays["label"].dtype == np.int32
+    assert arrays["offsets"].dtype == np.int64
+    assert load_npy(out / "vectors.npy").shape == (V + 1, D)
+    assert load_npy(out / "known.npy").dtype == bool
+    seed = out / "seed-000"
+    subset = load_npz(seed / "split.npz")["subset"]
+    assert subset.dtype == np.int8 and np.bincount(subset)[1:].tolist() == [27, 27, 6]
+    model = load_npz(seed / "T1" / "model.npz")
+    assert {n: a.shape for n, a in model.items()} == {
+        "conv/W": (3, 1, 3, D), "conv/b": (3,), "fc/W": (2, 3), "fc/b": (2,), "embed/W": (V + 1, D),
+    }  # fmt: skip
+    assert {a.dtype for a in model.values()} == {np.dtype(np.float32)} and not model["embed/W"][0].any()
+    t1 = np.flatnonzero(subset == 1)
+    tokens = corpus.take(t1)[0]
+    saliency = load_npy(seed / "T1" / "saliency.npy")
+    predicted = load_npy(seed / "T1" / "predicted.npy")
+    assert saliency.shape == (4, len(tokens)) and saliency.dtype == np.float32
+    assert predicted.shape == (4, 27) and predicted.dtype == np.int32
+    assert {p.name for p in (seed / "arms").iterdir()} == set(ARMS)
+    with open(seed / "accuracy.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["arm", "epoch", "accuracy", "loss"] and len(rows) == 1 + 7 * 4
+    with open(seed / "instability.csv", newline="") as file:
+        assert next(csv.reader(file)) == ["word", "count", "wac"]
+    with open(seed / "sentences.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["sentence", "label", "subset", "arm", "instability"] and len(rows) == N + 1
+    config = json.loads((out / "config.json").read_text())
+    assert {**config, **CONFIG.to_dict()} == config
+    assert config["corpus"]["sha256"] and config["versions"]["chainer"]
+    assert not list(out.rglob("*.part")) and not list(out.rglob("snapshot.npz"))
+
+
+def test_instability_is_that_of_the_saliency(run):
+    """wac and A_S in the CSVs are eqs (7) to (10) of saliency.npy, at full precision."""
+    seed = run.seed(0)
+    subset = run.subset(0)
+    t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
+    tokens, _ = run.corpus.take(t1)
+    wac, count = word_instability(load_npy(seed / "T1" / "saliency.npy"), tokens, len(run.corpus.words))
+    rows = read_csv(seed / "instability.csv", ("word", "count", "wac"))
+    index = {w: i for i, w in enumerate(run.corpus.words)}
+    assert len(rows) == (count > 0).sum()
+    for row in rows:
+        i = index[row["word"]]
+        assert int(row["count"]) == count[i] and float(row["wac"]) == wac[i]
+    scores = sentence_instability(wac, *run.corpus.take(t2))
+    rows = read_csv(seed / "sentences.csv", experiment.SENTENCES)
+    assert [float(r["instability"]) for r in rows if r["subset"] == "2"] == scores.tolist()
+    assert all(r["instability"] == r["arm"] == "" for r in rows if r["subset"] != "2")
+    high = [int(r["sentence"]) for r in rows if r["arm"] == "h"]
+    low = [int(r["sentence"]) for r in rows if r["arm"] == "l"]
+    assert len(high) == len(low) == 13
+    value = dict(zip(t2.tolist(), scores))
+    assert min(value[s] for s in high) >= max(value[s] for s in low)
+
+
+def test_arms_are_what_the_paper_says(run):
+    """Sizes and members of the seven training sets; ran is another half than h."""
+    subset = run.subset(0)
+    t1, t2 = (set(np.flatnonzero(subset == k).tolist()) for k in (1, 2))
+    of = {
+        arm: load_npy(run.seed(0) / "arms" / arm / "sentences.npy").tolist() for arm in ARMS
+    }
+    h, l = set(of["T2h"]), set(of["T2l"])
+    assert set(of["T1"]) == t1 and not h & l and h | l <= t2
+    assert set(of["T1andT2h"]) == t1 | h and set(of["T1andT2l"]) == t1 | l
+    assert set(of["T1andT2"]) == t1 | t2
+    ran = set(of["T1andT2ran"]) - t1
+    assert t1 <= set(of["T1andT2ran"]) and ran <= t2 and len(ran) == len(h) and ran != h
+    for sentences in of.values():
+        assert sentences == sorted(set(sentences))
+
+
+def test_t2h_goes_on_from_t1_and_others_start_afresh(made, tmp_path):
+    """Epoch 0 of T2h and T2l is the T1 model; of the others the seed's first weights."""
+    run = made(tmp_path / "run", record_epoch_0=True)
+    curves = run.accuracies(0)
+    assert {len(rows) for rows in curves.values()} == {5}
+    for arm in ("T2h", "T2l"):
+        assert curves[arm][0, 1:].tolist() == curves["T1"][-1, 1:].tolist()
+    for arm in ("T1andT2h", "T1andT2l", "T1andT2", "T1andT2ran"):
+        assert curves[arm][0, 1:].tolist() == curves["T1"][0, 1:].tolist()
+    assert curves["T1"][0, 2] != curves["T1"][-1, 2]
+
+
+def test_the_record_is_of_the_stored_model(run):
+    """The last row of saliency.npy is word_saliency of model.npz."""
+    model = run.trained_model(0, "T1")
+    batch = flat_batch(model, *run.corpus.take(np.flatnonzero(run.subset(0) == 1)))
+    rows = load_npy(run.seed(0) / "T1" / "saliency.npy")
+    assert rows[-1].tobytes() == word_saliency(model, batch).token_saliency.tobytes()
+
+
+# --- same seed, same bytes -----------------------------------------------------
+
+
+def test_same_seed_same_bytes(run, made, tmp_path):
+    """All files of a seed; another seed has others."""
+    again = made(tmp_path / "again", seeds=(0, 1))
+    first, second = files_of(run.seed(0)), files_of(again.seed(0))
+    assert first == second
+    other = files_of(again.seed(1))
+    assert other["split.npz"] != first["split.npz"] and other["T1/model.npz"] != first["T1/model.npz"]
+
+
+def test_the_number_of_jobs_does_not_matter(run, made, tmp_path):
+    """Two processes at once, warm workers and all: the bytes of one after another."""
+    work = made(tmp_path / "run", run=False)
+    outcome = run_experiment(work, jobs=2)
+    assert not outcome.failures and outcome.peak_memory > 1e6
+    assert files_of(work.seed(0)) == files_of(run.seed(0))
+
+
+def test_streaming_gives_the_same_instability(run, made, tmp_path):
+    """Without saliency.npy: wac to 1e-6, the same halves, the same accuracies."""
+    work = made(tmp_path / "run", options=Options(stored=False))
+    assert not (work.seed(0) / "T1" / "saliency.npy").exists()
+    for name in ("T2h", "T1andT2l"):
+        a, b = (load_npy(r.seed(0) / "arms" / name / "sentences.npy") for r in (run, work))
+        assert a.tolist() == b.tolist()
+    a, b = (read_csv(r.seed(0) / "instability.csv", ("word", "count", "wac")) for r in (run, work))
+    np.testing.assert_allclose(
+        [float(r["wac"]) for r in a], [float(r["wac"]) for r in b], rtol=1e-6, atol=1e-18
+    )
+    assert (work.seed(0) / "accuracy.csv").read_bytes() == (run.seed(0) / "accuracy.csv").read_bytes()
+
+
+def test_both_forms_agree(run, made, tmp_path):
+    """The plain Chainer composition, from start to end: accuracies alike, wac to 1 per cent."""
+    work = made(tmp_path / "run", options=Options(implementation="reference"))
+    a, b = (np.array([r.accuracies(0)[arm][:, 2] for arm in ARMS]) for r in (run, work))
+    np.testing.assert_allclose(a, b, rtol=1e-3)
+    a, b = (read_csv(r.seed(0) / "instability.csv", ("word", "count", "wac")) for r in (run, work))
+    np.testing.assert_allclose(
+        [float(r["wac"]) for r in a], [float(r["wac"]) for r in b], rtol=1e-2, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        {"vectors_mode": "finetuned"},
+        {"optimizer_state": "carried"},
+        {"dropout": 0.5, "max_norm": 3.0, "optimizer": "AdaDelta"},
+        {"tokens": "whitespace", "unknown_words": "normal", "split": "stratified"},
+        {"variance": "sample", "unseen_words": "zero", "repeated_words": "once", "padding": "narrow"},
+        {"loss": "probabilities", "initial_weights": "kim", "filter_height": 1, "activation": "tanh"},
+    ],
+)
+def test_every_reading_runs_and_matters(readings, run, made, tmp_path):
+    """The readings of a set give another result than the defaults."""
+    work = made(tmp_path / "run", **readings)
+    assert work.finished_seeds() == [0]
+    assert files_of(work.seed(0)) != files_of(run.seed(0))
+
+
+def test_fine_tuned_vectors_are_stored(made, tmp_path):
+    """embed/W of an arm is its own and differs from the start."""
+    work = made(tmp_path / "run", vectors_mode="finetuned")
+    first, second = (
+        load_npz(work.phase(0, arm) / "model.npz")["embed/W"] for arm in ("T1", "T1andT2")
+    )
+    assert (first != work.vectors).any() and (first != second).any() and not first[0].any()
+
+
+def test_arms_are_recorded_where_asked(made, run, tmp_path):
+    """--record-arms follows T1's occurrences in every arm, and changes no weight."""
+    work = made(tmp_path / "run", options=Options(record_arms=True, epoch_weights="none"))
+    for arm in ARMS[1:]:
+        rows = read_csv(work.phase(0, arm) / "instability.csv", ("word", "count", "wac"))
+        assert len(rows) == len(read_csv(work.seed(0) / "instability.csv", ("word", "count", "wac")))
+        a, b = (r.phase(0, arm) / "model.npz" for r in (work, run))
+        assert a.read_bytes() == b.read_bytes()
+    assert not (work.phase(0, "T1") / "weights.npz").exists()
+    assert (run.phase(0, "T1") / "weights.npz").exists()
+
+
+# --- what stays and what is done again -----------------------------------------------
+
+
+def test_what_is_done_is_not_done_again(made, tmp_path, monkeypatch):
+    """A further seed leaves the first alone; a file that was changed is made anew."""
+    work = made(tmp_path / "run", seeds=(0,))
+    trained = []
+    real = experiment.train
+    monkeypatch.setattr(
+        experiment, "train", lambda *a, **k: trained.append(1) or real(*a, **k)
+    )
+    before = files_of(work.seed(0))
+    work = made(tmp_path / "run", seeds=(0, 1))
+    assert len(trained) == 7 and work.seeds == [0, 1]
+    trained.clear()
+    place = work.phase(0, "T1andT2") / "model.npz"
+    place.write_bytes(place.read_bytes()[:-1] + b"x")
+    assert not work.finished(0, "T1andT2") and work.finished(0, "T1")
+    run_seed(work, 0)
+    assert len(trained) == 1 and files_of(work.seed(0)) == before
+
+
+def test_a_lost_marker_is_a_stage_undone(made, tmp_path):
+    """Without stage.json, or with a damaged one, the stage is done again to the same bytes."""
+    work = made(tmp_path / "run")
+    before = files_of(work.seed(0))
+    (work.phase(0, "T1") / "stage.json").unlink()
+    (work.phase(0, "T2h") / "stage.json").write_text("{torn")
+    run_seed(work, 0)
+    assert files_of(work.seed(0)) == before
+
+
+@pytest.mark.parametrize(
+    "change, named",
+    [({"n_filters": 4}, "n_filters"), ({"epochs": 5}, "epochs"), ({"dropout": 0.1}, "dropout")],
+)
+def test_other_settings_on_the_same_folder_are_refused(change, named, made, tmp_path, refused):
+    """The line names the setting, and nothing in the folder changes."""
+    made(tmp_path / "run", run=False)
+    before = files_of(tmp_path / "run")
+    with refused(tmp_path / "run", named):
+        made(tmp_path / "run", run=False, **change)
+    assert files_of(tmp_path / "run") == before
+
+
+def test_other_data_on_the_same_folder_is_refused(made, corpus_file, tmp_path, refused):
+    """Another corpus under the same name, and other options."""
+    made(tmp_path / "run", run=False)
+    other = tmp_path / "corpus.tsv"
+    other.write_text(corpus_file.read_text().replace("dull", "weak"))
+    with refused("corpus"):
+        prepare(tmp_path / "run", CONFIG, Options(), [0], [other], "random", dimensions=D)
+    with refused("stored"):
+        made(tmp_path / "run", run=False, options=Options(stored=False))
+    with refused("vectors"):
+        prepare(tmp_path / "run", CONFIG, Options(), [0], [corpus_file], "random", dimensions=D + 1)
+
+
+def test_a_folder_of_other_things_is_refused(made, tmp_path, refused):
+    """Somebody's files are not mixed with ours."""
+    (tmp_path / "thesis.tex").write_text("x")
+    with refused(tmp_path):
+        made(tmp_path, run=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_too_few_epochs_for_a_variance(made, tmp_path, refused):
+    """Eq. (9) needs two recorded epochs, three for the sample variance."""
+    with refused("epochs"):
+        made(tmp_path / "a", run=False, epochs=1)
+    with refused("epochs"):
+        made(tmp_path / "b", run=False, epochs=2, variance="sample")
+    assert not (tmp_path / "a").exists() or not any((tmp_path / "a").iterdir())
+    made(tmp_path / "c", run=False, epochs=1, record_epoch_0=True)
+
+
+@pytest.mark.parametrize("device", ["@cupy:x", "cpu", "@cupy:99"])
+def test_devices_that_are_not_there(device, made, tmp_path, refused):
+    """One line, before anything is written."""
+    with refused(device):
+        made(tmp_path / "run", run=False, options=Options(device=device))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "torn", '{"n_filters": "x"}'])
+def test_a_folder_that_is_no_run(text, tmp_path, refused):
+    """config.json that is not ours is told by its name."""
+    (tmp_path / "config.json").write_text(text)
+    with refused(tmp_path / "config.json"):
+        RunFolder(tmp_path)
+
+
+def test_stage_checksums_are_of_the_files(run):
+    """Each file of a stage is named with its SHA-256."""
+    folder = run.phase(0, "T1")
+    named = json.loads((folder / "stage.json").read_text())["sha256"]
+    assert {"model.npz", "training.csv", "saliency.npy", "../instability.csv", "../split.npz"} <= set(named)
+    for name, digest in named.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+# --- sabotage ------------------------------------------------------------------
+
+
+def test_sabotage_shows(run, made, tmp_path, monkeypatch):
+    """A leaking split, a wrong start or a swapped selection do not pass these tests unseen."""
+
+    def halves_swapped(scores, sentences):
+        return selection.median_halves(scores, sentences)[::-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "median_halves", halves_swapped)
+        swapped = made(tmp_path / "a")
+    with pytest.raises(AssertionError):
+        test_instability_is_that_of_the_saliency(swapped)
+
+    def afresh(self, seed, arm="T1"):
+        return self.model(seed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "trained_model", afresh)
+        with pytest.raises(AssertionError):
+            test_t2h_goes_on_from_t1_and_others_start_afresh(made, tmp_path / "b")
+
+    real = TextCNN.loss
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            TextCNN, "loss", lambda self, z, y, reduce="mean": real(self, z, y, reduce) * 2
+        )
+        doubled = made(tmp_path / "c")
+    assert files_of(doubled.seed(0))["T1/saliency.npy"] != files_of(run.seed(0))["T1/saliency.npy"]

@@ -1,0 +1,259 @@
+"""Make the notebooks from their sources, run them, and tell which are out of date.
+
+Usage: python tools/notebooks.py [--execute [--to FOLDER]] [NAME ...]
+
+The source of a notebook is ``notebooks/NAME.py`` in Jupytext's percent format.
+``--execute`` runs it and writes ``notebooks/NAME.ipynb`` with its outputs;
+without it, nothing is run or written, and the exit code is 1 where a notebook
+is not what its source would give.  A stored notebook is always that of the
+embedded sample; with ``--to`` the notebooks go to another folder and use the
+data that ``REPLICATE_DATA`` names.
+
+In the notebook's metadata stand two checksums: of the code that was run, and of
+the outputs that it gave.  They tell an edited cell and an edited output without
+running anything; :func:`differences` tells outputs that a new run would change.
+"""
+
+import argparse
+import base64
+import hashlib
+import html
+import io
+import json
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbclient
+import nbformat
+import numpy as np
+from PIL import Image
+from traitlets.config import Config
+
+from replicate.storage import save_text
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NOTEBOOKS = REPOSITORY / "notebooks"
+
+#: How far two runs may be apart in a number with a decimal point: a share of it,
+#: or some units of its last digit.  Training in float32 adds up the rounding of
+#: the matrix library, which differs between processors and versions.  Whole
+#: numbers and all other text must be the same.
+SHARE, UNITS = 0.02, 2
+#: How far two pictures may be apart: a share of their width and height, and the
+#: mean difference of their grey levels (0 to 255) on a grid of 64 by 64.
+SIZE, GREY = 0.05, 4.0
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+DECIMAL = re.compile(r"[-+]?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
+
+
+def names():
+    """Names of the notebooks, in order."""
+    return sorted(place.stem for place in NOTEBOOKS.glob("*.py"))
+
+
+def from_source(name):
+    """A notebook made from its source, without outputs; equal sources give equal notebooks."""
+    text = (NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata = {}
+    notebook.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def stored(name):
+    """The notebook as it is in the repository."""
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+
+def execute(notebook, with_data=False):
+    """Run a notebook in a kernel of its own.
+
+    Args:
+        notebook: of :func:`from_source`.
+        with_data (bool): let it see ``REPLICATE_DATA``.
+
+    Returns:
+        the notebook with outputs and checksums, and without anything that
+        tells when, where and how long it ran.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: when a cell fails.
+    """
+    notebook = nbformat.from_dict(notebook)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "IPYTHONDIR": folder,
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
+        }
+        environment.pop("MPLBACKEND", None)
+        if not with_data:
+            environment.pop("REPLICATE_DATA", None)
+        manager = {"connection_file": os.path.join(folder, "kernel.json")}
+        if os.name == "posix":
+            manager["transport"] = "ipc"  # no port is opened
+        client = nbclient.NotebookClient(
+            notebook,
+            config=Config({"KernelManager": manager}),
+            timeout=1800,
+            kernel_name=KERNEL["name"],
+            record_timing=False,
+            coalesce_streams=True,
+            resources={"metadata": {"path": str(NOTEBOOKS)}},
+        )
+        client.execute(env=environment)
+    for cell in notebook.cells:
+        cell.metadata = {}
+    notebook.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
+    notebook.metadata["replicate"] = {"code": code_digest(notebook), "outputs": output_digest(notebook)}
+    return nbformat.from_dict(notebook)
+
+
+# --- out of date? ----------------------------------------------------------------
+
+
+def code_digest(notebook):
+    """Checksum of the code cells, in order."""
+    return _digest([cell.source for cell in notebook.cells if cell.cell_type == "code"])
+
+
+def output_digest(notebook):
+    """Checksum of all outputs, pictures included."""
+    return _digest([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
+
+
+def _digest(value):
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def out_of_date(notebook, source):
+    """Why a stored notebook is not what its source would give, without running it.
+
+    Args:
+        notebook: stored.
+        source: of :func:`from_source`.
+
+    Returns:
+        list of str: empty when nothing is wrong.
+    """
+    told = notebook.metadata.get("replicate", {})
+    reasons = []
+    if [(c.cell_type, c.source) for c in notebook.cells] != [(c.cell_type, c.source) for c in source.cells]:
+        reasons.append("its cells are not those of the source")
+    if told.get("code") != code_digest(notebook):
+        reasons.append("its code is not what was run")
+    if told.get("outputs") != output_digest(notebook):
+        reasons.append("its outputs are not what the run gave")
+    return reasons
+
+
+def differences(before, after):
+    """Where the outputs of two runs of the same cells differ beyond the tolerances.
+
+    Returns:
+        list of str: a line an output; empty when they agree.
+    """
+    found = []
+    pairs = zip((c for c in before.cells if c.cell_type == "code"), (c for c in after.cells if c.cell_type == "code"))
+    for number, (old, new) in enumerate(pairs, start=1):
+        kinds = [[(o.output_type, sorted(o.get("data", ()))) for o in cell.outputs] for cell in (old, new)]
+        if kinds[0] != kinds[1]:
+            found.append(f"code cell {number}: other kinds of output: {kinds[0]}, now {kinds[1]}")
+            continue
+        for one, two in zip(old.outputs, new.outputs):
+            for kind, was, now in zip(*_parts(one), _parts(two)[1]):
+                same = _same_picture if kind == "image/png" else _same_text
+                if not same(was, now):
+                    shown = "the picture" if kind == "image/png" else f"{was!r}, now {now!r}"
+                    found.append(f"code cell {number}, {kind}: {shown}")
+    return found
+
+
+def _parts(output):
+    """Kinds and contents of an output, as far as they are compared."""
+    if output.output_type == "stream":
+        return [output.name], [output.text]
+    data = output.get("data", {})
+    kinds = [kind for kind in sorted(data) if kind in ("text/plain", "text/html", "image/png")]
+    return kinds, [_words(data[kind]) if kind == "text/html" else data[kind] for kind in kinds]
+
+
+def _words(page):
+    """The text of a piece of HTML."""
+    page = re.sub(r"<style.*?</style>", " ", page, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+
+
+def _same_text(was, now):
+    """Whether two texts agree: numbers with a point nearly, all else but blanks exactly."""
+    if DECIMAL.sub("#", was).split() != DECIMAL.sub("#", now).split():
+        return False
+    return all(_near(a, b) for a, b in zip(DECIMAL.findall(was), DECIMAL.findall(now)))
+
+
+def _near(a, b):
+    unit = max(_unit(a), _unit(b))
+    return abs(float(a) - float(b)) <= max(SHARE * abs(float(a)), UNITS * unit) * (1 + 1e-9)
+
+
+def _unit(text):
+    """What one more in the last digit of a number means."""
+    mantissa, _, exponent = text.lower().partition("e")
+    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+def _same_picture(was, now):
+    one, two = (Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA") for data in (was, now))
+    if any(abs(a - b) > SIZE * max(a, b) for a, b in zip(one.size, two.size)):
+        return False
+    white = [Image.alpha_composite(Image.new("RGBA", p.size, "white"), p).convert("L") for p in (one, two)]
+    grey = [np.asarray(p.resize((64, 64), Image.Resampling.BOX), dtype=float) for p in white]
+    return bool(np.abs(grey[0] - grey[1]).mean() <= GREY)
+
+
+# --- command ---------------------------------------------------------------------
+
+
+def main(arguments=None):
+    """Run the notebooks, or check them; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--execute", action="store_true", help="run and write them; else only check")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write there, and use REPLICATE_DATA")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="for instance 01_word_saliency; all otherwise")
+    chosen = parser.parse_args(arguments)
+    odd = sorted(set(chosen.names) - set(names()))
+    if odd:
+        parser.error(f"there is no notebook {odd[0]}; choose of {', '.join(names())}")
+    if chosen.to and not chosen.execute:
+        parser.error("--to FOLDER needs --execute")
+    stale = 0
+    for name in chosen.names or names():
+        if chosen.execute:
+            made = execute(from_source(name), with_data=bool(chosen.to))
+            place = (chosen.to or NOTEBOOKS) / f"{name}.ipynb"
+            save_text(place, nbformat.writes(made) + "\n")
+            print(f"written: {name}.ipynb")
+            continue
+        if (NOTEBOOKS / f"{name}.ipynb").exists():
+            reasons = out_of_date(stored(name), from_source(name))
+        else:
+            reasons = ["it is not there"]
+        stale += bool(reasons)
+        print(f"{name}: {'; '.join(reasons) or 'up to date'}")
+    if stale:
+        print("run `make notebooks`")
+    return int(stale > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
