@@ -48,7 +48,7 @@ def convolution_max(words, W, b, tokens, offsets, activation="relu", padding="wi
     three are monotone.
 
     Args:
-        words: (U, D) Variable or array, distinct word vectors.
+        words: (U, D) Variable or array, distinct word vectors, float32 or float64.
         W: (F, 1, h, D), the filters, as ``Convolution2D`` has them.
         b: (F,), the biases.
         tokens: (T,) int32 array, rows of `words`, sentence by sentence.
@@ -59,8 +59,12 @@ def convolution_max(words, W, b, tokens, offsets, activation="relu", padding="wi
     Returns:
         Variable: (B, F), of the dtype of `words`.
 
+    Types and ranges are checked where ``chainer.config.type_check`` is on, as
+    in any function of Chainer; without it wrong tokens are not noticed.
+
     Raises:
-        ValueError: for an empty batch, an empty sentence, or an unknown name.
+        ValueError: for an empty batch, an empty sentence, an unknown name, or
+            tokens and offsets out of range.
         chainer.utils.type_check.InvalidType: for shapes or dtypes that do not fit.
 
     Source:
@@ -99,6 +103,8 @@ class ConvolutionMax(function_node.FunctionNode):
         x, w, b = in_types
         type_check.expect(
             x.dtype.kind == "f",
+            x.dtype.itemsize >= 4,
+            x.dtype.itemsize <= 8,
             x.ndim == 2,
             w.dtype == x.dtype,
             w.ndim == 4,
@@ -110,6 +116,23 @@ class ConvolutionMax(function_node.FunctionNode):
             w.shape[3] == x.shape[1],
             b.shape[0] == w.shape[0],
         )
+        tokens = type_check.make_variable(self.tokens, "tokens")
+        offsets = type_check.make_variable(self.offsets, "offsets")
+        type_check.expect(
+            tokens.dtype == np.int32,
+            tokens.ndim == 1,
+            offsets.dtype == np.int64,
+            offsets.ndim == 1,
+        )
+        self._check_sentences(type_check.eval(x.shape[0]))
+
+    def _check_sentences(self, n_words):
+        # The loops check no bounds: a wrong index would read another's memory.
+        tokens, offsets = self.tokens, self.offsets
+        if offsets[0] != 0 or offsets[-1] != len(tokens) or (offsets[1:] < offsets[:-1]).any():
+            raise ValueError(f"offsets must rise from 0 to {len(tokens)}, the number of tokens")
+        if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_words):
+            raise ValueError(f"tokens must be rows 0 to {n_words - 1} of the words")
 
     def forward(self, inputs):
         x, w, b = inputs

@@ -7,12 +7,14 @@ from replicate import compat  # noqa: F401  (before chainer)
 import chainer
 import chainer.functions as F
 
+from replicate import model as model_module
 from replicate.config import Config
 from replicate.model import TextCNN, load_weights, pad
 from replicate.saliency import flat_batch
 from replicate.storage import load_npz, save_npz
 
-VECTORS = np.concatenate([np.zeros((1, 6)), np.random.RandomState(0).uniform(-1, 1, (9, 6))]).astype(np.float32)
+VECTORS = np.random.RandomState(0).uniform(-1, 1, (10, 6)).astype(np.float32)
+VECTORS[0] = 0
 TOKENS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 3, 3, 0], dtype=np.int32)
 OFFSETS = np.array([0, 1, 3, 7, 12])
 LABELS = np.array([0, 1, 1, 0], dtype=np.int32)
@@ -36,14 +38,15 @@ def test_both_forms_have_the_same_parameters():
         assert a.shape == shape and a.dtype == np.float32 and a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize("height", range(1, 8))
-@pytest.mark.parametrize("padding", ["wide", "narrow"])
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_both_forms_give_the_same_loss_and_gradients(activation, padding, height):
-    """Logits, loss and all gradients to 1e-5 relative, in training mode."""
+def forms_agree(**readings):
+    """Logits, loss and all gradients of both forms to 1e-5 relative, in training mode."""
     found = []
     for form in ("fused", "reference"):
-        model = model_of(form, activation=activation, padding=padding, filter_height=height)
+        model = model_of(form, **readings)
+        # All windows of the one-word sentence score below zero with filter 0, so
+        # that one of padding alone would win; and first biases are all zero.
+        model.conv.W.array[0, 0] = -VECTORS[1] * np.arange(1, model.conv.W.shape[2] + 1)[:, None]
+        model.conv.b.array[:] = [0.6, -0.6, 0.3, -0.1]
         batch = batch_of(model)
         model.cleargrads()
         loss = model.training_loss(batch)
@@ -54,6 +57,50 @@ def test_both_forms_give_the_same_loss_and_gradients(activation, padding, height
         )
     for fused, reference in zip(*found):
         np.testing.assert_allclose(fused, reference, rtol=1e-5, atol=1e-5 * abs(reference).max())
+
+
+@pytest.mark.parametrize("height", range(1, 8))
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_both_forms_give_the_same_loss_and_gradients(activation, padding, height):
+    """All heights, paddings and activations; sentences shorter than the filter among them."""
+    forms_agree(activation=activation, padding=padding, filter_height=height)
+
+
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_windows_of_padding_alone_would_be_noticed(activation, padding, monkeypatch):
+    """Twin: a reference form that lets them into the maximum disagrees."""
+    monkeypatch.setattr(F, "where", lambda inside, h, lowest: h)
+    with pytest.raises(AssertionError):
+        forms_agree(activation=activation, padding=padding)
+
+
+@pytest.mark.parametrize("what", ["activation", "padding", "filter_height"])
+def test_a_reading_left_out_would_be_noticed(what, monkeypatch):
+    """Twin: a fused form that is deaf to a reading disagrees."""
+    real = model_module.convolution_max
+
+    def deaf(words, W, b, tokens, offsets, activation, padding):
+        if what == "filter_height":
+            W = W[:, :, :2]
+        named = {"activation": activation, "padding": padding, what: getattr(Config, what)}
+        return real(words, W, b, tokens, offsets, named["activation"], named["padding"])
+
+    monkeypatch.setattr(model_module, "convolution_max", deaf)
+    with pytest.raises(AssertionError):
+        forms_agree(activation="tanh", padding="narrow")
+
+
+def test_dropout_is_the_callers_mask():
+    """The output layer sees features times the mask; without one, features as they are."""
+    model = model_of(dropout=0.5)
+    features = np.random.RandomState(0).rand(3, 4).astype(np.float32)
+    mask = np.array([[2, 0, 2, 0]] * 3, dtype=np.float32)
+    with chainer.using_config("train", True):
+        dropped, whole = model.head(features, mask).array, model.head(features).array
+    np.testing.assert_array_equal(dropped, model.fc(features * mask).array)
+    np.testing.assert_array_equal(whole, model.fc(features).array)
 
 
 def test_initial_weights_are_the_seeds():
@@ -73,7 +120,8 @@ def test_initial_weights_are_chainers_or_kims():
     assert chainers.fc.W.array.std() == pytest.approx(1 / np.sqrt(200), rel=0.1)
     kims = TextCNN(vectors, 2, Config(n_filters=200, initial_weights="kim"), 0)
     weight = kims.conv.W.array
-    assert 0.0099 < weight.max() <= 0.01 and weight.std() == pytest.approx(0.01 / np.sqrt(3), rel=0.02)
+    assert 0.0099 < weight.max() <= 0.01
+    assert weight.std() == pytest.approx(0.01 / np.sqrt(3), rel=0.02)
     for model in (chainers, kims):
         assert not model.conv.b.array.any() and not model.fc.b.array.any()
 
@@ -101,8 +149,9 @@ def test_softmax_twice_is_another_loss():
     labels = np.array([1, 0], dtype=np.int32)
     expected = F.softmax_cross_entropy(F.softmax(logits), labels).array
     assert twice.loss(logits, labels).array == pytest.approx(float(expected))
-    assert plain.loss(logits, labels).array == pytest.approx(float(F.softmax_cross_entropy(logits, labels).array))
-    assert abs(expected - plain.loss(logits, labels).array) > 0.1
+    once = float(F.softmax_cross_entropy(logits, labels).array)
+    assert plain.loss(logits, labels).array == pytest.approx(once)
+    assert abs(expected - once) > 0.1
 
 
 def test_other_forms_are_refused(refused):
@@ -126,10 +175,26 @@ def test_weights_go_round(tmp_path):
     """Saved and loaded: the same bits, embedding included in the file."""
     first, second = model_of(seed=1), model_of(seed=2)
     first.save(tmp_path / "model.npz")
-    assert load_npz(tmp_path / "model.npz").keys() == {"conv/W", "conv/b", "fc/W", "fc/b", "embed/W"}
+    names = {"conv/W", "conv/b", "fc/W", "fc/b", "embed/W"}
+    assert load_npz(tmp_path / "model.npz").keys() == names
     load_weights(tmp_path / "model.npz", second)
     mine, theirs = first.weights(False), second.weights(False)
     assert all(mine[n].tobytes() == theirs[n].tobytes() for n in mine)
+
+
+@pytest.mark.parametrize("mode", ["static", "finetuned"])
+def test_weights_are_copied_in(mode):
+    """set_weights takes what weights() gives, word vectors where they are trained; a copy."""
+    first, second = model_of(seed=1, vectors_mode=mode), model_of(seed=2, vectors_mode=mode)
+    if mode == "finetuned":
+        first.embed.W.array[1:] += 1
+    arrays = first.weights(embedding=False)
+    assert ("embed/W" in arrays) == (mode == "finetuned")
+    second.set_weights(arrays)
+    expected = {name: value.tobytes() for name, value in arrays.items()}
+    first.conv.W.array[:] = 7
+    assert {n: v.tobytes() for n, v in second.weights(False).items()} == expected
+    np.testing.assert_array_equal(second.embed.array[1:], VECTORS[1:] + (mode == "finetuned"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from replicate.instability import movement, standardise, word_instability
 from replicate.model import TextCNN
 from replicate.saliency import Recorder, classify, flat_batch, logit_saliency, word_saliency
 from replicate.storage import load_npy
-from replicate.training import train
+from replicate.training import EpochWeights, train
 
 RANDOM = np.random.RandomState(0)
 WORDS = 40
@@ -63,6 +63,36 @@ def test_by_hand_with_fractions():
     doubt = 1 / (1 + np.exp(3))
     np.testing.assert_allclose(found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6)
     np.testing.assert_allclose(found.doubt, [doubt], rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_a_word_in_two_windows_by_hand(form):
+    """Sentence x y x with x = (1, 2), y = (3, -1); two filters of two words each.
+
+    Filter 0, rows (1, 1) and (1, -1): windows score -1, 7, 1, 3; x y wins with 7.
+    Filter 1, rows (2, -1) and (-1, 1): windows score 1, -4, 8, 0; y x wins with 8.
+    Logits 7/2 and -7/4 + 4 = 9/4: own label 0, ahead by 5/4, so that by eq. (4) the
+    features get (1 - p) (-1/4 - 1/2, 1/2) = (1 - p) (-3/4, 1/2).
+    """
+    vectors = np.array([[0, 0], [1, 2], [3, -1]], dtype=np.float32)
+    model = TextCNN(vectors, 2, Config(n_filters=2, filter_height=2), 0, form)
+    model.conv.W.array[:, 0] = [[[1, 1], [1, -1]], [[2, -1], [-1, 1]]]
+    model.fc.W.array[...] = [[0.5, 0], [-0.25, 0.5]]
+    at_features = Fraction(-3, 4), Fraction(1, 2)
+    gradients = [  # eq. (4) without its bars, over 1 - p: first x, y, last x
+        [at_features[0] * 1, at_features[0] * 1],
+        [at_features[0] * 1 + at_features[1] * 2, at_features[0] * -1 + at_features[1] * -1],
+        [at_features[1] * -1, at_features[1] * 1],
+    ]
+    means = [sum(map(abs, row)) / 2 for row in gradients]  # eq. (6)
+    assert means == [Fraction(3, 4), Fraction(1, 4), Fraction(1, 2)]
+    found = looked(model, np.array([0, 1, 0]), np.array([0, 3]))
+    doubt = 1 / (1 + np.exp(1.25))
+    assert found.predicted.tolist() == [0]
+    np.testing.assert_allclose(found.doubt, [doubt], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("loss", ["logits", "probabilities"])
@@ -136,6 +166,10 @@ def test_a_mean_loss_would_be_noticed(monkeypatch):
     model = model_of("reference")
     one, many = looked(model, chunk=1), looked(model, chunk=12)
     assert not np.allclose(one.token_saliency, many.token_saliency, rtol=1e-2)
+    # The fused form's output layer sees blocks of one size, whatever the chunk:
+    # there a mean is told by its size.
+    fused = looked(model_of())
+    assert not np.allclose(fused.token_saliency, one.token_saliency, rtol=1e-2)
 
 
 def test_sentences_in_another_order():
@@ -177,28 +211,94 @@ def test_dropout_is_off():
     with chainer.using_config("train", True):
         with_, without = looked(model_of(dropout=0.5)), looked(model_of())
         assert with_.token_saliency.tobytes() == without.token_saliency.tobytes()
-        a, b = (classify(m, flat_batch(m, TOKENS, OFFSETS)) for m in (model_of(dropout=0.5), model_of()))
+        a, b = (
+            classify(model, flat_batch(model, TOKENS, OFFSETS))
+            for model in (model_of(dropout=0.5), model_of())
+        )
     assert a.probabilities.tobytes() == b.probabilities.tobytes()
+
+
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_dropout_of_chainers_own_is_off_too(form, monkeypatch):
+    """Were the mask drawn by F.dropout, looking would still see none; training would."""
+    plain = looked(model_of(form))
+    real = TextCNN.head
+    monkeypatch.setattr(TextCNN, "head", lambda self, x, mask=None: real(self, F.dropout(x, 0.5)))
+    model = model_of(form)
+    with chainer.using_config("train", True):
+        assert looked(model).token_saliency.tobytes() == plain.token_saliency.tobytes()
+        batch = flat_batch(model, TOKENS, OFFSETS)
+        state = np.random.get_state()
+        classified = classify(model, batch)
+        assert classified.probabilities.tobytes() == classify(model, batch).probabilities.tobytes()
+        np.random.seed(0)
+        drawn = [float(model.training_loss(batch).array) for _ in range(2)]
+        np.random.set_state(state)
+    assert drawn[0] != drawn[1]
+
+
+def changed_by_looking(form, mode):
+    """What is not bit for bit as before a look: parameters, gradients, random state, Chainer."""
+    model = model_of(form, vectors_mode=mode)
+    batch = flat_batch(model, TOKENS, OFFSETS)
+    model.cleargrads()
+    model.training_loss(batch).backward()
+
+    def state():
+        found = {name: getattr(chainer.config, name) for name in vars(chainer.global_config)}
+        for name, param in model.namedparams():
+            found[name] = param.array.tobytes(), param.grad.tobytes()
+        random = np.random.get_state()
+        found["random"] = random[1].tobytes(), random[2:]
+        found["vectors"] = model.embed.array.tobytes()
+        return found
+
+    before = state()
+    looked(model)
+    classify(model, batch)
+    after = state()
+    return [name for name in before if after[name] != before[name]]
 
 
 @pytest.mark.parametrize("form", ["fused", "reference"])
 @pytest.mark.parametrize("mode", ["static", "finetuned"])
 def test_looking_changes_nothing(form, mode):
     """Parameters, gradients, random states and Chainer's configuration, bit for bit."""
-    model = model_of(form, vectors_mode=mode)
-    model.cleargrads()
-    model.training_loss(flat_batch(model, TOKENS, OFFSETS)).backward()
+    assert changed_by_looking(form, mode) == []
 
-    def state():
-        params = [(n, p.array.tobytes(), p.grad.tobytes()) for n, p in sorted(model.namedparams())]
-        random = np.random.get_state()
-        config = (chainer.config.train, chainer.config.enable_backprop, chainer.config.type_check)
-        return params, random[1].tobytes(), random[2:], config
 
-    before = state()
-    looked(model)
-    classify(model, flat_batch(model, TOKENS, OFFSETS))
-    assert state() == before
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_looking_by_backward_would_be_noticed(form, monkeypatch):
+    """Twin: Variable.backward in the place of chainer.grad adds to the parameters' gradients."""
+
+    def backward(outputs, inputs):
+        outputs[0].backward()
+        return [inputs[0].grad_var]
+
+    right = looked(model_of(form))
+    monkeypatch.setattr(chainer, "grad", backward)
+    # The same saliency: only the traces tell.
+    np.testing.assert_allclose(
+        looked(model_of(form)).token_saliency, right.token_saliency, rtol=1e-6
+    )
+    changed = changed_by_looking(form, "static")
+    assert {"/fc/W", "/fc/b"} <= set(changed) and "random" not in changed
+
+
+def test_looking_at_random_would_be_noticed(monkeypatch):
+    """Twin: one draw from the global generator, one setting left behind."""
+    real = saliency._own_label_loss
+
+    def careless(model, logits):
+        np.random.rand()
+        chainer.global_config.keep_graph_on_report = True
+        return real(model, logits)
+
+    monkeypatch.setattr(saliency, "_own_label_loss", careless)
+    try:
+        assert changed_by_looking("fused", "static") == ["keep_graph_on_report", "random"]
+    finally:
+        chainer.global_config.keep_graph_on_report = False
 
 
 def test_classify_is_the_softmax_of_the_logits():
@@ -210,7 +310,8 @@ def test_classify_is_the_softmax_of_the_logits():
     logits = model.head(model.features(batch))
     np.testing.assert_allclose(found.probabilities, F.softmax(logits).array, rtol=1e-5)
     np.testing.assert_array_equal(found.predicted, logits.array.argmax(axis=1))
-    np.testing.assert_allclose(found.loss, -np.log(found.probabilities[np.arange(12), labels]), rtol=1e-4)
+    own = found.probabilities[np.arange(12), labels]
+    np.testing.assert_allclose(found.loss, -np.log(own), rtol=1e-4)
     np.testing.assert_allclose(found.features, model.features(batch).array, rtol=1e-5, atol=1e-6)
     reference = model_of("reference")
     other = classify(reference, flat_batch(reference, TOKENS, OFFSETS, labels))
@@ -232,8 +333,10 @@ def test_saliency_without_confidence():
         own = int(found.predicted[s])
         (grad,) = chainer.grad([z[0, 1 - own] - z[0, own]], [x])
         expected = np.abs(grad.array).mean(axis=2)[ids > 0]
-        np.testing.assert_allclose(made[OFFSETS[s] : OFFSETS[s + 1]], expected, rtol=1e-4, atol=1e-9)
-    assert logit_saliency(np.array([0.5]), np.array([0.0], np.float32), np.array([1])).tolist() == [0.0]
+        mine = made[OFFSETS[s] : OFFSETS[s + 1]]
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-9)
+    vanished = logit_saliency(np.array([0.5]), np.array([0.0], np.float32), np.array([1]))
+    assert vanished.tolist() == [0.0]
 
 
 def test_a_confident_model_keeps_its_doubt():
@@ -291,7 +394,7 @@ def test_a_recorder_that_touches_training_would_be_noticed(tmp_path):
 
 def test_rows_are_what_was_seen(tmp_path):
     """Last rows are those of the trained model; movements are differences of rows."""
-    model, recorder = run_once(tmp_path)
+    model, _ = run_once(tmp_path)
     tokens, offsets = CORPUS.take(T1)
     rows = load_npy(tmp_path / "saliency.npy")
     doubt = load_npy(tmp_path / "doubt.npy")
@@ -314,13 +417,84 @@ def test_rows_are_what_was_seen(tmp_path):
             np.testing.assert_allclose(kept[k], expected, rtol=1e-5, atol=1e-7)
         words = np.zeros(WORDS)
         np.add.at(words, tokens, np.abs(rows[k + 1].astype(float) - rows[k]))
-        np.testing.assert_allclose(load_npy(tmp_path / "movement_words.npy")[k], words, rtol=1e-5, atol=1e-9)
+        kept = load_npy(tmp_path / "movement_words.npy")
+        assert kept.shape == (4, WORDS)
+        np.testing.assert_allclose(kept[k], words, rtol=1e-5, atol=1e-9)
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_every_row_is_of_its_epoch(tmp_path):
+    """Row k is the saliency of the weights after epoch k + 1, to the bit, and of no other."""
+    config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)
+    model = TextCNN(VECTORS, 2, config, 0)
+    tokens, offsets = CORPUS.take(T1)
+    recorder = Recorder(model, tokens, offsets, WORDS, config, tmp_path)
+    keeper = EpochWeights(model, 5)
+    train(model, CORPUS, T1, T3, seed=0, folder=tmp_path, recorder=recorder, keeper=keeper)
+    kept = {name: load_npy(tmp_path / f"{name}.npy") for name in ("saliency", "predicted", "doubt")}
+    for k in range(5):
+        model.set_weights({name: rows[k] for name, rows in keeper.arrays.items()})
+        now = looked(model, tokens, offsets)
+        for name, array in (
+            ("saliency", now.token_saliency), ("predicted", now.predicted), ("doubt", now.doubt)
+        ):  # fmt: skip
+            assert kept[name][k].tobytes() == array.tobytes()
+        same = [row.tobytes() == now.token_saliency.tobytes() for row in kept["saliency"]]
+        assert same == [j == k for j in range(5)]
+
+
+@pytest.mark.parametrize("over", ["extracted", "T1"])
+def test_standardised_over_all(over, tmp_path):
+    """Other readings than the sentence standardise over all words of an epoch."""
+    config = Config(n_filters=6, epochs=3, batch_size=3, standardised_over=over)
+    run_once(tmp_path, config=config)
+    rows, (_, offsets) = load_npy(tmp_path / "saliency.npy"), CORPUS.take(T1)
+    kept = load_npy(tmp_path / "movement_standardised.npy")
+    for k in range(2):
+        expected = movement(standardise(rows[k]), standardise(rows[k + 1]), offsets)
+        np.testing.assert_allclose(kept[k], expected, rtol=1e-5)
+        within = movement(*(standardise(r, offsets) for r in rows[k : k + 2]), offsets)
+        assert not np.allclose(kept[k], within, rtol=1e-2)
+
+
+def recorded(folder, stopped_after=None, lose=()):
+    """Four rows of four models; a new Recorder goes on after `stopped_after` of them."""
+    config = Config(n_filters=6, epochs=4)
+    tokens, offsets = CORPUS.take(T1)
+    model = TextCNN(VECTORS, 2, config, 0)
+    recorder = Recorder(model, tokens, offsets, WORDS, config, folder)
+    for k in range(4):
+        model.set_weights(model_of(seed=k).weights(embedding=False))
+        if k == stopped_after:
+            recorder.flush()
+            state = chainer.serializers.DictionarySerializer()
+            recorder.serialize(state)
+            for name in lose:
+                (folder / f"{name}.npy.part").unlink()
+            recorder = Recorder(model, tokens, offsets, WORDS, config, folder)
+            recorder.serialize(chainer.serializers.NpzDeserializer(state.target))
+        recorder.record()
+    recorder.finish()
+    files = {name: (folder / f"{name}.npy").read_bytes() for name in recorder.names}
+    return files, recorder.stream.result()[0].tobytes()
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_new_recorder_goes_on_where_the_last_one_stopped(stop, tmp_path):
+    """Rows on the disk and the state of a snapshot: the same files and the same wac."""
+    whole, wac = recorded(tmp_path / "a")
+    again, same = recorded(tmp_path / "b", stop)
+    assert again == whole and same == wac
+    # Twin: rows that were not taken up are zero, and only they.
+    lost, _ = recorded(tmp_path / "c", stop, lose=["saliency"])
+    assert [name for name in whole if lost[name] != whole[name]] == ["saliency"]
+    rows = load_npy(tmp_path / "c" / "saliency.npy")
+    assert not rows[:stop].any() and rows[stop:].any(axis=1).all()
 
 
 def test_streaming_and_stored_agree(tmp_path):
     """wac of the stream against wac of saliency.npy, to 1e-6; no saliency.npy when streaming."""
-    _, stored = run_once(tmp_path / "a")
+    run_once(tmp_path / "a")
     _, streamed = run_once(tmp_path / "b", stored=False)
     tokens, _ = CORPUS.take(T1)
     wac, count = word_instability(load_npy(tmp_path / "a" / "saliency.npy"), tokens, WORDS)
@@ -358,8 +532,15 @@ def test_a_stopped_record_goes_on(tmp_path, last):
         run_once(tmp_path / "b", tell=tell, fingerprint="x", snapshot_seconds=0)
     assert (tmp_path / "b" / "snapshot.npz").exists()
     assert not (tmp_path / "b" / "saliency.npy").exists()
-    _, recorder = run_once(tmp_path / "b", fingerprint="x", snapshot_seconds=0)
-    assert recorder.stream.epochs == 5
+    told = []
+    _, recorder = run_once(
+        tmp_path / "b",
+        fingerprint="x",
+        snapshot_seconds=0,
+        tell=lambda epoch, accuracy: told.append(epoch),
+    )
+    # Taken up, not trained again, which would give the same bytes too.
+    assert told == list(range(last + 1, 6)) and recorder.stream.epochs == 5
     for name in (*saliency.RECORDED, "saliency"):
         a, b = ((tmp_path / x / f"{name}.npy").read_bytes() for x in "ab")
         assert a == b, name
@@ -393,7 +574,7 @@ def test_a_kernel_that_forgets_windows_is_noticed(monkeypatch):
     """Twin: eq. (6) with the winning windows shifted by one disagrees with the reference."""
     real = functions.mean_absolute_gradient
     monkeypatch.setattr(
-        functions, "mean_absolute_gradient", lambda gz, where, offsets, W: real(gz, where + 1, offsets, W)
+        functions, "mean_absolute_gradient", lambda gz, where, *rest: real(gz, where + 1, *rest)
     )
     wrong, right = looked(model_of()), looked(model_of("reference"))
     assert not np.allclose(wrong.token_saliency, right.token_saliency, rtol=1e-3)

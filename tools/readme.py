@@ -251,6 +251,121 @@ def bench():
     return table(shown, rows)
 
 
+def agreement():
+    """Largest difference of the two forms' final accuracies of a full run."""
+    place = RESULTS / "agreement.csv"
+    if not place.exists():
+        return "… not measured yet."
+    rows = read_csv(place, ("arm", "fused", "reference"))
+    most = max(abs(float(r["fused"]) - float(r["reference"])) for r in rows)
+    return f"{100 * most:.2f} points at most, over the seven arms of a full seed."
+
+
+def growth():
+    """Time and memory of an epoch by sentences, filters and batch size."""
+    place = RESULTS / "growth.csv"
+    if not place.exists():
+        return "Not measured yet: `make bench`."
+    rows = read_csv(place, ("parameter", "value", "seconds", "peak_memory_mb"))
+    first = {}
+    for r in rows:
+        first.setdefault(r["parameter"], r)
+    cells = [
+        (r["parameter"].replace("_", " "), f"{int(r['value']):,}", number(r["seconds"]),
+         f"{float(r['seconds']) / float(first[r['parameter']]['seconds']):.1f}",
+         f"{float(r['peak_memory_mb']):.0f}")
+        for r in rows
+    ]  # fmt: skip
+    return table(("", "value", "seconds", "times the first", "peak memory, MB"), cells)
+
+
+def beyond(name="questions-googlenews-subset"):
+    """One paragraph each on Q1, on simpler scores, on confounds and Q3, and on Q2."""
+    folder = RESULTS / name
+    if not (folder / "questions.csv").exists():
+        return "Not answered yet."
+    header = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
+    rows = {r["measure"]: r for r in read_csv(folder / "questions.csv", header)}
+
+    def told(measure, scale=1.0, digits=2):
+        r = rows[measure]
+        ours, low, high = (scale * float(r[n]) for n in ("ours", "low", "high"))
+        return f"{ours:+.{digits}f} ({low:+.{digits}f} … {high:+.{digits}f})"
+
+    seeds = rows["closed in T1andT2h less in T1andT2ran"]["seeds"]
+    parts = [
+        "**Q1, do unstable words settle in the second phase, and are they learned well?** "
+        f"Over {seeds} seeds, the gap in log wac between unstable words and stable ones of the same "
+        f"frequency is {told('log wac, unstable less matched stable words, first phase')} in the first "
+        f"phase, and {told('how much of that gap is closed in T1andT2h')} of it is closed in "
+        f"`T1andT2h`; but as much is closed in `T1andT2ran`, whose sentences are random: the difference "
+        f"is {told('closed in T1andT2h less in T1andT2ran')}. On sentences of T3 rich in unstable words "
+        "`T1andT2h` is "
+        f"{told('accuracy on T3 rich in unstable words, T1andT2h less T1andT2ran', 100)} points better "
+        "than `T1andT2ran`."
+    ]
+    header = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+    gains = read_csv(folder / "rivals.csv", header)
+    found = {}
+    for r in gains:
+        if r["verdict"] != "inconclusive":
+            share = f"{100 * float(r['share']):.0f} %"
+            found.setdefault((r["verdict"], r["score"].replace("_", " ")), []).append(share)
+    lists = {
+        verdict: "; ".join(f"{score} ({', '.join(shares)})" for (v, score), shares in found.items() if v == verdict)
+        for verdict in ("better", "worse")
+    }
+    half = next(r for r in gains if r["score"] == "instability" and float(r["share"]) == 0.5)
+    shuffled = next(r for r in gains if r["score"] == "instability_shuffled" and float(r["share"]) == 0.5)
+
+    def gain(r):
+        return f"{100 * float(r['gain']):+.2f} ({100 * float(r['low']):+.2f} … {100 * float(r['high']):+.2f})"
+
+    parts.append(
+        "**Do simpler scores choose better?** Half of T2 by instability gains "
+        f"{gain(half)} points over random sentences; with wac exchanged among words of like frequency it "
+        f"gains {gain(shuffled)}. Shown to be better than random, after Holm's correction over all scores "
+        f"and shares: {lists['better'] or 'none'}. Shown to be worse: {lists['worse'] or 'none'}."
+    )
+    header = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
+    of = {r["covariate"]: r for r in read_csv(folder / "confounds.csv", header)}
+    matched = next(r for r in gains if r["score"] == "matched_high")
+    parts.append(
+        "**Is it the words?** Length, rarity, coverage and class together explain "
+        f"{100 * float(of['R2']['correlation']):.0f} % of the variance of A_S's ranks. Between halves "
+        f"matched on them, the unstable one gains {gain(matched)} points. **Q3, are unstable words the "
+        f"rare ones?** The rank correlation of wac with frequency is "
+        f"{told('rank correlation of wac with frequency in T1')}."
+    )
+    parts.append(larger())
+    return "\n\n".join(part for part in parts if part)
+
+
+def larger(name="imdb-large"):
+    """Q2 in a paragraph, from the run on the Large Movie Review Dataset."""
+    folder = RESULTS / name
+    if not (folder / "claims.csv").exists():
+        return ""
+    rows = {r["id"]: r for r in read_csv(folder / "claims.csv", CLAIMS_HEADER)}
+    config, timing = load_json(folder / "config.json"), load_json(folder / "timing.json")
+    corpus = config["corpus"]
+
+    def told(claim, scale=1.0):
+        r = rows[claim]
+        ours, low, high = (scale * float(r[n]) for n in ("ours", "low", "high"))
+        return f"{ours:+.2f} ({low:+.2f} … {high:+.2f}), {r['verdict']}"
+
+    return (
+        f"**Q2, does it hold on a larger corpus?** {corpus['sentences']:,} documents, "
+        f"{corpus['tokens'] / 1e6:.1f} million tokens, IMDB vectors, {len(config['seeds'])} seeds of "
+        f"{config['epochs']} epochs: T1andT2h − T1andT2ran (O2) {told('O2', 100)} points; "
+        f"T1andT2h − T1andT2l (O1, first block) {told('O1', 100)} points; fall of T1andT2h (O5) "
+        f"{told('O5', 100)} points; share of epochs at which the misclassified move more (F5) "
+        f"{told('F5')}. It took {timing['seconds'] / 60:.0f} minutes and "
+        f"{timing['peak_memory_bytes'] / 1e6:.0f} MB a process on two cores."
+    )
+
+
 def calibration(most=8):
     """The nearest specifications of the calibration."""
     place = RESULTS / "calibration" / "calibration.csv"
@@ -318,6 +433,9 @@ BLOCKS = {
     "calibration": calibration,
     "effects": effects,
     "excluded": excluded,
+    "agreement": agreement,
+    "growth": growth,
+    "beyond": beyond,
     "multiverse": multiverse,
     "questions": answers,
     "rivals": rivals,
