@@ -113,7 +113,9 @@ class Corpus:
             InputError: when the file is damaged or its arrays do not agree.
         """
         spec = {"words": ("U", (None,)), "tokens": ("i", (None,)), "offsets": ("i", (None,))}
-        arrays = load_npz(path, {**spec, "label": ("i", (None,))})
+        # Tokens stay on the disk: processes share them, and a large corpus need
+        # not fit into memory.
+        arrays = load_npz(path, {**spec, "label": ("i", (None,))}, mapped=("tokens",))
         words, tokens, offsets = arrays["words"], arrays["tokens"], arrays["offsets"]
         labels = arrays["label"]
         agree = (

@@ -202,7 +202,7 @@ def _checked(path, name, array, kind, shape, finite):
     return array
 
 
-def load_npz(path, spec=None, *, finite=True):
+def load_npz(path, spec=None, *, finite=True, mapped=()):
     """Named arrays of an ``.npz`` file, checked and never unpickled.
 
     Args:
@@ -210,6 +210,8 @@ def load_npz(path, spec=None, *, finite=True):
         spec (dict): name -> (dtype kinds, shape), with None for a free
             extent; the file must hold just these names.  None: any names.
         finite (bool): refuse NaN and infinity.
+        mapped: names of arrays that stay on the disk and are mapped, where
+            the archive is not compressed; what is written to them is lost.
 
     Returns:
         dict: name -> array.
@@ -223,8 +225,11 @@ def load_npz(path, spec=None, *, finite=True):
         with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
             arrays = {}
             for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                if name in mapped and member.compress_type == zipfile.ZIP_STORED:
+                    arrays[name] = _mapped(raw, member)
+                    continue
                 with archive.open(member) as file:
-                    name = member.filename.removesuffix(".npy")
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGED as error:
         raise InputError(f"{path}: not a sound .npz file ({_one_line(error)}); remove it") from None
@@ -236,6 +241,26 @@ def load_npz(path, spec=None, *, finite=True):
     for name, (kind, shape) in spec.items():
         _checked(path, name, arrays[name], kind, shape, finite)
     return arrays
+
+
+def _mapped(raw, member):
+    """A stored member of an archive as an array on the disk."""
+    # The local header has its own lengths of name and extra field, at bytes 26 to 29.
+    raw.seek(member.header_offset + 26)
+    name, extra = struct.unpack("<HH", raw.read(4))
+    raw.seek(name + extra, os.SEEK_CUR)
+    start = raw.tell()
+    version = np.lib.format.read_magic(raw)
+    if version != (1, 0):
+        raise ValueError("a header of another kind")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(raw)
+    size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    if dtype.hasobject or fortran or raw.tell() + size != start + member.file_size:
+        raise ValueError("its length is not that of its header")
+    if not size:
+        return np.zeros(shape, dtype)
+    # Copy on write: the compiled loops take it as any other array.
+    return np.asarray(np.memmap(raw.name, dtype, "c", raw.tell(), shape))
 
 
 def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):

@@ -598,3 +598,37 @@ def test_an_error_of_the_run_is_not_blamed_on_the_lock(tmp_path):
     """A PermissionError that the run itself raises passes unchanged."""
     with pytest.raises(PermissionError), folder_lock(tmp_path / "run"):
         raise PermissionError(errno.EACCES, "of the run")
+
+
+# --- Mapped members ------------------------------------------------------------
+
+
+def test_a_mapped_member_is_the_same_array(tmp_path):
+    """Mapped or read: equal; writing to it does not reach the file."""
+    arrays = {"x": np.arange(1000, dtype=np.int32), "none": np.zeros((0, 3)), "y": X}
+    save_npz(tmp_path / "a.npz", arrays)
+    before = (tmp_path / "a.npz").read_bytes()
+    found = load_npz(tmp_path / "a.npz", mapped=("x", "none", "y"))
+    for name, value in arrays.items():
+        assert found[name].dtype == value.dtype
+        np.testing.assert_array_equal(found[name], value)
+    assert isinstance(found["x"].base, np.memmap) and found["x"].flags.writeable
+    found["x"][:] = 7
+    assert (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_a_compressed_member_is_read(tmp_path):
+    """What cannot be mapped is read."""
+    np.savez_compressed(tmp_path / "a.npz", x=X)
+    np.testing.assert_array_equal(load_npz(tmp_path / "a.npz", mapped=("x",))["x"], X)
+
+
+def test_a_mapped_member_of_another_length_is_refused(tmp_path, refused):
+    """A header that promises more than the member holds, and one that is torn."""
+    save_npz(tmp_path / "a.npz", {"x": np.arange(100, dtype=np.int32)})
+    data = (tmp_path / "a.npz").read_bytes()
+    for old, new in ((b"(100,)", b"(900,)"), (b"<i4", b"<i8"), (b"\x93NUMPY", b"\x93NUMBY")):
+        assert data.count(old) >= 1
+        (tmp_path / "b.npz").write_bytes(data.replace(old, new))
+        with refused(tmp_path / "b.npz"):
+            load_npz(tmp_path / "b.npz", mapped=("x",))
