@@ -59,3 +59,57 @@ def test_no_claim_of_direction_enters_the_distance():
     row = {**levels, "misclassified": 100.0, "O5.fall": -0.015, "O5.steady": 0.01}
     turned = {**row, "H.mean": -1.0, "O2.mean": -1.0, "O3.early": -1.0, "O1.block1": -1.0}
     assert calibrate.distance([turned]) == calibrate.distance([row])
+
+
+def test_the_preset_is_the_calibrations_nearest():
+    """The first row of the committed table is the preset; nothing chosen by hand."""
+    from replicate.config import PRESETS
+    from replicate.storage import read_csv
+
+    place = REPOSITORY / "results" / "calibration" / "calibration.csv"
+    names = ("specification", "seeds", "distance", "levels", "misclassified", "fall", "steady")
+    rows = read_csv(place, names)
+    assert float(rows[0]["distance"]) == min(float(row["distance"]) for row in rows)
+    assignments = rows[0]["specification"].split("; ")
+    assert len(assignments) >= 2
+    assert PRESETS["paper"].with_assignments(assignments) == PRESETS["paper"]
+
+
+class Finished:
+    """Stands for a run whose levels are the committed ones, moved."""
+
+    def __init__(self, folder, moved):
+        from replicate.storage import read_csv
+
+        header = (folder / "statistics.csv").read_text().splitlines()[0].split(",")
+        self.rows = {int(r["seed"]): r for r in read_csv(folder / "statistics.csv", header)}
+        self.moved = moved
+
+    def finished_seeds(self):
+        return list(self.rows)
+
+    def accuracies(self, seed):
+        import numpy as np
+
+        from replicate.config import ARMS
+
+        level = {a: float(self.rows[seed][f"A.{a}"]) + self.moved.get((seed, a), 0) for a in ARMS}
+        epochs = np.arange(1, 51)
+        return {a: np.stack([epochs, np.full(50, level[a])], 1) for a in ARMS}
+
+
+def test_a_run_is_compared_with_the_committed_one():
+    """The same levels repeat; one seed off, or all a little, is told."""
+    from replicate.config import ARMS
+
+    regression = tool("regression")
+    folder = REPOSITORY / "results" / "paper-googlenews-subset"
+    seeds = range(20)
+    assert regression.compare(Finished(folder, {}), folder) == ([], 20)
+    wrong, _ = regression.compare(Finished(folder, {(3, "T2h"): 0.011}), folder)
+    assert len(wrong) == 1 and "seed 3, T2h" in wrong[0]
+    moved = {(s, "T1andT2"): 0.004 for s in seeds}
+    wrong, _ = regression.compare(Finished(folder, moved), folder)
+    assert len(wrong) == 1 and "T1andT2: the mean" in wrong[0]
+    wrong, _ = regression.compare(Finished(folder, {(0, a): float("nan") for a in ARMS}), folder)
+    assert len(wrong) == 14  # each seed's level, and each mean
