@@ -25,7 +25,7 @@ from .corpus import Corpus, read_corpus
 from .instability import sentence_instability, word_instability
 from .model import TextCNN, load_weights
 from .saliency import Recorder
-from .selection import arm_sentences, median_halves
+from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
 from .storage import (
     folder_lock,
@@ -49,8 +49,8 @@ ACCURACY = ("arm", "epoch", "accuracy", "loss")
 INSTABILITY = ("word", "count", "wac")
 SENTENCES = ("sentence", "label", "subset", "arm", "instability")
 
-#: Arms of the second phase; T1 is the first.
-SECOND_PHASE = ARMS[1:]
+#: Arms that need nothing of the first phase: they may run beside it.
+UNSCORED = ("T1andT2", "T1andT2ran")
 
 
 @dataclass(frozen=True)
@@ -410,11 +410,17 @@ def save_instability(path, words, wac, count):
 
 
 def run_arm(run, seed, arm, tell=None):
-    """Train one model of the second phase (4.4); the first phase must be done."""
+    """Train one model of the second phase (4.4).
+
+    The first phase must be done, but for the arms that need no score.
+    """
     config, corpus = run.config, run.corpus
     folder = run.phase(seed, arm)
-    sentences = load_npy(folder / "sentences.npy", "i")
-    subset = run.subset(seed)
+    subset = split_corpus(corpus.labels, seed, config.split)
+    if arm in UNSCORED:
+        sentences = unscored_arms(subset, seed)[arm]
+    else:
+        sentences = load_npy(folder / "sentences.npy", "i")
     continues = arm in ("T2h", "T2l")
     optimizer = None
     if continues:
@@ -527,8 +533,8 @@ def run_experiment(run, jobs=1, tell=None, threads=1):
             if arm == "T1":
                 if not first_done:
                     tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), ()))
-            elif not (first_done and run.finished(seed, arm)):
-                after = () if first_done else ((seed, "T1"),)
+            elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
+                after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
                 tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
     outcome = run_tasks(tasks, jobs, tell, threads) if tasks else Outcome()
     for seed in run.seeds:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .config import InputError, generator
 
-__all__ = ["arm_sentences", "budget", "median_halves", "select_top"]
+__all__ = ["arm_sentences", "budget", "median_halves", "select_top", "unscored_arms"]
 
 
 def budget(n, share=0.5):
@@ -80,15 +80,34 @@ def arm_sentences(subset, h, l, seed):
     Returns:
         dict: arm -> sorted sentence indices, int64.
     """
-    t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
-    ran = generator("random arm", seed).permutation(t2)[: len(h)]
+    t1 = np.flatnonzero(subset == 1)
     arms = {
         "T1": t1,
-        "T2h": h,
-        "T2l": l,
-        "T1andT2h": np.concatenate([t1, h]),
-        "T1andT2l": np.concatenate([t1, l]),
-        "T1andT2": np.concatenate([t1, t2]),
-        "T1andT2ran": np.concatenate([t1, ran]),
+        "T2h": np.sort(h).astype(np.int64),
+        "T2l": np.sort(l).astype(np.int64),
+        "T1andT2h": np.sort(np.concatenate([t1, h])),
+        "T1andT2l": np.sort(np.concatenate([t1, l])),
     }
-    return {name: np.sort(sentences).astype(np.int64) for name, sentences in arms.items()}
+    return {**arms, **unscored_arms(subset, seed)}
+
+
+def unscored_arms(subset, seed):
+    """Training sentences of the arms that need no score: all of T2, and a random half.
+
+    Args:
+        subset (numpy.ndarray): (N,) int8 of 1, 2, 3.
+        seed (int): names the random sample of T2.
+
+    Returns:
+        dict: ``T1andT2`` and ``T1andT2ran`` -> sorted sentence indices, int64.
+
+    Example:
+        >>> {k: v.tolist() for k, v in unscored_arms(np.array([1, 2, 2, 3]), 0).items()}
+        {'T1andT2': [0, 1, 2], 'T1andT2ran': [0, 2]}
+    """
+    t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
+    ran = generator("random arm", seed).permutation(t2)[: budget(len(t2))]
+    return {
+        "T1andT2": np.sort(np.concatenate([t1, t2])),
+        "T1andT2ran": np.sort(np.concatenate([t1, ran])),
+    }

@@ -384,3 +384,15 @@ def test_sabotage_shows(run, made, tmp_path, monkeypatch):
         )
         doubled = made(tmp_path / "c")
     assert files_of(doubled.seed(0))["T1/saliency.npy"] != files_of(run.seed(0))["T1/saliency.npy"]
+
+
+def test_arms_without_a_score_need_no_first_phase(run, made, tmp_path):
+    """T1andT2 and T1andT2ran before T1: the same bytes; T2h cannot."""
+    work = made(tmp_path / "run", run=False)
+    for arm in experiment.UNSCORED:
+        experiment.run_arm(work, 0, arm)
+        assert files_of(work.phase(0, arm)).items() <= files_of(run.phase(0, arm)).items()
+    with pytest.raises(experiment.InputError):
+        experiment.run_arm(work, 0, "T2h")
+    run_seed(work, 0)
+    assert files_of(work.seed(0)) == files_of(run.seed(0))
