@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test paper bench notebooks readme image image-test lock clean
+.PHONY: run test paper bench parity notebooks readme faults image image-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -25,6 +25,7 @@ test: $(VENV)/.installed
 paper: $(VENV)/.installed
 	$(BIN)/replicate fetch --dest data
 	$(BIN)/replicate run --preset paper --seeds 20 --out out/paper
+	$(BIN)/python tools/regression.py out/paper
 	$(BIN)/replicate verify out/paper
 
 # PyTorch and Captum are for comparison only, and bring a newer setuptools.
@@ -46,8 +47,35 @@ bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python benchmarks/bench.py --full-seed
 	$(VENV)-bench/bin/python tools/readme.py
 
+# What this package computes against PyTorch and Captum.
+parity: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python -m pytest -q tests/test_parity.py
+
+# Run the notebooks and store their outputs.
+notebooks: $(VENV)/.installed
+	$(BIN)/python tools/notebooks.py --execute
+
+# Kills at random moments, and a fuzzer on every reader: some ten minutes.
+faults: $(VENV)/.installed
+	$(BIN)/python tests/faults/kill.py --kills 60
+	$(BIN)/python tests/faults/fuzz.py
+
 readme: $(VENV)/.installed
 	$(BIN)/python tools/readme.py
+
+# With docker, podman or buildah, whichever is there.
+image:
+	sh docker/image.sh cpu
+
+# From nothing, on Debian as root: an engine, a base, the image, the sample in it.
+image-test:
+	sh docker/test.sh
+
+# Tests over versions of Python, NumPy and CuPy; the table of docs/versions.md.
+matrix:
+	$(PYTHON) -m venv $(VENV)-nox
+	$(VENV)-nox/bin/pip install -q nox uv
+	$(VENV)-nox/bin/nox
 
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
@@ -55,4 +83,4 @@ lock:
 	sh requirements.sh $(VENV)-lock/bin/uv
 
 clean:
-	rm -rf $(VENV) $(VENV)-lock out build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-lock $(VENV)-nox out build dist *.egg-info

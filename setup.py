@@ -37,8 +37,12 @@ setup(
     extras_require={
         "cuda12": ["cupy-cuda12x>=13,<15"],
         "cuda13": ["cupy-cuda13x>=13.6,<15"],
-        "notebooks": ["ipykernel", "nbclient", "nbformat", "pandas"],
-        "test": ["hypothesis", "ipykernel", "nbclient", "nbformat", "pandas", "pytest", "pytest-xdist"],
+        "mpi": ["mpi4py>=4"],
+        "notebooks": ["ipykernel", "jupytext", "nbclient", "nbformat", "pandas", "pillow"],
+        "test": [
+            "hypothesis", "ipykernel", "jupytext", "nbclient", "nbformat", "pandas", "pillow",
+            "pytest", "pytest-xdist",
+        ],
     },
     entry_points={"console_scripts": ["replicate = replicate.cli:main"]},
     classifiers=[
