@@ -43,8 +43,10 @@ config = PRESETS[preset]
 corpus = read_corpus(paths, config.tokens)
 matrix, known = embedding_matrix(corpus.words, vectors, config)
 
-print(f"{len(corpus)} sentences, {len(corpus.words)} different words, labels {corpus.label_names}")
-print(f"vectors of D = {matrix.shape[1]} numbers; {coverage(known, corpus.tokens)[1]:.0%} of the words have one")
+of_tokens = coverage(known, corpus.tokens)[1]
+print(f"{len(corpus)} sentences, {len(corpus.words)} different words")
+print(f"labels {corpus.label_names}: 0 is negative, 1 is positive")
+print(f"vectors of D = {matrix.shape[1]} numbers; {of_tokens:.0%} of the words have one")
 
 # %% [markdown]
 # The corpus is divided 4.5 : 4.5 : 1 into T1, T2 and T3 (section 4.2). Here we
@@ -111,13 +113,16 @@ print("windows × filters:", z.shape)
 where = z.argmax(axis=0)  # the window that wins, for each filter
 features = np.maximum(z.max(axis=0), 0)
 
-figure, axis = plt.subplots(figsize=(9, 4.2))
+line = ["–", "–", *words, "–", "–"]
+names = [" ".join(line[p : p + h]) for p in range(len(z))]
+
+figure, axis = plt.subplots(figsize=(9, 4))
 picture = axis.imshow(z.T, cmap="Greys", aspect="auto")
-axis.scatter(where, np.arange(len(where)), s=26, color="#D55E00", label="the window that wins")
-axis.set_xticks(np.arange(len(z)), [" ".join(["–", "–", *words, "–", "–"][p : p + h]) for p in range(len(z))], rotation=40, ha="right")
-axis.set(ylabel="filter", title="What each filter sees in each window of three words")
-axis.legend(loc="upper left", bbox_to_anchor=(1.12, 1))
-figure.colorbar(picture, fraction=0.03, pad=0.02)
+axis.scatter(where, np.arange(len(where)), s=26, color="#D55E00")
+axis.set_xticks(np.arange(len(z)), names, rotation=40, ha="right")
+axis.set_yticks([0, len(where) - 1], ["first filter", "last"])
+axis.set_title("What each filter makes of each window; the dot is its maximum", loc="left")
+figure.colorbar(picture, label="z", fraction=0.03, pad=0.02)
 plt.show()
 
 # %% [markdown]
@@ -258,7 +263,7 @@ assert np.abs(rise - wa).max() < 0.1 * wa.max()
 # made to grow through that word. It says nothing of large changes, such as
 # leaving the word out.
 #
-# ## A thing to keep in mind
+# ## Doubt times influence
 #
 # With two labels, the derivative of $-\log p_R$ has a simple form:
 #
@@ -288,11 +293,12 @@ print(f"wa = {doubt:.3f} × the gradient of the logit difference, for every word
 #
 # ## Several sentences
 #
-# Six sentences of T3, each with its own scale of colour. The package takes all
+# Short sentences of T3, each with its own scale of colour. The package takes all
 # of them in one call.
 
 # %%
-shown = [n for n in t3 if 6 <= corpus.lengths[n] <= 11][:6]
+short = [n for n in t3 if 5 <= corpus.lengths[n] <= 13]
+shown = short[:: -(-len(short) // 6)]  # six at most, spread over T3
 tokens, offsets = corpus.take(np.array(shown))
 batch = flat_batch(model, tokens, offsets)
 looked, told = word_saliency(model, batch), classify(model, batch)
@@ -303,9 +309,11 @@ for k, axis in enumerate(axes[:, 0]):
     values, label = looked.token_saliency[part], looked.predicted[k]
     axis.imshow(values[None], cmap="Oranges", vmin=0, aspect="auto")
     for i, word in enumerate(corpus.words[tokens[part]]):
-        axis.text(i, 0, word, ha="center", va="center", fontsize=9, color="white" if values[i] > 0.7 * values.max() else "black")
+        colour = "white" if values[i] > 0.7 * values.max() else "black"
+        axis.text(i, 0, word, ha="center", va="center", fontsize=8, color=colour)
     right = "right" if label == corpus.labels[shown[k]] else "wrong"
-    axis.set_title(f"says {corpus.label_names[label]} with p = {told.probabilities[k].max():.2f}: {right}", loc="left", fontsize=9)
+    title = f"says {corpus.label_names[label]}, p = {told.probabilities[k].max():.2f}: {right}"
+    axis.set_title(title, loc="left", fontsize=9)
     axis.set_axis_off()
 figure.tight_layout()
 plt.show()

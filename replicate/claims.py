@@ -30,7 +30,19 @@ from scipy import stats
 
 from .config import ARMS, PAPER, generator
 
-__all__ = ["CLAIMS", "MARGIN", "Claim", "Component", "Tested", "Verdict", "judge", "test_component"]
+__all__ = [
+    "CLAIMS",
+    "MARGIN",
+    "Claim",
+    "Component",
+    "Recorded",
+    "Tested",
+    "Verdict",
+    "judge",
+    "recorded",
+    "seed_statistics",
+    "test_component",
+]
 
 #: Half-width of equivalence for levels and "about the same", in accuracy.
 MARGIN = 0.015
@@ -211,15 +223,14 @@ def drawn_hundred(correct, seed, size=100):
     """Up to 100 correctly classified and 100 misclassified sentences (Fig. 5).
 
     Returns:
-        tuple: two arrays of places in T1, sorted; as many as there are when
-        fewer than 100.
+        tuple: two arrays of places in T1, sorted, of equal length: sums over
+        them can be compared; fewer than 100 where one kind has fewer.
     """
     random = generator("figure 5", seed)
-    chosen = []
-    for which in (correct, ~correct):
-        places = np.flatnonzero(which)
-        chosen.append(np.sort(random.permutation(places)[:size]))
-    return tuple(chosen)
+    size = min(size, int(correct.sum()), int((~correct).sum()))
+    return tuple(
+        np.sort(random.permutation(np.flatnonzero(which))[:size]) for which in (correct, ~correct)
+    )
 
 
 def movement_curves(record, kind="raw", chosen=None):

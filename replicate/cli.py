@@ -28,12 +28,6 @@ from .storage import folder_lock, load_json, save_csv, save_json
 
 log = logging.getLogger("replicate")
 
-VECTOR_FILES = (
-    "GoogleNews-vectors-negative300.bin.gz",
-    "GoogleNews-vectors-negative300.bin",
-    "googlenews-mr-subset.bin.gz",
-)
-
 
 def main(arguments=None):
     """Entry point of the console script; never returns."""
@@ -145,7 +139,7 @@ def _config(preset, epochs, assignments):
 
 def _data(preset, corpus, vectors):
     """Corpus paths and vectors, searched for where not named."""
-    from .corpus import POLARITY_FILES, data_folder, sample_path
+    from .corpus import POLARITY_FILES, VECTOR_FILES, data_folder, sample_path
 
     named = bool(corpus)
     folders = [f for f in (data_folder(), Path("data")) if f and f.is_dir()]
@@ -611,7 +605,7 @@ def readings():
 def doctor():
     """What this machine has: versions, device, data found, and what is missing."""
     from . import compat
-    from .corpus import POLARITY_FILES, data_folder
+    from .corpus import POLARITY_FILES, VECTOR_FILES, data_folder
     from .experiment import chainer_device, versions
 
     table = Table(show_header=False)

@@ -16,9 +16,16 @@ import numpy as np
 from .config import InputError
 from .storage import load_npz, save_npz, sha256
 
-__all__ = ["Corpus", "clean_kim", "read_corpus", "sample_path", "tokenize"]
+__all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "tokenize"]
 
 POLARITY_FILES = ("rt-polarity.pos", "rt-polarity.neg")
+
+#: Names of word vectors in a folder of data, the preferred first.
+VECTOR_FILES = (
+    "GoogleNews-vectors-negative300.bin.gz",
+    "GoogleNews-vectors-negative300.bin",
+    "googlenews-mr-subset.bin.gz",
+)
 
 # A member of an archive or a field of a table above this size is no review.
 _MEMBER_LIMIT = 64 << 20
@@ -229,6 +236,32 @@ def data_folder():
     if not Path(name).is_dir():
         raise InputError(f"REPLICATE_DATA={name}: not a folder; correct or unset it")
     return Path(name)
+
+
+def find_data():
+    """Corpus and vectors at hand: MR where ``REPLICATE_DATA`` names its folder, else the sample.
+
+    Returns:
+        tuple: preset (``"paper"`` or ``"sample"``), the paths that
+        :func:`read_corpus` takes, and the path of the word vectors.
+
+    Raises:
+        InputError: when ``REPLICATE_DATA`` names no folder, or one with MR and
+            no vectors.
+
+    Example:
+        >>> preset, paths, vectors = find_data()
+        >>> preset in ("sample", "paper"), vectors.is_file()
+        (True, True)
+    """
+    folder = data_folder()
+    if folder is None or not all((folder / name).is_file() for name in POLARITY_FILES):
+        sample, vectors = sample_path()
+        return "sample", [sample], vectors
+    for name in VECTOR_FILES:
+        if (folder / name).is_file():
+            return "paper", [folder], folder / name
+    raise InputError(f"{folder}: no word vectors; run `replicate fetch --dest {folder}`")
 
 
 def read_corpus(paths, tokens="kim"):

@@ -28,7 +28,6 @@ from .saliency import Recorder
 from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
 from .storage import (
-    folder_lock,
     load_json,
     load_npy,
     load_npz,

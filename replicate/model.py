@@ -209,8 +209,8 @@ def load_weights(path, model):
     ``chainer.serializers.load_npz`` would unpickle what it finds.
 
     Raises:
-        InputError: when names, shapes or dtypes are not the model's, or a
-            weight is not finite.
+        InputError: when names, shapes, dtypes or static word vectors are not
+            the model's, or a weight is not finite.
     """
     arrays = load_npz(path)
     wanted = {name[1:]: param.shape for name, param in model.namedparams()}
@@ -220,6 +220,9 @@ def load_weights(path, model):
     odd = set(arrays) - set(wanted) - {"embed/W"}
     if odd:
         raise InputError(f"{path}: {sorted(odd)[0]} is not a weight of this model; remove the file")
+    if model.embed.static and "embed/W" in arrays:
+        if not np.array_equal(arrays["embed/W"], cuda.to_cpu(model.embed.array)):
+            raise InputError(f"{path}: embed/W has other word vectors; it is another model's")
     model.set_weights(arrays)
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Saliency",
     "classify",
     "flat_batch",
+    "logit_saliency",
     "word_saliency",
 ]
 

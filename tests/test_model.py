@@ -201,6 +201,7 @@ def test_weights_are_copied_in(mode):
     "damage",
     [
         lambda a: a.pop("conv/b"),
+        lambda a: a["embed/W"].__setitem__((1, 0), 9.0),
         lambda a: a.update({"fc/W": a["fc/W"][:, :-1]}),
         lambda a: a.update({"fc/W": a["fc/W"].astype(np.float64)}),
         lambda a: a.update({"fc/extra": a["fc/b"]}),

@@ -40,12 +40,15 @@ NOTEBOOKS = REPOSITORY / "notebooks"
 
 #: How far two runs may be apart in a number with a decimal point: a share of it,
 #: or some units of its last digit.  Training in float32 adds up the rounding of
-#: the matrix library, which differs between processors and versions.  Whole
-#: numbers and all other text must be the same.
-SHARE, UNITS = 0.02, 2
+#: the matrix library, which differs between processors and versions; where it
+#: flips one answer of the 20 sentences of T3, an accuracy moves by 0.05, five
+#: units of its last digit as it is printed.  Whole numbers and all other text
+#: must be the same.
+SHARE, UNITS = 0.02, 5
 #: How far two pictures may be apart: a share of their width and height, and the
-#: mean difference of their grey levels (0 to 255) on a grid of 64 by 64.
-SIZE, GREY = 0.05, 4.0
+#: mean difference of their grey levels (0 to 255) on a grid.  Matplotlib 3.10 and
+#: 3.11 draw the same figure up to 1.6 apart, other figures are 3.8 apart or more.
+SIZE, GREY, GRID = 0.05, 3.0, 16
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 DECIMAL = re.compile(r"[-+]?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
@@ -94,7 +97,9 @@ def execute(notebook, with_data=False):
             "IPYTHONDIR": folder,
             "OPENBLAS_NUM_THREADS": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
+            ),
         }
         environment.pop("MPLBACKEND", None)
         if not with_data:
@@ -115,7 +120,10 @@ def execute(notebook, with_data=False):
     for cell in notebook.cells:
         cell.metadata = {}
     notebook.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
-    notebook.metadata["replicate"] = {"code": code_digest(notebook), "outputs": output_digest(notebook)}
+    notebook.metadata["replicate"] = {
+        "code": code_digest(notebook),
+        "outputs": output_digest(notebook),
+    }
     return nbformat.from_dict(notebook)
 
 
@@ -148,7 +156,9 @@ def out_of_date(notebook, source):
     """
     told = notebook.metadata.get("replicate", {})
     reasons = []
-    if [(c.cell_type, c.source) for c in notebook.cells] != [(c.cell_type, c.source) for c in source.cells]:
+    if [(c.cell_type, c.source) for c in notebook.cells] != [
+        (c.cell_type, c.source) for c in source.cells
+    ]:
         reasons.append("its cells are not those of the source")
     if told.get("code") != code_digest(notebook):
         reasons.append("its code is not what was run")
@@ -163,10 +173,16 @@ def differences(before, after):
     Returns:
         list of str: a line an output; empty when they agree.
     """
-    found = []
-    pairs = zip((c for c in before.cells if c.cell_type == "code"), (c for c in after.cells if c.cell_type == "code"))
-    for number, (old, new) in enumerate(pairs, start=1):
-        kinds = [[(o.output_type, sorted(o.get("data", ()))) for o in cell.outputs] for cell in (old, new)]
+    cells = [
+        [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for notebook in (before, after)
+    ]
+    found = [] if len(cells[0]) == len(cells[1]) else ["another number of code cells"]
+    for number, (old, new) in enumerate(zip(*cells), start=1):
+        kinds = [
+            [(o.output_type, sorted(o.get("data", ()))) for o in cell.outputs]
+            for cell in (old, new)
+        ]
         if kinds[0] != kinds[1]:
             found.append(f"code cell {number}: other kinds of output: {kinds[0]}, now {kinds[1]}")
             continue
@@ -213,11 +229,16 @@ def _unit(text):
 
 
 def _same_picture(was, now):
-    one, two = (Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA") for data in (was, now))
+    one, two = (
+        Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA") for data in (was, now)
+    )
     if any(abs(a - b) > SIZE * max(a, b) for a, b in zip(one.size, two.size)):
         return False
-    white = [Image.alpha_composite(Image.new("RGBA", p.size, "white"), p).convert("L") for p in (one, two)]
-    grey = [np.asarray(p.resize((64, 64), Image.Resampling.BOX), dtype=float) for p in white]
+    white = [
+        Image.alpha_composite(Image.new("RGBA", p.size, "white"), p).convert("L")
+        for p in (one, two)
+    ]
+    grey = [np.asarray(p.resize((GRID, GRID), Image.Resampling.BOX), dtype=float) for p in white]
     return bool(np.abs(grey[0] - grey[1]).mean() <= GREY)
 
 
@@ -227,9 +248,15 @@ def _same_picture(was, now):
 def main(arguments=None):
     """Run the notebooks, or check them; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--execute", action="store_true", help="run and write them; else only check")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write there, and use REPLICATE_DATA")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="for instance 01_word_saliency; all otherwise")
+    parser.add_argument(
+        "--execute", action="store_true", help="run and write them; else only check"
+    )
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="write there, and use REPLICATE_DATA"
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="for instance 01_word_saliency; all otherwise"
+    )
     chosen = parser.parse_args(arguments)
     odd = sorted(set(chosen.names) - set(names()))
     if odd:

@@ -1,0 +1,241 @@
+# %% [markdown]
+# # 4. Your own corpus
+#
+# All that the other notebooks do with film reviews can be done with labelled
+# texts of your own: two labels or more, a table with the columns `label` and
+# `text`. This notebook makes such a table, sets up a run, and reads what comes
+# out.
+#
+# The sentences are made up, so we know beforehand which words *should* be hard
+# to learn. It is a good habit: try a method on a case whose answer you know.
+
+# %%
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from replicate.claims import judge, seed_statistics
+from replicate.config import PRESETS, Config, InputError
+from replicate.corpus import read_corpus
+from replicate.experiment import Options, prepare, run_seed
+from replicate.explain import explain
+from replicate.figures import STYLE
+
+plt.rcParams.update({**STYLE, "figure.dpi": 90})
+pd.options.display.max_colwidth = None
+
+# %% [markdown]
+# ## A table of labelled texts
+#
+# Guests write about a meal. *Delicious* is good and *awful* is bad, always.
+# But *hot* is good of a soup and bad of a lemonade, and *cold* the other way
+# round. No word by itself tells what those two mean.
+
+# %%
+warm = ["soup", "coffee", "tea", "stew", "curry", "porridge"]
+cool = ["beer", "juice", "lemonade", "salad", "sorbet", "water"]
+openings = ["", "on sunday ", "at lunch ", "once again "]
+
+good = {(thing, "delicious") for thing in warm + cool}
+good |= {(thing, "hot") for thing in warm} | {(thing, "cold") for thing in cool}
+
+rows = []
+for opening, thing, how in product(openings, warm + cool, ["hot", "cold", "delicious", "awful"]):
+    label = "good" if (thing, how) in good else "bad"
+    rows.append({"label": label, "text": f"{opening}the {thing} was {how}"})
+
+folder = TemporaryDirectory()
+place = Path(folder.name) / "meals.tsv"
+pd.DataFrame(rows).to_csv(place, sep="\t", index=False)
+
+# %% [markdown]
+# The file is plain text, and could as well come from a spreadsheet. Its first
+# lines:
+
+# %%
+print("\n".join(place.read_text(encoding="utf-8").splitlines()[:6]))
+
+# %% [markdown]
+# `read_corpus` reads it, cleans the text as Kim (2014) does, and checks it. A
+# bad line would be told by its number.
+
+# %%
+corpus = read_corpus([place])
+print(f"{len(corpus)} texts, {len(corpus.words)} different words, labels {corpus.label_names}")
+
+# %% [markdown]
+# ## Settings
+#
+# A run has settings for all that the paper leaves open. Write those that you
+# change into a TOML file; all others keep the values of the preset `paper`. A
+# misspelt name is no silent default:
+
+# %%
+try:
+    Config.from_toml_text("n_filter = 20", where="meals.toml")
+except InputError as error:
+    print(error)
+
+# %%
+text = """
+epochs = 30            # of each phase
+n_filters = 20
+learning_rate = 0.003
+batch_size = 10
+split = "stratified"   # like shares of the labels in T1, T2 and T3
+"""
+config = Config.from_toml_text(text, where="meals.toml", base=PRESETS["paper"])
+print(config.epochs, config.n_filters, config.split, config.activation)
+
+# %% [markdown]
+# ## Run
+#
+# Word vectors come from a file in the formats of word2vec, GloVe or fastText.
+# These few words need none: `"random"` draws a vector for each.
+#
+# The same from the command line:
+#
+#     replicate run --preset meals.toml --corpus meals.tsv \
+#         --vectors random --dimensions 50 --seeds 3 --out out/meals
+
+# %%
+seeds = [0, 1, 2]
+run = prepare(Path(folder.name) / "run", config, Options(), seeds, [place], "random", dimensions=50)
+for seed in seeds:
+    run_seed(run, seed)
+
+sizes = np.bincount(run.subset(0))[1:]
+print("sentences in T1, T2, T3:", *sizes)
+
+# %% [markdown]
+# **First look: did it learn?** Instability of a model that has learned nothing
+# means nothing.
+
+# %%
+figure, axis = plt.subplots(figsize=(6.5, 2.8))
+for seed in seeds:
+    curve = run.accuracies(seed)["T1"]
+    axis.plot(curve[:, 0], curve[:, 1], label=f"seed {seed}")
+axis.axhline(0.5, color="black", lw=0.8, ls=":")
+axis.set(xlabel="epoch of the first phase", ylabel="accuracy on T3", ylim=(0.4, 1.03))
+axis.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# ## The unstable words
+#
+# Every seed splits the texts anew and gives every word of its T1 a wac, eq.
+# (9). Look at several seeds before you believe in a word.
+
+# %%
+columns = {}
+for seed in seeds:
+    table = pd.read_csv(run.seed(seed) / "instability.csv", keep_default_na=False)
+    columns[f"seed {seed}"] = table.set_index("word")["wac"]
+
+wac = pd.DataFrame(columns)
+order = wac.mean(axis=1).sort_values().index
+
+figure, axis = plt.subplots(figsize=(6.5, 5))
+for name in wac:
+    axis.scatter(wac.loc[order, name], np.arange(len(order)), s=16, alpha=0.7, label=name)
+axis.set_yticks(np.arange(len(order)), order)
+axis.set(xscale="log", xlabel="wac, eq. (9)")
+axis.legend(loc="lower right")
+plt.show()
+
+# %%
+print("most unstable: ", *order[::-1][:2])
+print("least unstable:", *order[:2])
+
+# %% [markdown]
+# The words that have no fixed meaning are on top, and those with a clear one
+# are at the bottom. Here the method finds what we put in.
+#
+# Mind what it is that we put in, though. *Hot* and *cold* are not badly
+# written and they are not noise: they are words that need their neighbours.
+# And the model is **sure** of sentences with *delicious* or *awful* from early
+# on, which alone makes saliency small and steady (notebook 2).
+#
+# ## One text, epoch by epoch
+#
+# `explain` takes any text, also one that is not in the corpus, and shows the
+# saliency of its words by the models of all epochs, from top to bottom. Above
+# each stands the last answer. `replicate explain` does the same in the terminal.
+
+# %%
+texts = ["the soup was cold", "the lemonade was cold", "the tea was delicious"]
+explained = explain(run, texts)
+top = max(e.saliency.max() for e in explained)
+
+figure, axes = plt.subplots(1, len(texts), figsize=(10, 3.6))
+for axis, e in zip(axes, explained):
+    axis.imshow(e.saliency, cmap="Oranges", vmin=0, vmax=top, aspect="auto")
+    axis.set_xticks(np.arange(len(e.words)), e.words)
+    last = f"{e.labels[-1]}, p = {e.probability[-1]:.2f}"
+    axis.set(yticks=[0, len(e.epochs) - 1], yticklabels=["epoch 1", f"{e.epochs[-1]}"], title=last)
+    axis.grid(False)
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# A word that the corpus lacks has no vector. It is marked, and counts as zeros:
+
+# %%
+(e,) = explain(run, ["the pizza was cold"])
+print("not known:", *[word for word, known in zip(e.words, e.known) if not known])
+print(f"answer: {e.labels[-1]}, p = {e.probability[-1]:.2f}")
+
+# %% [markdown]
+# ## Which sentences does the method choose?
+#
+# The file `sentences.csv` has the score A_S, eq. (10), of every sentence of T2,
+# and the half it fell into. How many sentences of each half (h, l) end with
+# each of the four words:
+
+# %%
+table = pd.read_csv(run.seed(0) / "sentences.csv", keep_default_na=False)
+table["last word"] = [corpus.sentence(n).split()[-1] for n in table["sentence"]]
+halves = table[table["arm"] != ""]
+pd.crosstab(halves["last word"], halves["arm"])
+
+# %% [markdown]
+# ## Was it worth it?
+#
+# The models are compared as in notebook 3: `T1andT2h` against `T1andT2l` (H)
+# and against a random half (O2). The other claims are about the paper's own
+# corpus.
+
+# %%
+verdicts = {v.claim.id: v for v in judge([seed_statistics(run, seed) for seed in seeds])}
+for name in ("H", "O2"):
+    v = verdicts[name]
+    print(f"{name}: {v.claim.statement}")
+    print(
+        f"   ours {100 * v.ours:+.1f} points ({100 * v.low:+.1f} to {100 * v.high:+.1f}): {v.verdict}"
+    )
+    print(f"   {v.seeds} seeds could have shown {100 * v.detectable:.1f} points or more")
+
+# %% [markdown]
+# Read the interval, not the mean. A verdict asks for more than an interval above
+# 0: all claims are tested at once, and the more questions one asks, the more
+# often chance says yes. (Holm's correction allows for that.) If the smallest
+# effect that could have been shown is greater than any that you would hope for,
+# take more sentences and more seeds before you conclude anything.
+#
+# ## What to take along
+#
+# - A table with `label` and `text` is all that is needed.
+# - Check that the model has learned before you read saliency.
+# - Look at unstable words over several seeds, and read the sentences that they
+#   stand in.
+# - Unstable may mean *depends on its neighbours*, *rare*, or *in sentences that
+#   the model doubts*. The number does not tell which.
+#
+# **To try.** Give a tenth of the texts the wrong label on purpose: do their
+# words rise? Put in your own table. To rank a pool of texts that have no label
+# yet, see `replicate select --help`.

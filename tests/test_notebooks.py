@@ -1,0 +1,385 @@
+"""The notebooks run on the embedded sample, and show what their code gives.
+
+A notebook takes some seconds; each is run once and all tests look at that run.
+"""
+
+import ast
+import base64
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import matplotlib
+import matplotlib.font_manager  # finds its cache before a test moves it
+import nbclient
+import nbformat
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FONTS = matplotlib.get_cachedir()
+
+_spec = importlib.util.spec_from_file_location("notebooks", REPOSITORY / "tools" / "notebooks.py")
+tool = importlib.util.module_from_spec(_spec)
+sys.modules["notebooks"] = tool
+_spec.loader.exec_module(tool)
+
+NAMES = tool.names()
+EVERY = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(autouse=True)
+def _fonts(monkeypatch):
+    """Kernels use the fonts that were found already, not a cache of each test."""
+    monkeypatch.setenv("MPLCONFIGDIR", FONTS)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Name -> executed notebook, filled as tests ask."""
+    return {}
+
+
+def run(runs, name):
+    if name not in runs:
+        runs[name] = tool.execute(tool.from_source(name))
+    return runs[name]
+
+
+def made(*codes):
+    """A notebook of some code cells."""
+    cells = [nbformat.v4.new_code_cell(code, id=f"c{i}") for i, code in enumerate(codes)]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def copy(notebook):
+    return nbformat.from_dict(notebook)
+
+
+def outputs(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", ())]
+
+
+# --- stored notebooks are those of the sources ------------------------------------
+
+
+def test_there_are_four_notebooks():
+    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04"]
+
+
+@EVERY
+def test_a_stored_notebook_is_up_to_date(name):
+    """Cells are the source's, code and outputs those of the run that was stored."""
+    notebook = tool.stored(name)
+    nbformat.validate(notebook)
+    assert tool.out_of_date(notebook, tool.from_source(name)) == [], "run `make notebooks`"
+
+
+def first(notebook, kind):
+    """The first cell of a kind, or with such an output."""
+    return next(
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == kind
+        or any(kind in (o.output_type, *o.get("data", ())) for o in cell.get("outputs", ()))
+    )
+
+
+def edit_code(notebook):
+    first(notebook, "code").source += "\n# another line"
+
+
+def edit_prose(notebook):
+    first(notebook, "markdown").source += " More."
+
+
+def edit_text(notebook):
+    output = first(notebook, "stream").outputs[0]
+    output.text = re.sub(r"\d", lambda digit: str(9 - int(digit[0])), output.text, count=1)
+
+
+def edit_picture(notebook):
+    picture = first(notebook, "image/png").outputs[0]
+    data = bytearray(base64.b64decode(picture.data["image/png"]))
+    data[len(data) // 2] ^= 1
+    picture.data["image/png"] = base64.b64encode(bytes(data)).decode()
+
+
+def drop_output(notebook):
+    first(notebook, "stream").outputs.clear()
+
+
+def drop_cell(notebook):
+    notebook.cells.remove(first(notebook, "code"))
+
+
+def drop_checksums(notebook):
+    del notebook.metadata["replicate"]
+
+
+@pytest.mark.parametrize(
+    "edit, reason",
+    [
+        (edit_code, "code is not what was run"),
+        (edit_code, "cells are not those of the source"),
+        (edit_prose, "cells are not those of the source"),
+        (edit_text, "outputs are not what the run gave"),
+        (edit_picture, "outputs are not what the run gave"),
+        (drop_output, "outputs are not what the run gave"),
+        (drop_cell, "cells are not those of the source"),
+        (drop_checksums, "code is not what was run"),
+    ],
+)
+def test_an_edit_by_hand_is_noticed(edit, reason):
+    """Whatever is changed in a stored notebook, and nothing else than changes."""
+    notebook, source = tool.stored(NAMES[0]), tool.from_source(NAMES[0])
+    assert tool.out_of_date(notebook, source) == []
+    edit(notebook)
+    assert any(reason in told for told in tool.out_of_date(notebook, source))
+
+
+def test_an_edited_source_is_noticed():
+    notebook, source = tool.stored(NAMES[0]), tool.from_source(NAMES[0])
+    edit_code(source)
+    assert tool.out_of_date(notebook, source) == ["its cells are not those of the source"]
+
+
+# --- a new run gives what is stored -------------------------------------------------
+
+
+@EVERY
+def test_a_new_run_gives_the_stored_outputs(name, runs):
+    """Within the tolerances that tools/notebooks.py states, on every version of Python."""
+    assert tool.differences(tool.stored(name), run(runs, name)) == [], "run `make notebooks`"
+
+
+@EVERY
+def test_a_run_without_warnings(name, runs):
+    """Nothing on standard error, stored or now."""
+    for notebook in (tool.stored(name), run(runs, name)):
+        assert [o.text for o in outputs(notebook) if o.get("name") == "stderr"] == []
+
+
+def text_of(notebook):
+    return first(notebook, "stream").outputs[0]
+
+
+@pytest.mark.parametrize(
+    "was, now, same",
+    [
+        ("accuracy 0.700", "accuracy 0.700", True),
+        ("wac 2.123e-05", "wac 2.160e-05", True),  # 2 percent
+        ("wac 2.123e-05", "wac 2.200e-05", False),
+        ("0.003", "0.008", True),  # five units of the last digit
+        ("0.003", "0.009", False),
+        ("accuracy 0.70", "accuracy 0.75", True),
+        ("accuracy 0.70", "accuracy 0.80", False),
+        ("accuracy 0.700", "accuracy 0.750", False),
+        ("gain -0.01", "gain 0.01", True),
+        ("gain -3.01", "gain 3.01", False),
+        ("accuracy 0.7", "loss 0.7", False),
+        ("T1 0.70", "T2 0.70", False),
+        ("14 of 90", "15 of 90", False),  # whole numbers are exact
+        ("unstable: hot cold", "unstable: cold hot", False),
+        ("a   b\n", "a b", True),  # columns of a table move with their numbers
+        ("nan", "0.5", False),
+        ("", "0.5", False),
+    ],
+)
+def test_texts_agree_within_the_tolerances(was, now, same):
+    pair = []
+    for text in (was, now):
+        notebook = made("pass")
+        notebook.cells[0].outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+        pair.append(notebook)
+    assert (tool.differences(*pair) == []) == same
+    assert (tool.differences(*reversed(pair)) == []) == same
+
+
+def other_number(notebook):
+    output = text_of(notebook)
+    output.text = re.sub(r"\d+", lambda number: str(int(number[0]) + 1), output.text, count=1)
+
+
+def other_table(notebook):
+    data = first(notebook, "text/html").outputs[0].data
+    data["text/html"] = data["text/html"].replace("</td>", "x</td>", 1)
+
+
+def other_picture(notebook):
+    pictures = [o for o in outputs(notebook) if "image/png" in o.get("data", {})]
+    pictures[0].data["image/png"] = pictures[1].data["image/png"]
+
+
+def fewer_pictures(notebook):
+    first(notebook, "image/png").outputs.pop()
+
+
+@pytest.mark.parametrize(
+    "edit", [other_number, other_table, other_picture, fewer_pictures, drop_output, drop_cell]
+)
+def test_another_output_is_noticed(edit):
+    """Also where somebody has made the checksums anew."""
+    notebook = tool.stored(NAMES[0])
+    before = copy(notebook)
+    assert tool.differences(notebook, before) == []
+    edit(notebook)
+    assert tool.differences(notebook, before) != []
+
+
+def test_another_package_is_noticed():
+    """A notebook is out of date when the package would give other numbers."""
+    source = tool.from_source(NAMES[0])
+    sabotage = """
+import replicate.config as c
+c.PRESETS["sample"] = c.PRESETS["sample"].replace(epochs=15)
+"""
+    cell = first(source, "code")
+    cell.source = sabotage + cell.source
+    told = tool.differences(tool.stored(NAMES[0]), tool.execute(source))
+    assert any("after 20 epochs" in line and "after 15 epochs" in line for line in told)
+    assert any("text/html" in line for line in told)
+
+
+# --- running ------------------------------------------------------------------------
+
+
+def test_a_cell_that_fails_is_an_error():
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
+        tool.execute(made("1 / 0"))
+
+
+def test_data_at_hand_do_not_change_what_is_stored(monkeypatch, tmp_path):
+    """REPLICATE_DATA is seen only where it is asked for."""
+    monkeypatch.setenv("REPLICATE_DATA", str(tmp_path))
+    asked = made("import os\nprint('REPLICATE_DATA' in os.environ)")
+    assert text_of(tool.execute(asked)).text == "False\n"
+    assert text_of(tool.execute(asked, with_data=True)).text == "True\n"
+
+
+def test_the_command(capsys, monkeypatch, tmp_path):
+    """Checks, writes, and refuses what it does not know."""
+    assert tool.main([]) == 0
+    assert capsys.readouterr().out.count("up to date") == len(NAMES)
+    for wrong in (["no_such"], ["--to", str(tmp_path)]):
+        with pytest.raises(SystemExit) as stopped:
+            tool.main(wrong)
+        assert stopped.value.code == 2
+    monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path)
+    (tmp_path / "00_small.py").write_text("# %% [markdown]\n# # Small\n\n# %%\nprint(1 + 1)\n")
+    assert tool.main([]) == 1
+    assert "it is not there" in capsys.readouterr().out
+    assert tool.main(["--execute"]) == 0 and tool.main([]) == 0
+    written = tool.stored("00_small")
+    assert [cell.cell_type for cell in written.cells] == ["markdown", "code"]
+    assert text_of(written).text == "2\n"
+    (tmp_path / "00_small.py").write_text("# %% [markdown]\n# # Small\n\n# %%\nprint(1 + 2)\n")
+    assert tool.main([]) == 1
+    assert tool.main(["--execute", "--to", str(tmp_path / "other")]) == 0 and tool.main([]) == 1
+
+
+# --- what may stand in a notebook ---------------------------------------------------
+
+
+def traces(notebook):
+    """What tells where, when or how long a notebook ran."""
+    found = [
+        key for key in notebook.metadata if key not in ("kernelspec", "language_info", "replicate")
+    ]
+    found += [key for key in notebook.metadata.get("language_info", {}) if key != "name"]
+    for cell in notebook.cells:
+        found += list(cell.metadata)
+        for output in cell.get("outputs", ()):
+            texts = [output.get("text", "")]
+            texts += [v for k, v in output.get("data", {}).items() if k.startswith("text/")]
+            for text in texts:
+                found += re.findall(
+                    r"(?<![\w.])/(?:\w[\w.-]*/)+|[A-Z]:\\|\b0x[0-9a-f]{6,}|\d ?(?:ms|µs|MB)\b", text
+                )
+    return found
+
+
+@EVERY
+def test_a_stored_notebook_tells_nothing_of_the_machine(name):
+    assert traces(tool.stored(name)) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; print(os.path.abspath('x/y'))",
+        "print(object())",
+        "import tempfile; print(tempfile.gettempdir() + '/x/y')",
+        "print('took 12 ms')",
+    ],
+)
+def test_a_trace_of_the_machine_is_noticed(code):
+    assert traces(tool.execute(made(code))) != []
+
+
+def test_times_in_the_metadata_are_noticed():
+    notebook = made("pass")
+    assert traces(notebook) == []
+    notebook.cells[0].metadata["execution"] = {"iopub.execute_input": "now"}
+    assert traces(notebook) == ["execution"]
+
+
+def long_definitions(code, most=3):
+    """Names of functions and classes of more than some lines."""
+    return [
+        getattr(node, "name", "lambda")
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda))
+        and node.end_lineno - node.lineno + 1 > most
+    ]
+
+
+def private_names(code):
+    """What is taken from the package and is not of its public names."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] == "replicate"]
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] == "replicate"
+        ):
+            public = getattr(importlib.import_module(node.module), "__all__", ())
+            found += [alias.name for alias in node.names if alias.name not in public]
+        elif isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr):
+            found.append(node.attr)
+    return found
+
+
+def code_of(name):
+    return "\n".join(
+        cell.source for cell in tool.from_source(name).cells if cell.cell_type == "code"
+    )
+
+
+@EVERY
+def test_a_notebook_defines_nothing_that_belongs_in_the_package(name):
+    """No function or class above three lines, and public names only."""
+    assert long_definitions(code_of(name)) == []
+    assert private_names(code_of(name)) == []
+
+
+@pytest.mark.parametrize(
+    "code, long, private",
+    [
+        ("def f(x):\n    y = x\n    return y", [], []),
+        ("def f(x):\n    y = x\n    z = y\n    return z", ["f"], []),
+        ("class C:\n    a = 1\n    b = 2\n    c = 3", ["C"], []),
+        ("f = lambda x: [\n x,\n x,\n x]", ["lambda"], []),
+        ("from replicate.instability import word_instability", [], []),
+        ("from replicate.instability import _mean_by_word", [], ["_mean_by_word"]),
+        ("from replicate.figures import band", [], ["band"]),
+        ("from replicate import cli", [], ["cli"]),
+        ("import replicate.cli", [], ["replicate.cli"]),
+        ("run._corpus", [], ["_corpus"]),
+    ],
+)
+def test_what_does_not_belong_is_noticed(code, long, private):
+    assert (long_definitions(code), private_names(code)) == (long, private)
