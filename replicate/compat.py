@@ -24,7 +24,7 @@ def _importable(name):
         warnings.simplefilter("ignore")
         try:
             importlib.import_module(name)
-        except ImportError:
+        except Exception:  # there and broken is as good as missing
             return False
     return True
 

@@ -266,7 +266,7 @@ def _checked(field, value):
         inside = low <= number <= high and not (meta["open_low"] and number == low)
         if not (inside and math.isfinite(number)):
             raise ValueError
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         what = "a whole number" if kind is int else "a number"
         above = "above" if meta["open_low"] else "from"
         raise InputError(

@@ -30,6 +30,8 @@ VECTOR_FILES = (
 # A member of an archive or a field of a table above this size is no review.
 _MEMBER_LIMIT = 64 << 20
 _FIELD_LIMIT = 16 << 20
+# So much may follow the last member of an archive: it is filled up with zeros.
+_TAIL_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ class Corpus:
 
         Raises:
             InputError: for fewer than two labels or a text without words.
+            ValueError: when there are not as many labels as texts.
         """
         builder = _Builder(tokens)
-        for number, (text, label) in enumerate(zip(texts, labels), start=1):
+        for number, (text, label) in enumerate(zip(texts, labels, strict=True), start=1):
             builder.add(text, str(label), f"{where}: text {number}")
         return builder.corpus({}, where)
 
@@ -321,13 +324,13 @@ def _read_pair(pair, tokens):
     parts = []
     for path in pair:
         try:
-            parts.append((path.name, path.read_bytes()))
+            parts.append((path.name, path.read_bytes(), path.parent))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
-    return _polarity(parts, tokens, where=pair[0].parent)
+    return _polarity(parts, tokens)
 
 
-def _polarity(parts, tokens, where):
+def _polarity(parts, tokens):
     """MR from the bytes of its two files, positives first.
 
     Lines end in LF.  The text is Windows-1252, in which NEL (0x85) is an
@@ -335,7 +338,7 @@ def _polarity(parts, tokens, where):
     """
     builder = _Builder(tokens)
     checksums = {}
-    for (name, data), label in zip(parts, ("1", "0")):
+    for (name, data, where), label in zip(parts, ("1", "0")):
         checksums[name] = hashlib.sha256(data).hexdigest()
         lines = data.split(b"\n")
         if lines and not lines[-1].strip():
@@ -361,12 +364,21 @@ def _read_archive(path, tokens):
                     if member.size > _MEMBER_LIMIT or name in found:
                         raise InputError(f"{path}: {name} is too large or there twice; fetch it again")
                     found[name] = archive.extractfile(member).read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not a sound archive ({error}); fetch it again") from None
+            # The end of the archive is not that of the file: its checksum is there.
+            left = _TAIL_LIMIT
+            while (block := archive.fileobj.read(1 << 20)) and left > 0:
+                left -= len(block)
+            if left <= 0:
+                raise InputError(f"{path}: much follows the archive; fetch it again")
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a sound archive ({reason}); fetch it again") from None
     for name in POLARITY_FILES:
         if name not in found:
             raise InputError(f"{path}: {name} is not in it; name the archive of MR")
-    return _polarity([(name, found[name]) for name in POLARITY_FILES], tokens, path)
+    return _polarity([(name, found[name], path) for name in POLARITY_FILES], tokens)
 
 
 def _lines(path, encoding="utf-8", errors="strict"):
@@ -408,7 +420,8 @@ def read_table(path, columns):
     before = csv.field_size_limit(_FIELD_LIMIT)
     number = 1
     try:
-        rows = _tsv_rows(path) if ".tsv" in path.suffixes else _csv_rows(path)
+        tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
+        rows = _tsv_rows(path) if tabs else _csv_rows(path)
         header = next(rows, (1, None))[1]
         if header is None:
             raise InputError(f"{path}: empty; a header and labelled texts are needed")
@@ -465,7 +478,7 @@ def _read_fasttext(path, tokens):
     # gensim's extract of MR keeps its Windows-1252 bytes.
     for number, line in enumerate(_lines(path, "cp1252", "replace"), start=1):
         label, _, text = line.partition(" ")
-        if not label.startswith("__label__"):
+        if not label.startswith("__label__") or label.strip() == "__label__":
             raise InputError(f"{path}: line {number} does not start with __label__; correct it")
         builder.add(text, names.get(label, label[9:]), f"{path}: line {number}")
     return builder.corpus({path.name: sha256(path)}, path)

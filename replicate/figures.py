@@ -176,7 +176,7 @@ def _figure_words(run, seed, stem, wrong):
         axis.set_ylabel("standardised saliency")
         axis.set_title(" ".join(words), fontsize=7.5, wrap=True)
     axes[-1].set_xlabel("epoch")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     kind = "misclassified" if wrong else "correctly classified"
     if not parts:
         axes[0].text(0.5, 0.5, f"no {kind} sentence in T1", transform=axes[0].transAxes, ha="center")
@@ -287,7 +287,7 @@ def _figure_5(run, seeds, stem):
             axis.text(0.5, 0.5, "no misclassified sentence", transform=axis.transAxes, ha="center")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("epoch n + 1 of a change n → n + 1")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axis.set_ylim(bottom=0)
         # Room for the legend above the lines.
         axis.set_ylim(top=axis.get_ylim()[1] * 1.15)
@@ -333,7 +333,7 @@ def _figure_6(run, seeds, stem):
     axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
     _label_ends(axis, top, labels, gap=0.045)
     axis.set_xlabel("epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axis.set_ylabel("accuracy on T3")
     figure.suptitle("Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11)
     _caption(

@@ -215,6 +215,8 @@ def standardise(token_saliency, offsets=None):
         [-1.0, 1.0, 0.0, 0.0]
     """
     value = token_saliency.astype(np.float64)
+    if not len(value):
+        return value
     if offsets is None:
         offsets = np.array([0, len(value)])
     lengths = np.diff(offsets)

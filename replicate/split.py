@@ -27,7 +27,7 @@ def subset_sizes(n):
     t2 = (first + second) * n // 100 - t1
     t3 = n - t1 - t2
     if t1 < 1 or t2 < 2 or t3 < 1:
-        raise InputError(f"a corpus of {n} sentences cannot be split 4.5 : 4.5 : 1; 5 are the least")
+        raise InputError(f"a corpus of {n} sentences cannot be split 4.5 : 4.5 : 1; 4 are the least")
     return t1, t2, t3
 
 
@@ -52,8 +52,9 @@ def split_corpus(labels, seed, split="uniform"):
     t1, t2, _ = subset_sizes(n)
     order = generator("split", seed).permutation(n)
     if split == "stratified":
-        # Each label is spread evenly over (0, 1); cutting the common order
-        # gives every subset its share of every label to within a sentence.
+        # Each label is spread evenly over (0, 1); cutting the common order gives
+        # every subset its share of each of two labels to within a sentence, and
+        # of more labels to within two.
         place = np.empty(n)
         for label in np.unique(labels):
             members = order[labels[order] == label]

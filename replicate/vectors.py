@@ -5,6 +5,7 @@ megabytes.  The file is read once, in blocks; in the binary format a record is
 found by its length, and a word by its hash, without a Python object for each.
 """
 
+import contextlib
 import gzip
 import os
 import re
@@ -115,10 +116,11 @@ def read_vectors(path, words):
             header = re.fullmatch(rb"\s*(\d+)\s+(\d+)\s*", first)
             if header is None:
                 return _read_text(path, file, head, words, None)
-            count, width = int(header[1]), int(header[2])
+            # Python does not turn thousands of digits into a number.
+            count, width = (int(n) if len(n) < 19 else -1 for n in header.groups())
             if not (1 <= width <= _WIDEST and count >= 1):
                 raise InputError(
-                    f"{path}: line 1 tells {count} vectors of {width} dimensions; "
+                    f"{path}: line 1 tells {_told(header[1])} vectors of {_told(header[2])} dimensions; "
                     f"1 to {_WIDEST} dimensions are read"
                 )
             body = head[len(first) + 1 :]
@@ -129,12 +131,23 @@ def read_vectors(path, words):
         raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
 
 
-def _is_text(body, width):
-    line = body.split(b"\n", 1)[0]
+def _told(digits):
+    return digits.decode() if len(digits) < 19 else f"a number of {len(digits)} digits of"
+
+
+def _is_number(text):
     try:
-        return np.isfinite(np.array(line.split()[-width:], dtype=np.float64)).all()
+        float(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_text(body, width):
+    """Whether the first line is a word and numbers, be they too few, too many or NaN."""
+    fields = body.split(b"\n", 1)[0].split()
+    numbers = fields[1:][-width:]
+    return bool(numbers) and all(map(_is_number, numbers))
 
 
 def _read_text(path, file, head, words, header):
@@ -143,6 +156,7 @@ def _read_text(path, file, head, words, header):
     rows = np.zeros((len(words), width), dtype=np.float32) if header else None
     known = np.zeros(len(words), dtype=bool)
     number = 1 if header else 0
+    vectors = 0
     for line in _text_lines(file, head):
         number += 1
         line = line.strip()
@@ -153,7 +167,11 @@ def _read_text(path, file, head, words, header):
             if not 1 <= width <= _WIDEST or not _is_text(line, width):
                 raise InputError(f"{path}: line 1 is not a word and numbers; name a vector file")
             rows = np.zeros((len(words), width), dtype=np.float32)
+        vectors += 1
         fields = line.rsplit(b" ", width)
+        # Words of some files have blanks, but none ends in a number of its own.
+        if b" " in fields[0] and _is_number(fields[0].rsplit(b" ", 1)[1]):
+            raise InputError(f"{path}: line {number} has more than {width} numbers; is it whole?")
         place = wanted.get(fields[0])
         if place is None:
             # A full check of every number would take as long as reading them.
@@ -163,16 +181,15 @@ def _read_text(path, file, head, words, header):
         if known[place]:
             continue
         try:
-            row = np.array(fields[1:], dtype=np.float32)
+            with np.errstate(over="ignore"):  # infinity, which is told below
+                row = np.array(fields[1:], dtype=np.float32)
             if len(row) != width:
                 raise ValueError
         except ValueError:
             raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?") from None
         rows[place], known[place] = row, True
-    if header and number - 1 < header[0]:
-        raise InputError(
-            f"{path}: truncated: {number - 1} of {header[0]} vectors; fetch it again"
-        )
+    if header and vectors < header[0]:
+        raise InputError(f"{path}: truncated: {vectors} of {header[0]} vectors; fetch it again")
     return _finite(path, words, rows, known)
 
 
@@ -321,7 +338,9 @@ def _cached(words, vectors):
     name = f"{sha256(path)}-{len(words)}-{digest:08x}.npz"
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"
     place = folder / name
-    if place.is_file():
+    with contextlib.suppress(OSError):  # a cache that cannot be looked at costs time only
+        if not place.is_file():
+            raise FileNotFoundError(place)
         try:
             spec = {"rows": ("f", (len(words), None)), "known": ("b", (len(words),))}
             arrays = load_npz(place, spec)

@@ -178,7 +178,6 @@ print(warnings.filters == before)
     assert fresh_python(code).strip() == "True"
 
 
-@pytest.mark.xfail(strict=True, reason="_importable catches ImportError only")
 def test_a_module_that_is_there_and_broken(fresh_python):
     """pkg_resources of an old setuptools raises AttributeError on Python 3.12."""
     code = (
