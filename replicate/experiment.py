@@ -37,6 +37,7 @@ from .storage import (
     save_npy,
     save_npz,
     sha256,
+    sweep_temporaries,
 )
 from .training import EpochWeights, make_optimizer, train
 from .vectors import coverage, embedding_matrix
@@ -178,6 +179,7 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
         leftovers = {"corpus.npz", "vectors.npy", "known.npy", ".lock", "run.log"}
         if any(f.name not in leftovers and not f.name.endswith(".part") for f in out.iterdir()):
             raise InputError(f"{out}: holds other files and no run; choose an empty --out")
+    sweep_temporaries(out)
     corpus.save(out / "corpus.npz")
     save_npy(out / "vectors.npy", matrix)
     save_npy(out / "known.npy", known)

@@ -32,6 +32,8 @@ _EPOCHS = 60
 _EXTREMES = 150
 # Sentences with heat maps, of each kind, and the words of the longest.
 _MAPS, _LONGEST = 60, 60
+# Longer words, and sentences of so many characters, are no language: they would fill the page.
+_WORD_CHARACTERS, _CHARACTERS = 200, 5000
 # Occurrences of a word that its quantiles are taken over, and that are drawn singly.
 _OCCURRENCES, _LINES = 500, 4
 _QUANTILES = (0.1, 0.25, 0.75, 0.9)
@@ -97,19 +99,23 @@ def gather(run, seed):
     maps, n_correct = source.choose_maps()
     details = source.details(chosen)
     map_values, map_epochs = source.maps(maps)
-    arms, judged = source.arms(maps)
+    arms, looked = source.arms(maps)
     means = source.means[:, chosen] if source.stored else None
     curves = [curve for _, rows, _ in details for curve in rows]
     shown = [*curves, *map_values, *arms] + ([means] if source.stored else [])
     top = max((float(np.max(values)) for values in shown if np.size(values)), default=0.0)
-    on_maps = np.concatenate([np.ravel(v) for v in (*map_values, *arms)])
+    on_maps = np.concatenate([np.zeros(0), *(np.ravel(v) for v in (*map_values, *arms))])
 
     def levels(values):
-        share = np.sqrt(np.asarray(values, dtype=np.float64) / top) if top > 0 else np.zeros_like(values)
+        share = (
+            np.sqrt(np.asarray(values, dtype=np.float64) / top)
+            if top > 0
+            else np.zeros_like(values)
+        )
         return packed(np.rint(LEVELS * share))
 
-    first = [*maps, *(s for *_, at in details for s, _ in at)]
-    kept, others, tokens = source.choose_sentences(chosen, first)
+    lines = [s for *_, places in details for s, _ in places]
+    kept, others, tokens = source.choose_sentences(chosen, maps, lines)
     at = {place: i for i, place in enumerate(kept)}
     corpus, t1 = run.corpus, source.t1
     last = source.predicted[-1]
@@ -153,7 +159,8 @@ def gather(run, seed):
             "curves": levels(np.concatenate([np.ravel(rows) for _, rows, _ in details]))
             if details
             else "",
-            "at": [[[at[s], p] for s, p in places if s in at] for *_, places in details],
+            # Of each line; None where the sentence is not kept.
+            "at": [[[at[s], p] if s in at else None for s, p in places] for *_, places in details],
         },
         "others": others,
         "sentences": {
@@ -173,8 +180,8 @@ def gather(run, seed):
         "arms": {
             "arm": list(ARMS),
             "saliency": "".join(levels(values) for values in arms),
-            "predicted": [[int(label) for label in found.predicted] for found in judged],
-            "doubt": packed(np.rint(LEVELS * np.array([found.doubt for found in judged]))),
+            "predicted": [[int(label) for label in found.predicted] for found in looked],
+            "doubt": packed(np.rint(LEVELS * np.array([found.doubt for found in looked]))),
         },
     }
 
@@ -199,6 +206,8 @@ class _Source:
         self.t1 = np.flatnonzero(run.subset(seed) == 1)
         self.tokens, self.offsets = corpus.take(self.t1)
         self.lengths = np.diff(self.offsets)
+        characters = np.char.str_len(corpus.words)[self.tokens] + 1
+        self.readable = np.add.reduceat(characters, self.offsets[:-1]) <= _CHARACTERS
         self.seen = np.unique(self.tokens)
         self.words = corpus.words[self.seen]
         rows = read_csv(run.seed(seed) / "instability.csv", ("word", "count", "wac"))
@@ -235,7 +244,10 @@ class _Source:
         """MR's labels by what they mean; others as they are."""
         names = list(self.run.corpus.label_names)
         files = self.run.corpus.sha256
-        of_mr = names == ["0", "1"] and sorted(f.rsplit(".", 1)[-1] for f in files) == ["neg", "pos"]
+        of_mr = names == ["0", "1"] and sorted(f.rsplit(".", 1)[-1] for f in files) == [
+            "neg",
+            "pos",
+        ]
         return ["negative", "positive"] if of_mr else names
 
     def known(self, chosen):
@@ -254,9 +266,14 @@ class _Source:
         joined = np.concatenate(parts)
         _, first = np.unique(joined, return_index=True)
         self.priority = joined[np.sort(first)]
+        self.priority = self.priority[
+            np.char.str_len(self.words[self.priority]) <= _WORD_CHARACTERS
+        ]
         curve = 2 * len(self.rows) if self.stored else 0
         # Rank, wac, count and their commas take up to 30 characters.
-        costs = [len(safe_json(w).encode()) + 30 + curve for w in self.words[self.priority].tolist()]
+        costs = [
+            len(safe_json(w).encode()) + 30 + curve for w in self.words[self.priority].tolist()
+        ]
         chosen = self.priority[: _within(costs, _WORD_BYTES)]
         return chosen[np.argsort(self.rank[chosen])]
 
@@ -306,15 +323,14 @@ class _Source:
         made, n_correct = [], 0
         for wrong in (False, True):
             kind = ~self.correct if wrong else self.correct
-            short = np.flatnonzero(kind & (self.lengths <= _LONGEST))
+            short = kind & self.readable & (self.lengths <= _LONGEST)
             first = figures.drawn_sentences(self.run, self.seed, wrong)
-            first = [int(p) for p in first if self.lengths[p] <= _LONGEST]
-            drawn = self.random(f"sentences {int(wrong)}").permutation(short)
-            places = first + [int(p) for p in drawn if int(p) not in first]
-            costs = [
-                self.lengths[p] * 2 * (len(self.rows) + len(ARMS)) + 4 * len(self.rows) for p in places
-            ]
-            places = places[: min(_MAPS, _within(costs, _MAP_BYTES // 2))]
+            first = [int(p) for p in first if short[p]]
+            drawn = self.random(f"sentences {int(wrong)}").permutation(np.flatnonzero(short))
+            places = [*dict.fromkeys([*first, *drawn[:_MAPS].tolist()])][:_MAPS]
+            # A number takes two characters; label and probability are numbers of a sentence.
+            numbers = (len(self.rows) + len(ARMS)) * (self.lengths[places] + 2)
+            places = places[: _within(2 * numbers, _MAP_BYTES // 2)]
             made += places
             n_correct += 0 if wrong else len(places)
         return made, n_correct
@@ -390,8 +406,8 @@ class _Source:
         rows = epochs - 1 + self.run.config.dropped_epochs
         return self.doubt[rows][:, places]
 
-    def choose_sentences(self, chosen, first):
-        """Sentences whose words are kept: `first`, then drawn ones.
+    def choose_sentences(self, chosen, needed, wanted):
+        """Sentences whose words are kept: the needed, the wanted, then drawn ones, in bounds.
 
         Returns:
             tuple: places, words that are not among the chosen, and the
@@ -400,20 +416,21 @@ class _Source:
         place_of = np.full(len(self.run.corpus.words), -1, dtype=np.int64)
         place_of[self.seen[chosen]] = np.arange(len(chosen))
         drawn = self.random("texts").permutation(len(self.t1))
-        order = np.array([*dict.fromkeys([*first, *drawn.tolist()])], dtype=np.int64)
         corpus = self.run.corpus
         others = {}
         used, kept, tokens = 0, [], []
-        for place in order:
+        for i, place in enumerate(dict.fromkeys([*needed, *wanted, *drawn.tolist()])):
+            if not self.readable[place]:
+                continue
             mine = self.tokens[self.offsets[place] : self.offsets[place + 1]]
             new = [int(w) for w in np.unique(mine[place_of[mine] < 0])]
             used += 3 * len(mine) + 16 + sum(len(safe_json(str(corpus.words[w]))) + 1 for w in new)
-            if used > _SENTENCE_BYTES:
+            if used > _SENTENCE_BYTES and i >= len(needed):
                 break
             for w in new:
                 place_of[w] = len(chosen) + len(others)
                 others[str(corpus.words[w])] = None
-            kept.append(int(place))
+            kept.append(place)
             tokens.append(place_of[mine])
         flat = np.concatenate(tokens) if tokens else np.zeros(0, dtype=np.int64)
         return kept, list(others), flat

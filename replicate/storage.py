@@ -30,6 +30,7 @@ __all__ = [
     "save_npz",
     "save_text",
     "sha256",
+    "sweep_temporaries",
 ]
 
 
@@ -70,6 +71,12 @@ def atomic(path):
     except BaseException:
         temporary_gone(temporary)
         raise
+
+
+def sweep_temporaries(folder):
+    """Remove what killed processes left of :func:`atomic`; the folder's lock must be held."""
+    for path in Path(folder).rglob(".*.part"):
+        temporary_gone(path)
 
 
 def temporary_gone(path):

@@ -1,6 +1,7 @@
 """One training run in Chainer's idiom: iterator, optimizer, Trainer, extensions, snapshots (4.3)."""
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -407,7 +408,7 @@ def train(
     keeper=None,
     fingerprint="",
     tell=None,
-    snapshot_seconds=20.0,
+    snapshot_seconds=None,
 ):
     """Train a model on some sentences and evaluate it after every epoch.
 
@@ -426,7 +427,8 @@ def train(
         keeper (EpochWeights): may be None.
         fingerprint (str): of the run, see :class:`Snapshot`.
         tell: callable ``(epoch, accuracy)``; may be None.
-        snapshot_seconds (float): least time between two snapshots.
+        snapshot_seconds (float): least time between two snapshots; None takes
+            that of the environment's ``REPLICATE_SNAPSHOT_SECONDS``, or 20.
 
     Returns:
         tuple: rows ``(epoch, accuracy, loss, training loss)`` and the
@@ -435,6 +437,8 @@ def train(
     """
     config = model.config
     folder = Path(folder)
+    if snapshot_seconds is None:
+        snapshot_seconds = float(os.environ.get("REPLICATE_SNAPSHOT_SECONDS", 20))
     iterator = EpochIterator(corpus, sentences, config.batch_size, seed, model.xp)
     if optimizer is None:
         optimizer = make_optimizer(model, config)

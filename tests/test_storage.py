@@ -632,3 +632,15 @@ def test_a_mapped_member_of_another_length_is_refused(tmp_path, refused):
         (tmp_path / "b.npz").write_bytes(data.replace(old, new))
         with refused(tmp_path / "b.npz"):
             load_npz(tmp_path / "b.npz", mapped=("x",))
+
+
+def test_temporaries_of_killed_processes_are_swept(tmp_path):
+    """What atomic left goes, in all folders; whole files and a record's rows stay."""
+    (tmp_path / "a").mkdir()
+    for name in (".x.npy.123.part", "a/.stage.json.9.part"):
+        (tmp_path / name).touch()
+    for name in ("x.npy", "saliency.npy.part", ".lock"):
+        (tmp_path / name).touch()
+    storage.sweep_temporaries(tmp_path)
+    left = {p.name for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == {"x.npy", "saliency.npy.part", ".lock"}

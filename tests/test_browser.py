@@ -1,0 +1,574 @@
+"""The report in a browser: headless Chromium opens it from disk and uses it.
+
+Chromium and its driver (Debian's chromium and chromium-driver) are spoken to
+by the WebDriver protocol over HTTP.  The rules of accessibility are those of
+axe-core 4.14.1 (``tests/axe``, MPL 2.0).
+"""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words
+
+from replicate import claims, explorer, figures, report
+from replicate.experiment import Options
+
+AXE = Path(__file__).with_name("axe") / "axe.min.js"
+WIDTHS = (390, 1440)
+THEMES = ("light", "dark")
+HOME, ARROW_RIGHT, ENTER, TAB = "\ue011", "\ue014", "\ue007", "\ue004"
+
+pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+
+
+class Browser:
+    """One Chromium, by WebDriver commands."""
+
+    def __init__(self, chromium, driver):
+        self.process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, text=True)
+        for line in self.process.stdout:
+            if found := re.search(r"started successfully on port (\d+)", line):
+                break
+        else:
+            raise RuntimeError("chromedriver told no port")
+        self.http = requests.Session()
+        self.http.trust_env = False  # no proxy to this machine itself
+        self.session = f"http://127.0.0.1:{found[1]}/session"
+        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        capabilities = {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"binary": chromium, "args": flags},
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        }
+        made = self.post("", capabilities={"alwaysMatch": capabilities})
+        self.session += f"/{made['sessionId']}"
+
+    def _value(self, answer):
+        value = answer.json()["value"]
+        if isinstance(value, dict) and "error" in value:
+            raise RuntimeError(value["message"])
+        return value
+
+    def post(self, path, **body):
+        return self._value(self.http.post(self.session + path, json=body, timeout=60))
+
+    def quit(self):
+        try:
+            self.http.delete(self.session, timeout=60)
+        finally:
+            self.http.close()
+            self.process.terminate()
+            self.process.communicate(timeout=30)
+
+    def run(self, script, *arguments):
+        """The value of a function body in the page."""
+        return self.post("/execute/sync", script=script, args=list(arguments))
+
+    def devtools(self, command, **parameters):
+        return self.post("/goog/cdp/execute", cmd=command, params=parameters)
+
+    def log(self, kind):
+        """What was logged since the last call."""
+        return self.post("/se/log", type=kind)
+
+    def open(self, place, width=1440, theme="light", media=""):
+        """Open a file of this disk in a window of some width and a theme."""
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=900, deviceScaleFactor=1, mobile=width < 500,
+        )  # fmt: skip
+        # Smooth scrolling would move what is about to be clicked.
+        wished = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wished.items()]
+        self.devtools("Emulation.setEmulatedMedia", media=media, features=features)
+        self.post("/url", url=Path(place).as_uri())
+
+    def element(self, selector):
+        return next(iter(self.post("/element", using="css selector", value=selector).values()))
+
+    def type(self, selector, keys):
+        """Real key presses, one after another."""
+        self.post(f"/element/{self.element(selector)}/value", text=keys)
+
+    def click(self, selector):
+        self.post(f"/element/{self.element(selector)}/click")
+
+    def every(self, selector, what):
+        """An expression in `e` of every element that a selector finds."""
+        script = f"return [...document.querySelectorAll(arguments[0])].map(e => {what})"
+        return self.run(script, selector)
+
+    def texts(self, selector):
+        return self.every(selector, "e.textContent")
+
+    def titles(self, selector):
+        """Numbers that the titles of elements tell."""
+        return [float(title) for title in self.every(selector, "e.title")]
+
+    def enter(self, selector, value):
+        """Give a control a value at once, and tell the page."""
+        self.run(
+            "const control = document.querySelector(arguments[0]); control.value = arguments[1];"
+            "control.dispatchEvent(new Event('input', {bubbles: true}))",
+            selector,
+            value,
+        )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    chromium = next(filter(None, found), None)
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no Chromium with its driver: install Debian's chromium and chromium-driver")
+    made = Browser(chromium, driver)
+    yield made
+    made.quit()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return odd_run(tmp_path_factory.mktemp("browser"), (0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def place(run):
+    """The report of a small run."""
+    report.write_claims(run, claims.judge([claims.seed_statistics(run, s) for s in run.seeds]))
+    figures.draw_figures(run)
+    return report.write_report(run)
+
+
+@pytest.fixture(scope="module")
+def data(run):
+    return explorer.gather(run, 0)
+
+
+@pytest.fixture
+def page(browser, place):
+    """The report, just opened."""
+    browser.log("browser"), browser.log("performance")
+    browser.open(place)
+    return browser
+
+
+def variant(place, tmp_path, old, new):
+    """A copy of the page with a piece exchanged."""
+    html = place.read_text(encoding="utf-8")
+    assert html.count(old) >= 1
+    copy = tmp_path / "report.html"
+    copy.write_text(html.replace(old, new, 1), encoding="utf-8")
+    return copy
+
+
+# --- alone with itself ------------------------------------------------------------
+
+
+def requested(browser):
+    """Addresses of all requests since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
+    return [
+        m["params"]["request"]["url"]
+        for m in messages
+        if m["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def test_opens_from_disk_without_error_or_request(page, place):
+    assert page.log("browser") == []
+    addresses = requested(page)
+    assert addresses.count(place.as_uri()) == 1
+    assert [a for a in addresses if a != place.as_uri() and not a.startswith("data:image/")] == []
+    page.type("#query", "film")
+    page.click("#play")
+    page.run("document.querySelector('#after').click()")
+    assert page.log("browser") == [] and requested(page) == []
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        '<img src="https://example.invalid/x.png">',
+        "<script>document.title = 'changed'</script>",
+        '<p style="color: red">',
+        "<img src=data:, onerror=\"document.title = 'changed'\">",
+        '<link rel="stylesheet" href="https://example.invalid/x.css">',
+        '<form action="https://example.invalid/" id="f"></form><iframe src="https://example.invalid/"></iframe>',
+    ],
+)
+def test_policy_stops_what_was_added(browser, place, tmp_path, added):
+    browser.log("browser")
+    browser.open(variant(place, tmp_path, "<main>", "<main>" + added))
+    told = [entry["message"] for entry in browser.log("browser")]
+    assert any("Content Security Policy" in message for message in told), told
+    assert browser.run("return document.title") != "changed"
+
+
+def test_text_of_the_corpus_is_text(page, data):
+    for word in ODD_WORDS:
+        page.enter("#query", word)
+        assert page.texts("#word-table tbody button")[0] == word
+        assert page.texts("#word-name") == [word]
+        assert page.texts("#texts li:not(.none)"), word
+        assert set(page.texts("#texts mark")) == {word}
+    assert page.run("return window.planted") is None
+    assert page.texts("main b:not(.n), main i:not(.key), main script") == []
+    assert len(page.texts("main img")) == 4
+    # Sentences stand word by word as they are in the corpus, in either direction of writing.
+    kept = data["maps"]["sentence"]
+    shown = page.texts("#right .heat")
+    assert shown == [" ".join(sentence_words(data, s)) for s in kept[: len(shown)]]
+    assert LABELS[0] in " ".join(page.texts("#sentence-facts, #right .meta"))
+    assert page.log("browser") == []
+
+
+# --- the table of words ---------------------------------------------------------------
+
+
+def column(browser, number):
+    return browser.texts(f"#word-table tbody td:nth-child({number})")
+
+
+def test_table_sorts(page, data):
+    words = data["words"]
+    rows = min(16, len(words["word"]))
+    assert column(page, 1) == [str(n) for n in range(1, rows + 1)]
+    page.click('#word-table th[data-sort="count"] button')
+    counts = [int(n) for n in column(page, 4)]
+    assert counts == sorted(words["count"], reverse=True)[:rows]
+    order = ("#word-table th[aria-sort]", "[e.dataset.sort, e.getAttribute('aria-sort')]")
+    assert page.every(*order) == [["count", "descending"]]
+    page.click('#word-table th[data-sort="count"] button')
+    assert [int(n) for n in column(page, 4)] == sorted(words["count"])[:rows]
+    assert page.every(*order) == [["count", "ascending"]]
+    page.click('#word-table th[data-sort="wac"] button')
+    assert column(page, 3) == [report.short(w) for w in sorted(words["wac"], reverse=True)[:rows]]
+    page.click('#word-table th[data-sort="word"] button')
+    assert page.every(*order) == [["word", "ascending"]]
+    first = column(page, 2)
+    page.click('#word-table th[data-sort="word"] button')
+    assert set(column(page, 2)).isdisjoint(first)
+
+
+def test_pages_of_the_table_hold_all_words(page, data):
+    seen = column(page, 2)
+    while page.every("#after", "e.disabled") == [False]:
+        page.click("#after")
+        seen += column(page, 2)
+    assert seen == data["words"]["word"]
+    page.click("#before")
+    assert column(page, 2) == seen[-(len(seen) % 16 or 16) - 16 :][:16]
+
+
+def test_search_finds_a_word(page, run, data):
+    page.type("#query", "Word1")
+    expected = [w for w in data["words"]["word"] if "word1" in w]
+    assert len(expected) > 3
+    shown = column(page, 2)
+    assert (
+        shown[0] == "word1"
+        and sorted(shown) == sorted(expected)[: len(shown)]
+        or len(expected) > 16
+    )
+    assert page.texts("#found") == [f"{len(expected)} words"]
+    assert page.texts("#word-name") == ["word1"]
+    with open(run.seed(0) / "instability.csv", newline="", encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["word"] == "word1")
+    facts = page.texts("#word-facts")[0]
+    assert (
+        f"{row['count']} times in T1" in facts and f"wac {report.short(float(row['wac']))}" in facts
+    )
+    # What the chart says at the last epoch is the mean that was recorded.
+    t1 = np.flatnonzero(run.subset(0) == 1)
+    tokens, _ = run.corpus.take(t1)
+    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
+    exact = saliency[-1, tokens == run.corpus.words.tolist().index("word1")].mean()
+    said = re.search(r"Epoch 6: mean ([\d.]+)", page.texts("#readout")[0])[1]
+    assert float(said) == pytest.approx(exact, abs=2e-4)
+
+
+def test_search_for_what_is_not_there(page):
+    before = page.texts("#word-name")
+    page.type("#query", "no such word" + ENTER)
+    assert column(page, 2) == [] and page.texts("#found") == ["No word of T1 is like that."]
+    assert page.texts("#word-name") == before and page.log("browser") == []
+
+
+def test_enter_chooses_the_first_word(page):
+    page.type("#query", "wor" + ENTER)
+    assert page.texts("#word-name") == [column(page, 2)[0]]
+
+
+def test_filters(page, data):
+    page.enter("#least", "")
+    least = sorted(data["words"]["count"])[-5]
+    page.type("#least", str(least))
+    assert page.texts("#found") == [f"{sum(c >= least for c in data['words']['count'])} words"]
+    assert all(int(n) >= least for n in column(page, 4))
+    page.enter("#least", 1)
+    page.enter("#kind", "known")
+    assert page.texts("#found") == ["No word of T1 is like that."]  # random vectors: none is known
+
+
+def test_a_click_on_a_word_chooses_it(page):
+    wanted = column(page, 2)[3]
+    page.click("#word-table tbody tr:nth-child(4) button")
+    assert page.texts("#word-name") == [wanted]
+    assert page.texts("#word-table tr[aria-current] bdi") == [wanted]
+    assert wanted in page.every("#chart svg", "e.getAttribute('aria-label')")[0]
+
+
+# --- sentences ---------------------------------------------------------------------------
+
+
+def colours(browser):
+    """Grounds of the words of the sentences that are shown side by side."""
+    return browser.every(".cards-list .heat span", "e.style.backgroundColor")
+
+
+def recorded(data, epoch, n):
+    """Saliency at an epoch of the first n words of the heat maps."""
+    values = saliency_of(data, data["maps"]["saliency"])
+    found, at = [], 0
+    for s in data["maps"]["sentence"]:
+        length, epochs = data["sentences"]["length"][s], len(data["maps"]["epochs"])
+        found += values[at : at + length * epochs].reshape(epochs, length)[epoch].tolist()
+        at += length * epochs
+        if len(found) >= n:
+            return found[:n]
+
+
+RIGHT = "#right .heat span"
+
+
+def near(values):
+    """The page tells saliency with four decimals."""
+    return pytest.approx(values, abs=6e-5)
+
+
+def test_slider_changes_the_colours(page, data):
+    last = colours(page)
+    n = len(page.titles(RIGHT))
+    assert page.titles(RIGHT) == near(recorded(data, -1, n))
+    page.type("#epoch", HOME)
+    assert page.texts("#epoch-shown") == ["1"]
+    first = colours(page)
+    assert len(first) == len(last) and first != last
+    assert page.titles(RIGHT) == near(recorded(data, 0, n))
+    page.type("#epoch", ARROW_RIGHT)
+    assert page.texts("#epoch-shown") == ["2"] and colours(page) != first
+    assert page.every(".word input.epoch", "e.value") == ["1"]
+    assert page.texts("#readout")[0].startswith("Epoch 2:")
+
+
+def test_play_goes_through_the_epochs_and_stops(page):
+    page.click("#play")
+    assert page.texts("#play") == ["Pause"]
+    reached = page.run(
+        "const seen = new Set(); const end = Date.now() + 20000;"
+        "return new Promise(done => { const look = () => {"
+        " seen.add(document.querySelector('#epoch-shown').textContent);"
+        " const over = document.querySelector('#play').textContent === 'Play';"
+        " if (over || Date.now() > end) done([...seen]); else requestAnimationFrame(look);"
+        "}; look(); })"
+    )
+    assert reached == ["1", "2", "3", "4", "5", "6"] and page.texts("#play") == ["Play"]
+
+
+def test_one_scale_for_all(page, data):
+    """Equal saliency has equal colour, and a greater one is never nearer to the ground."""
+    pairs = page.every(".heat span", "[Number(e.title), e.style.backgroundColor]")
+    light = {}
+    for value, colour in pairs:
+        if colour:
+            light.setdefault(value, []).append(sum(int(n) for n in re.findall(r"\d+", colour)[:3]))
+        else:
+            assert value < 5e-5
+    order = sorted(light)
+    assert len(order) > 20
+    # Values are told with four digits: colours of one told value may differ by that rounding.
+    for low, high in zip(order, order[3:]):
+        assert max(light[high]) <= min(light[low]) + 3
+
+
+def test_other_sentences(page, data):
+    first = page.texts("#right .heat") + page.texts("#wrong .heat")
+    page.click("#more")
+    second = page.texts("#right .heat") + page.texts("#wrong .heat")
+    assert len(first) == 6 and not set(first) & set(second)
+    page.click("#fewer")
+    assert page.texts("#right .heat") + page.texts("#wrong .heat") == first
+
+
+def test_one_sentence_in_every_epoch_and_model(page, data):
+    page.click("#right li:nth-child(2) button")
+    words = sentence_words(data, data["maps"]["sentence"][1])
+    assert page.texts("#arms .heat") == [" ".join(words)] * 7
+    assert [t.split()[0] for t in page.texts("#arms dt")] == data["arms"]["arm"]
+    values = saliency_of(data, data["arms"]["saliency"]).reshape(7, -1)
+    start = data["sentences"]["length"][data["maps"]["sentence"][0]]
+    shown = page.titles("#arms div:nth-child(4) .heat span")
+    assert shown == near(values[3, start : start + len(words)])
+    # As many coloured cells as there are saliencies above nothing.
+    cells = len(page.texts("#raster rect:not(.now)"))
+    n = data["sentences"]["length"][data["maps"]["sentence"][0]] * 6
+    every = saliency_of(data, data["maps"]["saliency"])[n : n + 6 * len(words)]
+    assert cells == int((every > 0).sum()) > 0
+
+
+# --- on every screen ------------------------------------------------------------------------
+
+
+def too_wide(browser):
+    """Elements that reach beyond the window, but inside of a part that scrolls by itself."""
+    return browser.run(
+        """
+        // Not innerWidth: a phone's grows with what overflows.
+        const width = document.documentElement.clientWidth;
+        const wide = document.documentElement.scrollWidth > width ? ["the page"] : [];
+        for (const e of document.body.querySelectorAll("*")) {
+          const box = e.getBoundingClientRect();
+          const scrolls = e.parentElement.closest(".wide");
+          const outside = box.width && (box.right > width + 1 || box.left < -1);
+          if (outside && !scrolls && !e.closest(".skip, .hidden, thead"))
+            wide.push(e.tagName + "." + e.className + " " + box.right);
+        }
+        return wide;"""
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_nothing_overflows(browser, place, width, theme):
+    browser.open(place, width, theme)
+    assert too_wide(browser) == []
+    browser.click("#right li:nth-child(1) button")
+    browser.type("#query", "word")
+    assert too_wide(browser) == []
+
+
+def test_an_overflow_is_noticed(browser, place):
+    browser.open(place, 390)
+    browser.run(
+        "const wide = document.createElement('p');"
+        "wide.style.width = '500px'; wide.style.maxWidth = 'none';"
+        "document.querySelector('main').append(wide)"
+    )
+    assert [name for name in too_wide(browser) if name.startswith("P.")]
+
+
+def violations(browser):
+    """Serious violations of axe-core's rules."""
+    browser.run(AXE.read_text(encoding="utf-8"))
+    found = browser.run("return axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [
+        (rule["id"], node["html"][:120]) for rule in found for node in rule["nodes"]
+        if rule["impact"] in ("serious", "critical")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_no_serious_violation(browser, place, width, theme):
+    browser.open(place, width, theme)
+    assert violations(browser) == []
+
+
+def test_axe_finds_a_violation(browser, place, tmp_path):
+    copy = variant(place, tmp_path, '<label class="query">Find a word ', '<label class="query">')
+    browser.open(copy)
+    assert [name for name, _ in violations(browser)] == ["label"]
+
+
+def ground(browser):
+    return browser.run("return getComputedStyle(document.body).backgroundColor")
+
+
+def test_themes_differ(browser, place):
+    seen = []
+    for theme in THEMES:
+        browser.open(place, theme=theme)
+        seen.append((ground(browser), colours(browser)))
+    (light, by_light), (dark, by_dark) = seen
+    assert light != dark and by_light != by_dark
+
+
+def test_a_changed_theme_redraws(page):
+    light = colours(page)
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    page.devtools("Emulation.setEmulatedMedia", features=[dark])
+    end = time.monotonic() + 20
+    while colours(page) == light and time.monotonic() < end:
+        time.sleep(0.05)
+    assert colours(page) != light
+
+
+def test_keyboard_reaches_what_can_be_used(page):
+    """Tab goes to the skip link first, and in the end to every control."""
+    reached = []
+    page.run("document.body.tabIndex = -1; document.body.focus()")
+    for _ in range(140):
+        page.post("/actions", actions=[{"type": "key", "id": "k", "actions": [
+            {"type": "keyDown", "value": TAB}, {"type": "keyUp", "value": TAB}]}])  # fmt: skip
+        active = page.run("const e = document.activeElement; return [e.id, e.className, e.tagName]")
+        reached.append(next(filter(None, active)))
+        if reached[-1] == "BODY":
+            break
+    assert reached[0] == "skip"
+    assert {"query", "least", "kind", "after", "play", "epoch", "more", "wide fig3"} <= set(reached)
+
+
+def visible(browser, selector):
+    """Whether the first element that a selector finds has a height."""
+    return browser.every(selector, "e.getBoundingClientRect().height > 0")[0]
+
+
+def test_print_is_light_and_without_controls(browser, place):
+    browser.open(place, theme="dark", media="print")
+    parts = ("nav", "#play", "#query", "#after", ".claims", "#raster")
+    shown = [visible(browser, part) for part in parts]
+    assert shown == [False, False, False, False, True, True]
+    ink = browser.run("return getComputedStyle(document.body).color")
+    assert max(int(n) for n in re.findall(r"\d+", ink)) < 80
+
+
+def test_without_javascript(browser, place, data):
+    browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(place)
+        assert column(browser, 2) == [row[1] for row in report._extremes(data)]
+        parts = (".claims tbody tr", "#query", "#heatmaps", "noscript p", "#word")
+        shown = [visible(browser, part) for part in parts]
+        assert shown == [True, False, False, True, False]
+        assert too_wide(browser) == []
+    finally:
+        browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("weights", ["first", "none"])
+def test_streaming_run(browser, tmp_path, weights):
+    run = odd_run(tmp_path, options=Options(stored=False, epoch_weights=weights))
+    figures.draw_figures(run)
+    browser.log("browser")
+    browser.open(report.write_report(run))
+    assert browser.log("browser") == []
+    browser.type("#query", "film")
+    assert browser.texts("#word-name") == ["film"] and browser.texts("#chart svg") == []
+    by_epoch = weights == "first"
+    controls = [visible(browser, part) for part in ("#epoch", "#play", ".word input.epoch")]
+    assert controls == [by_epoch, by_epoch, False]
+    assert len(browser.texts("#arms dt")) == 7 and any(colours(browser))
+    if by_epoch:
+        before = colours(browser)
+        browser.type("#epoch", HOME)
+        assert colours(browser) != before
+    assert violations(browser) == [] and too_wide(browser) == []

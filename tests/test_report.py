@@ -1,0 +1,588 @@
+"""The report: self-contained, its policy, and every number of it in a file of the run."""
+
+import base64
+import csv
+import hashlib
+import json
+import math
+import re
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from odd_corpus import LABELS, ODD_WORDS, odd_run
+
+from replicate import claims, cli, experiment, explorer, figures, report
+from replicate.config import PRESETS, Config
+from replicate.experiment import Options, RunFolder, prepare
+
+TEMPLATES = Path(report.__file__).parent / "templates"
+SUBSET = "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41"
+IMDB = "a060ffa2ef0ace97699a2d4f000aec786c741533dc338dd432b25b413dc6da79"
+FULL = "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8"
+
+pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+
+
+class Page(HTMLParser):
+    """Text, attributes, scripts and styles of a page, as a browser's parser finds them."""
+
+    VOID = ("meta", "input", "img", "br", "link", "hr")
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.texts, self.raw = [], [], []
+        self.open = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag in [name for name, _ in self.open]:
+            while self.open.pop()[0] != tag:
+                pass
+
+    def handle_data(self, data):
+        if self.open and self.open[-1][0] in ("script", "style"):
+            # A parser may hand a long text over in parts.
+            before = self.raw.pop()[2] if self.raw and self.raw[-1][1] is self.open[-1][1] else ""
+            self.raw.append((*self.open[-1], before + data))
+        elif data.strip():
+            self.texts.append(data.strip())
+
+    @property
+    def policy(self):
+        """The content-security policy: directive -> sources."""
+        found = [
+            a["content"] for t, a in self.tags if a.get("http-equiv") == "Content-Security-Policy"
+        ]
+        assert len(found) == 1
+        return {part.split()[0]: part.split()[1:] for part in found[0].split(";")}
+
+
+def whole(run):
+    """Claims, figures and report, as the command makes them."""
+    table = [claims.seed_statistics(run, seed) for seed in run.finished_seeds()]
+    verdicts = claims.judge(table)
+    report.write_claims(run, verdicts)
+    if table:
+        figures.draw_figures(run)
+    return report.write_report(run)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    made = odd_run(tmp_path_factory.mktemp("report"), (0, 1, 2))
+    text = {
+        "seconds": 754.25,
+        "peak_memory_bytes": 171237376,
+        "jobs": 2,
+        "machine": "Linux, 2 cores",
+    }
+    (made.out / "timing.json").write_text(json.dumps(text))
+    return made
+
+
+@pytest.fixture(scope="module")
+def html(run):
+    return whole(run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def rows(place):
+    with open(place, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# --- self-contained --------------------------------------------------------------
+
+
+def outside(page):
+    """Attributes that lead out of the page."""
+    names = {
+        "href",
+        "src",
+        "srcset",
+        "action",
+        "formaction",
+        "data",
+        "poster",
+        "background",
+        "ping",
+    }
+    return [
+        (tag, name, value)
+        for tag, attributes in page.tags
+        for name, value in attributes.items()
+        if name in names and not (value or "").startswith(("#", "data:"))
+    ]
+
+
+def test_no_address_leads_out_of_the_page(page, html):
+    assert outside(page) == []
+    assert "@import" not in html.split("</style>")[0] and "url(" not in html.split("</style>")[0]
+
+
+@pytest.mark.parametrize(
+    "added", ['<a href="https://example.org">', "<img src=x.png>", '<link href="a.css">']
+)
+def test_an_address_that_leads_out_is_noticed(html, added):
+    assert outside(Page(html.replace("<main>", "<main>" + added)))
+
+
+def test_anchors_lead_somewhere(page):
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for _, a in page.tags if a.get("href", "").startswith("#")} <= set(ids)
+
+
+def unlisted(page):
+    """Scripts and styles whose hash the policy does not name."""
+    policy = page.policy
+    found = []
+    for tag, attributes, text in page.raw:
+        if attributes.get("type") == "application/json":
+            continue
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        if f"'sha256-{digest}'" not in policy[f"{tag}-src"]:
+            found.append((tag, text[:30]))
+    return found
+
+
+def test_policy_names_every_script_and_style_by_its_hash(page):
+    assert unlisted(page) == []
+    assert [tag for tag, attributes, _ in page.raw if "type" not in attributes] == [
+        "style",
+        "script",
+        "script",
+    ]
+    policy = page.policy
+    assert policy["default-src"] == ["'none'"] and policy["img-src"] == ["data:"]
+    assert "unsafe" not in str(policy) and not any(
+        "style" in a or "onclick" in a for _, a in page.tags
+    )
+
+
+def test_a_changed_script_is_noticed(html):
+    assert (
+        unlisted(Page(html.replace('"use strict";\n\nconst data', '"use strict";\n\nvar data')))
+        != []
+    )
+    assert unlisted(Page(html.replace("</head>", "<script>window.x=1</script></head>"))) != []
+
+
+def test_d3_is_that_of_its_package_with_its_licence(html):
+    code = (TEMPLATES / "d3.min.js").read_bytes()
+    # dist/d3.min.js of npm's package d3 7.9.2.
+    assert hashlib.sha256(code).hexdigest() == D3
+    terms = (TEMPLATES / "d3.LICENSE").read_text(encoding="utf-8")
+    assert "permission notice appear in all copies" in terms and terms in html
+    assert code.decode() in html
+
+
+D3 = "912111098ea99503a6f4967361d2bbdc9dbf58cf9c678c8e27e5b02d1a07f0c1"
+
+
+# --- text of the corpus ------------------------------------------------------------
+
+
+def test_odd_words_are_text(page, html, run):
+    data = explorer.gather(run, 0)
+    stored = json.loads(
+        next(text for tag, a, text in page.raw if a.get("type") == "application/json")
+    )
+    assert stored == data
+    static = [word for _, word, _, _ in report._extremes(data)]
+    for word in static:
+        assert word in page.texts
+    assert set(static) & set(ODD_WORDS), (
+        "the table shows none of the odd words: choose another seed"
+    )
+    # Nothing of the corpus became an element or a template.
+    assert not [a for t, a in page.tags if t == "img" and not a["src"].startswith("data:image/")]
+    assert [t for t, _ in page.tags].count("script") == 3 and "<!--" not in html.split("<script")[0]
+    assert LABELS[0] not in html
+
+
+def test_extremes_are_the_first_and_the_last_words(run):
+    data = explorer.gather(run, 0)
+    chosen = report._extremes(data)
+    n = len(data["words"]["word"])
+    assert [row[0] for row in chosen] == [*range(1, 13), *range(n - 7, n + 1)]
+    few = {"words": {name: values[:5] for name, values in data["words"].items() if name != "known"}}
+    assert [row[0] for row in report._extremes(few)] == [1, 2, 3, 4, 5]
+
+
+# --- numbers -------------------------------------------------------------------------
+
+
+def claim_rows(html):
+    """Cells of the table of claims: id -> column -> text."""
+    body = html[html.index('<table class="cards claims"') :]
+    body = body[body.index("<tbody") : body.index("</tbody>")]
+    found = {}
+    for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL):
+        name = re.search(r'<th role="rowheader" scope="row">(.*?)</th>', row)[1]
+        cells = re.findall(r'<td role="cell" data-name="(\w+)"[^>]*>(.*?)</td>', row, re.DOTALL)
+        found[name] = {
+            n: re.sub(r"<svg.*?</svg>|<[^>]+>", "", cell, flags=re.DOTALL).strip()
+            for n, cell in cells
+        }
+        found[name]["figure"] = re.search(r'<a href="#(\w+)">', dict(cells)["figure"])[1]
+    return found
+
+
+def wrong_claims(html, run):
+    """Cells of the table that are not what claims.csv and claims.json have."""
+    found = claim_rows(html)
+    wrong = []
+    table = rows(run.out / "claims.csv")
+    whole_table = {row["id"]: row for row in json.loads((run.out / "claims.json").read_text())}
+    if [row["id"] for row in table] != list(found):
+        return ["rows"]
+    for row in table:
+        shown = found[row["id"]]
+        digits = {n: report.decimals(float(row[n])) if row[n] else "–" for n in ("low", "high")}
+        ours = row["ours"] if row["id"] == "S1" else report.decimals(float(row["ours"] or "nan"))
+        expected = {
+            "paper": row["paper"].replace(">", "&gt;"),
+            "ours": ours,
+            "interval": "–" if not row["low"] else f"{digits['low']} … {digits['high']}",
+            "detectable": report.decimals(whole_table[row["id"]]["smallest_detectable_effect"]),
+            "seeds": row["seeds"],
+            "verdict": row["verdict"],
+            "figure": report.FIGURE_OF.get(row["id"], "fig6"),
+        }
+        wrong += [(row["id"], name) for name in expected if shown[name] != expected[name]]
+    return wrong
+
+
+def test_table_of_claims_is_claims_csv(html, run):
+    assert wrong_claims(html, run) == []
+    assert len(claim_rows(html)) == 15
+
+
+def test_a_number_typed_by_hand_is_noticed(html, run):
+    ours = claim_rows(html)["A1"]["ours"]
+    forged = html.replace(f'class="n">{ours}</td>', 'class="n">0.999</td>', 1)
+    assert wrong_claims(forged, run) == [("A1", "ours")]
+
+
+NUMBER = re.compile(r"[−-]?\d+(?:,\d{3})+|[−-]?\d+(?:\.\d+)*(?:e[-+]?\d+)?")
+
+
+def fixed_text():
+    """Text that is the same in every report: the template's, and that of claims and readings."""
+    template = (TEMPLATES / "report.html").read_text(encoding="utf-8")
+    parts = [re.sub(r"\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", " ", template, flags=re.DOTALL)]
+    parts += [text for figure in report.FIGURES.values() for text in figure.values()]
+    parts += [str(part) for row in Config.readings() for part in row]
+    for claim in claims.CLAIMS + (claims._S1,):
+        parts += [claim.id, claim.statement, claim.paper, claim.how]
+    parts += list(experiment.VECTOR_TITLES.values())
+    # The constants of the tests: coverage, level, power, margin, as the page says them.
+    parts += [f"{100 * (1 - claims.ALPHA):.0f} {100 * claims.ALPHA:.0f} {100 * claims.POWER:.0f}"]
+    return " ".join([*parts, str(claims.MARGIN)])
+
+
+def leaves(value):
+    """All values inside of JSON."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        return [leaf for part in value for leaf in leaves(part)]
+    return [value]
+
+
+def file_numbers(run):
+    """Every number that the page may show, in the forms that it may have.
+
+    The curves of the figures' CSVs are left out: none is shown as text, and
+    their thousands of numbers would let any other pass.
+    """
+    values = []
+    for name in ("claims.json", "config.json", "timing.json"):
+        values += leaves(json.loads((run.out / name).read_text()))
+    for place in (run.out / "claims.csv", run.out / "figures" / "table1.csv"):
+        values += [cell for row in rows(place) for cell in row.values()]
+    data = explorer.gather(run, 0)
+    values += leaves([data[name] for name in ("seed", "top", "levels", "judged", "kept", "totals")])
+    values += leaves([list(row) for row in report._extremes(data)] + [len(data["epochs"])])
+    timing = json.loads((run.out / "timing.json").read_text())
+    settings = run.settings["vectors"]
+    derived = [timing["seconds"] / 60, timing["peak_memory_bytes"] / 1e6]
+    derived += [100 * settings[n] for n in ("known_words", "known_tokens")]
+    derived += [len(run.settings["seeds"])]
+    verdicts = [row["verdict"] for row in rows(run.out / "claims.csv")]
+    derived += [verdicts.count(name) for name in report.VERDICTS]
+    forms = set()
+    for value in values + derived:
+        forms |= set(NUMBER.findall(str(value)))
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            continue
+        if math.isnan(number):
+            continue
+        forms |= {report.decimals(number, digits) for digits in (0, 1, 3)}
+        forms.add(report.short(number))
+        if number == int(number):
+            forms |= {str(int(number)), report.grouped(int(number))}
+    return forms
+
+
+def strays(page, run):
+    """Numbers of the page's text that are in no file of the run and in no fixed text."""
+    allowed = file_numbers(run) | set(NUMBER.findall(fixed_text()))
+    words = set(explorer.gather(run, 0)["words"]["word"])
+    return [
+        (number, text)
+        for text in page.texts
+        if text not in words
+        for number in NUMBER.findall(text)
+        if number not in allowed
+    ]
+
+
+def test_every_number_is_in_a_file_of_the_run(page, run):
+    assert strays(page, run) == []
+
+
+@pytest.mark.parametrize("forged", ["0.735", "−0.444", "87,654"])
+def test_a_number_from_nowhere_is_noticed(html, run, forged):
+    assert [
+        n
+        for n, _ in strays(Page(html.replace('<h2 id="words">', f"<p>about {forged}</p><h2>")), run)
+    ] == [forged]
+
+
+def test_claims_beside_figures_are_those_of_the_table(html):
+    found = claim_rows(html)
+    beside = re.findall(
+        r'<dt><a href="#claim-(\w+)">.*?class="verdict (\w+)".*?</dt>\n<dd><b class="n">(.*?)</b> '
+        r'<span class="n">(?:\((.*?)\))?</span>',
+        html,
+        re.DOTALL,
+    )
+    assert len(beside) == 15
+    for name, verdict, ours, interval in beside:
+        assert (verdict, ours, interval or "–") == tuple(
+            found[name][n] for n in ("verdict", "ours", "interval")
+        )
+
+
+def test_table_1_is_its_csv(html, run):
+    body = html[html.index('<table class="small">') :]
+    shown = re.findall(
+        r'<th scope="row">(\w+)</th><td class="n">(\d+)</td><td class="n">(\d+)</td>', body
+    )
+    assert shown == [tuple(row.values()) for row in rows(run.out / "figures" / "table1.csv")]
+
+
+def test_time_and_memory_are_told(page):
+    assert {"12.6 min", "171 MB", "Linux, 2 cores, @cpu"} <= set(page.texts)
+
+
+def test_downloads_are_the_files(page, run):
+    found = {a["download"]: a["href"] for _, a in page.tags if "download" in a}
+    assert set(found) == {
+        "claims.csv",
+        "claims.json",
+        "table1.csv",
+        *(f"fig{n}.csv" for n in (3, 4, 5, 6)),
+    }
+    for name, address in found.items():
+        kind, _, data = address.partition(",")
+        assert kind == f"data:{report.MEDIA_TYPES[Path(name).suffix]};charset=utf-8"
+        place = run.out / name
+        place = place if place.exists() else run.out / "figures" / name
+        assert unquote_to_bytes(data) == place.read_bytes()
+
+
+def test_pictures_are_the_figures(page, run):
+    pictures = [a["src"] for t, a in page.tags if t == "img"]
+    assert len(pictures) == 4
+    for n, source in zip((3, 4, 5, 6), pictures):
+        kind, _, data = source.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert base64.b64decode(data) == (run.out / "figures" / f"fig{n}.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "low", "high"),
+    [
+        ("above", 0.0, 0.1, 0.3),
+        ("below", 0.5, 0.2, 0.4),
+        ("within", 0.78, 0.77, 0.79),
+        ("above", 0.0, -0.3, -0.1),
+    ],
+)
+def test_small_drawing_has_the_interval_where_it_is(kind, value, low, high):
+    component = claims.Component("x", kind, value)
+    claim = claims.Claim("X", "a claim", "paper", "how", (component,))
+    verdict = claims.Verdict(
+        claim, (low + high) / 2, low, high, 5, "inconclusive", 1.0, 1.0, 0.1, ()
+    )
+    made = report._plot(verdict)
+    assert 0 <= made["low"] < made["ours"] < made["high"] <= made["width"]
+    assert made["ours"] == pytest.approx((made["low"] + made["high"]) / 2, abs=0.1)
+    assert (made["value"] < made["low"]) == (value < low) and (made["value"] > made["high"]) == (
+        value > high
+    )
+    inside = made["start"] <= made["ours"] <= made["start"] + made["extent"]
+    assert inside == {"above": low > value, "below": high < value, "within": True}[kind]
+
+
+def test_small_drawing_of_no_result_is_none():
+    assert {report._plot(verdict) for verdict in claims.judge([])} == {None}
+
+
+# --- what the page says of the run ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("digest", "name", "told", "noted"),
+    [
+        (SUBSET, "googlenews-mr-subset.bin.gz", "GoogleNews subset, not the full file", True),
+        (IMDB, "imdb.bin.gz", "IMDB word2vec, not GoogleNews", True),
+        (FULL, "GoogleNews-vectors-negative300.bin.gz", "GoogleNews, full file", False),
+        ("0" * 64, "other.vec", "other.vec", True),
+        ("", "random", "random vectors", True),
+    ],
+)
+def test_page_says_which_vectors(run, html, digest, name, told, noted):
+    folder = RunFolder(run.out)
+    folder.settings["vectors"].update(sha256=digest, name=name)
+    try:
+        text = " ".join(Page(report.write_report(folder).read_text(encoding="utf-8")).texts)
+    finally:
+        (run.out / "report.html").write_text(html, encoding="utf-8")
+    assert told in text
+    assert ("Not made with the paper's word vectors." in text) == noted
+
+
+def test_same_results_same_bytes(run, html):
+    assert report.write_report(RunFolder(run.out)).read_text(encoding="utf-8") == html
+
+
+def test_verdicts_at_hand_are_not_judged_anew(run, html, monkeypatch):
+    verdicts = claims.judge([claims.seed_statistics(run, seed) for seed in run.finished_seeds()])
+    monkeypatch.setattr(report, "judge", None)
+    assert report.write_report(run, verdicts).read_text(encoding="utf-8") == html
+
+
+def test_without_a_finished_seed(tmp_path):
+    lines = [f"{i % 2}\tfilm number {i}" for i in range(40)]
+    (tmp_path / "c.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n")
+    run = prepare(
+        tmp_path / "run",
+        Config(epochs=3),
+        Options(),
+        [0],
+        [tmp_path / "c.tsv"],
+        "random",
+        dimensions=4,
+    )
+    page = Page(whole(run).read_text(encoding="utf-8"))
+    assert [tag for tag, *_ in page.raw] == ["style"] and page.policy["script-src"] == ["'none'"]
+    text = " ".join(page.texts)
+    assert "0 finished seeds" in text and text.count("Not drawn: no seed is finished yet.") == 4
+    assert outside(page) == [] and "Time and memory were not recorded." in text
+
+
+def test_streaming_run_says_what_it_cannot_show(tmp_path):
+    run = odd_run(tmp_path, options=Options(stored=False, epoch_weights="none"))
+    text = " ".join(Page(whole(run).read_text(encoding="utf-8")).texts)
+    assert "curves over epochs are not to be had" in text
+    assert "only the last one can be shown" in text
+    assert text.count("which this run did not store") == 2
+    assert "--streaming --epoch-weights none" in text
+    (tmp_path / "weights").mkdir()
+    run = odd_run(tmp_path / "weights", options=Options(stored=False))
+    text = " ".join(Page(whole(run).read_text(encoding="utf-8")).texts)
+    assert "computed again from the weights that were kept of every epoch" in text
+
+
+def test_large_files_are_named_not_held(run, html, monkeypatch):
+    monkeypatch.setattr(report, "EMBEDDED_BYTES", 1000)
+    try:
+        page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    finally:
+        (run.out / "report.html").write_text(html, encoding="utf-8")
+    assert {a["download"] for _, a in page.tags if "download" in a} == {"table1.csv"}
+    assert "fig3.csv (beside this page: too large to be held in it)" in page.texts
+    # An SVG gives way to its PNG.
+    assert {a["src"].partition(",")[0] for t, a in page.tags if t == "img"} == {
+        "data:image/png;base64"
+    }
+
+
+def test_page_stays_small(html):
+    """All but explorer data, figures and tables: D3 and text."""
+    data = html.index('<script type="application/json"')
+    fixed = len(html.encode()) - sum(len(m) for m in re.findall(r'"data:[^"]*"', html))
+    fixed -= len(html[data : html.index("</script>", data)].encode())
+    assert fixed < 400_000
+
+
+# --- the command ------------------------------------------------------------------------
+
+
+def parsed(command):
+    """Settings and options that the command line would run with."""
+    words = shlex.split(command)
+    assert words[:2] == ["replicate", "run"]
+    context = cli.cli.commands["run"].make_context("run", words[2:])
+    given = context.params
+    config = cli._config(given["preset"], given["epochs"], given["assignments"])
+    return config, given
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "seeds"),
+    [
+        ({}, Options(), [0, 1, 2]),
+        ({"n_filters": 7, "record_epoch_0": True, "standardised_over": "T1"}, Options(), [3]),
+        (
+            {"epochs": 9, "dropout": 0.5, "optimizer": "SGD"},
+            Options(stored=False, epoch_weights="all"),
+            [0, 4],
+        ),
+        ({}, Options(implementation="reference", record_arms=True), [0]),
+    ],
+)
+def test_command_repeats_the_run(tmp_path, settings, options, seeds):
+    (tmp_path / "c.tsv").write_text(
+        "label\ttext\n" + "".join(f"{i % 2}\tfilm {i}\n" for i in range(40))
+    )
+    config = PRESETS["paper"].replace(**settings)
+    run = prepare(
+        tmp_path / "run", config, options, seeds, [tmp_path / "c.tsv"], "random", dimensions=4
+    )
+    found, given = parsed(report._command(run))
+    assert found == config and given["seeds"] == seeds and given["dimensions"] == 4
+    assert given["vectors"] == "random" and given["streaming"] == (not options.stored)
+    assert given["epoch_weights"] == options.epoch_weights
+    assert (
+        given["implementation"] == options.implementation
+        and given["record_arms"] == options.record_arms
+    )
+
+
+def test_command_quotes_odd_names(run):
+    folder = RunFolder(run.out)
+    folder.settings["vectors"].update(name="my 'vectors'; rm x.bin")
+    assert parsed(report._command(folder))[1]["vectors"] == "my 'vectors'; rm x.bin"
