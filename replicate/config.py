@@ -165,7 +165,7 @@ class Config:
             if "choices" in meta:
                 others = ", ".join(_shown(c) for c in meta["choices"][1:])
             else:
-                others = f"{meta['low']:g} to {meta['high']:g}"
+                others = f"{meta['low']:.10g} to {meta['high']:.10g}"
             rows.append((field.name, _shown(field.default), others, meta["doc"]))
         return rows
 
@@ -270,7 +270,7 @@ def _checked(field, value):
         what = "a whole number" if kind is int else "a number"
         above = "above" if meta["open_low"] else "from"
         raise InputError(
-            f"{field.name} = {value!r} is not {what} {above} {low:g} to {high:g}; choose one"
+            f"{field.name} = {value!r} is not {what} {above} {low:.10g} to {high:.10g}; choose one"
         ) from None
     return number
 

@@ -119,7 +119,7 @@ def test_number_out_of_range(field, refused):
     below = meta["low"] - (0 if meta["open_low"] else 1)
     odd = [math.nan, math.inf, -math.inf, "many", "", None, True, [1], "nan"]
     for value in (meta["high"] + 1, below, *odd):
-        with refused(field.name, repr(value), f"{meta['low']:g} to {meta['high']:g}"):
+        with refused(field.name, repr(value), f"{meta['low']:.10g} to {meta['high']:.10g}"):
             Config(**{field.name: value})
 
 
