@@ -102,7 +102,9 @@ def test_chainer_alone_fails_there(fresh_python):
         others = "" if "distutils" in lacking else "numpy.distutils numpy.distutils.system_info"
         others += "" if "pkg" in lacking else " pkg_resources"
         told = fresh_python(code, lacking, others, fails=True)
-        assert lacking.rsplit(".", 1)[-1] in told.splitlines()[-1]
+        # From Python 3.12 on NumPy has no `distutils` at all.
+        named = lacking.removesuffix(".system_info").rsplit(".", 1)[-1]
+        assert named in told.splitlines()[-1]
 
 
 @pytest.mark.parametrize("one", WANTED)
