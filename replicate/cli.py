@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import resource
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__
+from . import __version__, mpi
 from .config import ARMS, PRESETS, Config, InputError
 from .storage import folder_lock, load_json, save_csv, save_json
 
@@ -46,7 +47,7 @@ def main(arguments=None):
         # The reader of our output has gone; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    sys.exit(code or 0)
+    mpi.leave(code or 0)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,6 +72,11 @@ def _seeds(context, parameter, text):
             raise click.BadParameter("0 seeds are none; write 1 or more")
         return list(range(numbers[0]))
     return sorted(set(numbers))
+
+
+def _jobs(jobs):
+    """Training runs at once: one a core, or one a rank where there are several."""
+    return jobs or (1 if mpi.active() else _cores())
 
 
 def _cores():
@@ -110,7 +116,7 @@ _machine_options = _options(
         help="The fused convolution, or plain Chainer.",
     ),
     click.option("--jobs", type=click.IntRange(1, 4096), default=None,
-                 help="Training runs at once; default: one a core."),
+                 help="Training runs at once; default: one a core, under mpiexec one a rank."),
     click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
                  help="Threads of the matrix library in each."),
     click.option("--quiet", "-q", is_flag=True, help="No progress, no summary."),
@@ -178,7 +184,8 @@ class _Display:
     def __init__(self, console, total_epochs, quiet, verbose):
         self.console = console
         self.verbose = verbose and not quiet
-        self.live = console.is_terminal and not quiet
+        # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
+        self.live = console.is_terminal and not quiet and not mpi.active()
         self.bars = {}
         self.finished = {}
         self.progress = Progress(
@@ -250,12 +257,26 @@ def _logging(out):
 @click.option("--epoch-weights", type=click.Choice(["first", "all", "none"]), default="first",
               show_default=True, help="Seeds whose T1 weights of every epoch are kept.")  # fmt: skip
 @click.option("--record-arms", is_flag=True, help="Record T1's saliency in the second phase too.")
+@click.option("--data-parallel", is_flag=True,
+              help="Under mpiexec: all ranks train each model together.")  # fmt: skip
 @click.option("--out", default=None, metavar="DIR", help="Run folder; default: out/PRESET.")
 def run(
     preset, epochs, assignments, corpus, vectors, dimensions, seeds, device, implementation,
-    jobs, threads, quiet, verbose, streaming, epoch_weights, record_arms, out,
+    jobs, threads, quiet, verbose, streaming, epoch_weights, record_arms, data_parallel, out,
 ):  # fmt: skip
-    """The experiment.  The same command again continues what is unfinished."""
+    """The experiment.  The same command again continues what is unfinished.
+
+    Under mpiexec, seeds and arms are spread over all ranks; see docs/cluster.md.
+    """
+    if data_parallel:
+        if device != "@cpu":
+            raise InputError(f"--data-parallel: not offered on {device}; leave --device out")
+        if not mpi.active():
+            raise InputError("--data-parallel: only one rank; start it with mpiexec -n 2 or more")
+    if mpi.active() and mpi.rank() > 0:
+        if data_parallel:
+            return _follow(out or Path("out") / Path(preset).stem)
+        return mpi.serve(_jobs(jobs), threads)
     config = _config(preset, epochs, assignments)
     paths, vectors = _data(preset, corpus, vectors)
     out = Path(out or Path("out") / Path(preset).stem)
@@ -264,7 +285,8 @@ def run(
     from .experiment import Options, prepare, run_experiment
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
-    with folder_lock(out), _logging(out):
+    crew = contextlib.nullcontext() if data_parallel else mpi.rank_crew(_jobs(jobs), threads)
+    with folder_lock(out), _logging(out), crew as crew:
         began = time.monotonic()
         work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
         log.info("command: %s", " ".join(sys.argv[1:]))
@@ -280,8 +302,11 @@ def run(
                 else:
                     display.end(name, label, message)
 
-            outcome = run_experiment(work, jobs or _cores(), tell, threads)
-        _timing(out, time.monotonic() - began, outcome.peak_memory, jobs or _cores())
+            if data_parallel:
+                outcome = _lead(work, tell)
+            else:
+                outcome = run_experiment(work, _jobs(jobs), tell, threads, crew)
+        _timing(out, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
@@ -292,6 +317,37 @@ def run(
             click.echo("unfinished; the same command again does what is missing", err=True)
             return 1
         click.echo(f"report: {report}")
+    return 0
+
+
+def _lead(work, tell):
+    """All seeds, trained by all ranks together; this is rank 0."""
+    from .experiment import run_seed
+    from .workers import Outcome
+
+    group = mpi.Group()
+    group.bcast(True)  # the folder is prepared
+    for seed in work.seeds:
+
+        def told(arm, epoch, accuracy, seed=seed):
+            tell((seed, arm), (epoch, accuracy))
+            if epoch == work.config.epochs:
+                tell((seed, arm), "done")
+
+        run_seed(work, seed, told, group)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Outcome(peak_memory=peak)
+
+
+def _follow(out):
+    """What ranks above 0 do in a data-parallel run."""
+    from .experiment import RunFolder, run_seed
+
+    group = mpi.Group()
+    group.bcast()
+    work = RunFolder(out)
+    for seed in work.seeds:
+        run_seed(work, seed, group=group)
     return 0
 
 
@@ -361,8 +417,10 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     """Readings x seeds of the TOML file GRID, side by side: a multiverse.
 
     DIR then has sweep.csv (a row a specification and seed), verdicts.csv and
-    the specification curve.
+    the specification curve.  Under mpiexec, rows are spread over all ranks.
     """
+    if mpi.active() and mpi.rank() > 0:
+        return mpi.serve(_jobs(jobs), threads)
     from .experiment import Options
     from .figures import specification_curve
     from .sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
@@ -371,7 +429,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     paths, vectors = _data("paper", corpus, vectors)
     out = Path(out)
     console = Console()
-    with folder_lock(out), _logging(out):
+    with folder_lock(out), _logging(out), mpi.rank_crew(_jobs(jobs), threads) as crew:
         have = sweep_rows(out / "sweep.csv")
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
         total = sum(s.config.epochs * len(ARMS) for s in left)
@@ -390,9 +448,8 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
                     display.end(name, label, message)
 
             options = Options(device, implementation)
-            outcome = run_sweep(
-                out, specifications, seeds, (paths, vectors), options, jobs or _cores(), tell
-            )
+            data = (paths, vectors)
+            outcome = run_sweep(out, specifications, seeds, data, options, _jobs(jobs), tell, crew)
         rows = sweep_rows(out / "sweep.csv")
         header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
         save_csv(out / "verdicts.csv", header, verdicts_by_specification(rows))

@@ -339,30 +339,38 @@ def _fingerprint(run, seed, arm, sentences):
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def run_first_phase(run, seed, tell=None):
+def run_first_phase(run, seed, tell=None, group=None):
     """Train and record T1, score T2, and write the training sets of all arms (4.3).
 
     Args:
         run (RunFolder): prepared.
         seed (int): of the run.
         tell: callable ``(epoch, accuracy)``; may be None.
+        group (replicate.mpi.Group): ranks that do it together, of which rank 0
+            writes; may be None.
     """
+    leads = group is None or group.leads
     config, corpus, options = run.config, run.corpus, run.options
     folder = run.phase(seed, "T1")
     subset = split_corpus(corpus.labels, seed, config.split)
-    save_npz(run.seed(seed) / "split.npz", {"subset": subset})
+    if leads:
+        save_npz(run.seed(seed) / "split.npz", {"subset": subset})
     t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
     model = run.model(seed)
     tokens, offsets = corpus.take(t1)
-    recorder = Recorder(model, tokens, offsets, len(corpus.words), config, folder, options.stored)
+    recorder = Recorder(
+        model, tokens, offsets, len(corpus.words), config, folder, options.stored, group
+    )
     wanted = options.epoch_weights
     keep = wanted == "all" or (wanted == "first" and seed == min(run.seeds))
-    keeper = EpochWeights(model, config.epochs) if keep else None
+    keeper = EpochWeights(model, config.epochs) if keep and leads else None
     rows, optimizer = train(
         model, corpus, t1, t3,
         seed=seed, folder=folder, recorder=recorder, keeper=keeper, tell=tell,
-        fingerprint=_fingerprint(run, seed, "T1", t1),
+        fingerprint=_fingerprint(run, seed, "T1", t1), group=group,
     )  # fmt: skip
+    if not leads:
+        return
     names = _save_training(folder, model, "T1", rows, embedding=True)
     if keeper is not None:
         save_npz(folder / "weights.npz", keeper.arrays)
@@ -410,10 +418,16 @@ def save_instability(path, words, wac, count):
     save_csv(path, INSTABILITY, rows)
 
 
-def run_arm(run, seed, arm, tell=None):
+def run_arm(run, seed, arm, tell=None, group=None):
     """Train one model of the second phase (4.4).
 
     The first phase must be done, but for the arms that need no score.
+
+    Args:
+        run (RunFolder): prepared.
+        seed (int): of the run.
+        arm (str): of :data:`replicate.config.ARMS`, but T1.
+        tell, group: see :func:`run_first_phase`.
     """
     config, corpus = run.config, run.corpus
     folder = run.phase(seed, arm)
@@ -434,13 +448,15 @@ def run_arm(run, seed, arm, tell=None):
     t1 = np.flatnonzero(subset == 1)
     if run.options.record_arms:
         recorder = Recorder(
-            model, *corpus.take(t1), len(corpus.words), config, folder, stored=False
+            model, *corpus.take(t1), len(corpus.words), config, folder, False, group
         )
     rows, _ = train(
         model, corpus, sentences, np.flatnonzero(subset == 3),
         seed=seed, folder=folder, optimizer=optimizer, recorder=recorder, tell=tell,
-        fingerprint=_fingerprint(run, seed, arm, sentences),
+        fingerprint=_fingerprint(run, seed, arm, sentences), group=group,
     )  # fmt: skip
+    if group is not None and not group.leads:
+        return
     names = _save_training(folder, model, arm, rows, config.vectors_mode == "finetuned")
     if recorder is not None:
         wac, count = recorder.stream.result(config.ddof)
@@ -482,13 +498,26 @@ def finish_seed(run, seed):
     save_csv(run.seed(seed) / "accuracy.csv", ACCURACY, rows)
 
 
-def run_seed(run, seed, tell=None):
-    """All stages of a seed, one after another, in this process."""
+def run_seed(run, seed, tell=None, group=None):
+    """All stages of a seed, one after another, in this process.
+
+    Args:
+        run (RunFolder): prepared.
+        seed (int): which.
+        tell: callable ``(arm, epoch, accuracy)``; may be None.
+        group: see :func:`run_first_phase`; all ranks call this.
+    """
     tell = tell or (lambda arm, epoch, accuracy: None)
     for arm in ARMS:
-        if not run.finished(seed, arm):
-            _stage(run, seed, arm)(run, seed, *_argument(arm), _telling(tell, arm))
-    finish_seed(run, seed)
+        if group is None:
+            todo = not run.finished(seed, arm)
+        else:
+            # Waits, too, until rank 0 has written what this stage reads.
+            todo = group.bcast(group.leads and not run.finished(seed, arm))
+        if todo:
+            _stage(run, seed, arm)(run, seed, *_argument(arm), _telling(tell, arm), group)
+    if group is None or group.leads:
+        finish_seed(run, seed)
 
 
 def _telling(tell, arm):
@@ -514,7 +543,7 @@ def work_on_arm(out, seed, arm, tell):
     )
 
 
-def run_experiment(run, jobs=1, tell=None, threads=1):
+def run_experiment(run, jobs=1, tell=None, threads=1, crew=None):
     """Carry out what is unfinished of a run.
 
     Args:
@@ -523,6 +552,7 @@ def run_experiment(run, jobs=1, tell=None, threads=1):
         tell: callable ``(name, message)``: name is ``(seed, arm)``, message
             ``"done"``, ``"failed"`` or ``(epoch, accuracy)``.
         threads (int): of the matrix library in each process.
+        crew (replicate.workers.Crew): see :func:`replicate.workers.run_tasks`.
 
     Returns:
         Outcome: failures are by ``(seed, arm)``.
@@ -537,7 +567,7 @@ def run_experiment(run, jobs=1, tell=None, threads=1):
             elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
                 after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
                 tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
-    outcome = run_tasks(tasks, jobs, tell, threads) if tasks else Outcome()
+    outcome = run_tasks(tasks, jobs, tell, threads, crew) if tasks else Outcome()
     for seed in run.seeds:
         if not any(name[0] == seed for name in outcome.failures):
             finish_seed(run, seed)

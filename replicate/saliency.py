@@ -321,16 +321,25 @@ class Recorder(training.Extension):
         config (Config): ``epochs``, ``record_epoch_0``, ``standardised_over``.
         folder: where the files go.
         stored (bool): keep ``saliency.npy``; the streaming form does not.
+        group (replicate.mpi.Group): ranks that look at the sentences together;
+            rank 0 alone keeps and writes.  May be None.
     """
 
     trigger = (1, "epoch")
     # Before LogReport and the snapshot, which tell that the epoch is recorded.
     priority = training.PRIORITY_WRITER
 
-    def __init__(self, model, tokens, offsets, n_words, config, folder, stored=True):
+    def __init__(self, model, tokens, offsets, n_words, config, folder, stored=True, group=None):
         self.model = model
         self.offsets = np.asarray(offsets)
-        self.batch = flat_batch(model, tokens, offsets)
+        self.group = group
+        first, last = (0, len(offsets) - 1) if group is None else group.bounds(self.offsets)
+        mine = self.offsets[first : last + 1]
+        self.batch = flat_batch(model, tokens[mine[0] : mine[-1]], mine - mine[0])
+        self.keeps = group is None or group.leads
+        if not self.keeps:
+            self.config, self.names = config, []
+            return
         self.stream = StreamingInstability(tokens, n_words)
         self.config = config
         self.folder = Path(folder)
@@ -375,7 +384,8 @@ class Recorder(training.Extension):
 
     def initialize(self, trainer):
         """Record the untrained model too, under the reading ``record_epoch_0``."""
-        if self.config.record_epoch_0 and self.stream.epochs == 0:
+        untrained = trainer.updater.iteration == 0
+        if self.config.record_epoch_0 and untrained:
             self.record()
 
     def __call__(self, trainer):
@@ -383,7 +393,9 @@ class Recorder(training.Extension):
 
     def record(self):
         """Take the next row."""
-        looked = word_saliency(self.model, self.batch)
+        looked = self._look()
+        if looked is None:
+            return
         row = self.stream.epochs
         arrays = self.arrays
         arrays["predicted"][row] = looked.predicted
@@ -394,6 +406,17 @@ class Recorder(training.Extension):
             self._record_movement(row - 1, looked)
         self.stream.add(looked.token_saliency)
         self.last_doubt[:] = looked.doubt
+
+    def _look(self):
+        """Saliency of all sentences; None on a rank that keeps none."""
+        if self.group is None:
+            return word_saliency(self.model, self.batch)
+        parts = [np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)]
+        if len(self.batch):
+            looked = word_saliency(self.model, self.batch)
+            parts = [looked.token_saliency, looked.predicted, looked.doubt]
+        parts = self.group.gather(parts)
+        return Saliency(*parts) if self.keeps else None
 
     def _record_movement(self, row, looked):
         before, after = self.stream.last, looked.token_saliency
@@ -417,11 +440,15 @@ class Recorder(training.Extension):
 
     def flush(self):
         """Put the rows on the disk, so that a snapshot may count on them."""
+        if not self.keeps:
+            return
         for array in self.arrays.values():
             array.flush()
 
     def finish(self):
         """Give every file its final name."""
+        if not self.keeps:
+            return
         self.flush()
         self.arrays.clear()
         for name in self.names:
@@ -429,6 +456,8 @@ class Recorder(training.Extension):
 
     def serialize(self, serializer):
         """The streaming state; the rows are in their files."""
+        if not self.keeps:
+            return
         self.stream.serialize(serializer["stream"])
         self.last_doubt = serializer("last_doubt", self.last_doubt)
 

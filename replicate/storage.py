@@ -283,6 +283,7 @@ def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
         # A truncated file is told by its length: mapping it would not say so.
         array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
+            array.close()
             raise ValueError("an archive, not an array")
     except _DAMAGED as error:
         raise InputError(f"{path}: not a sound .npy file ({_one_line(error)}); remove it") from None

@@ -115,7 +115,7 @@ def run_specification(folder, name, seed, settings, data, options, tell):
     return statistics
 
 
-def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None):
+def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None, crew=None):
     """Carry out what ``sweep.csv`` of `out` lacks.
 
     Args:
@@ -126,6 +126,7 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None)
         options (Options): device and implementation.
         jobs (int): at once.
         tell: callable ``(name, message)``.
+        crew (replicate.workers.Crew): see :func:`replicate.workers.run_tasks`.
 
     Returns:
         replicate.workers.Outcome: rows are in the file.
@@ -161,7 +162,7 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None)
         if tell is not None:
             tell(name, message)
 
-    return run_tasks(tasks, jobs, collect)
+    return run_tasks(tasks, jobs, collect, crew=crew)
 
 
 def verdicts_by_specification(rows):

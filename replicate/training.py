@@ -34,14 +34,20 @@ class EpochIterator(chainer.dataset.Iterator):
         batch_size (int): B.
         seed (int): names the order; arms of like size share it.
         xp: numpy or cupy, where batches go.
+        group (replicate.mpi.Group): of ranks that share every batch; may be None.
+
+    Attributes:
+        last (numpy.ndarray): sentences of the last batch, of all ranks.
     """
 
-    def __init__(self, corpus, sentences, batch_size, seed, xp=np):
+    def __init__(self, corpus, sentences, batch_size, seed, xp=np, group=None):
         self.corpus = corpus
         self.sentences = np.asarray(sentences)
         self.batch_size = batch_size
         self.seed = seed
         self.xp = xp
+        self.group = group
+        self.last = self.sentences[:0]
         self.epoch = 0
         self.position = 0
         self.is_new_epoch = False
@@ -73,6 +79,9 @@ class EpochIterator(chainer.dataset.Iterator):
             self.epoch += 1
             self.position = 0
             self._order = None
+        self.last = chosen
+        if self.group is not None:
+            chosen = chosen[self.group.rank :: self.group.size]
         return self._batch(chosen)
 
     next = __next__
@@ -134,7 +143,30 @@ class Updater(training.updaters.StandardUpdater):
         iterator = self._iterators["main"]
         epoch = iterator.epoch
         batch = iterator.next()
-        self._optimizers["main"].update(self._loss, batch, self._mask(len(batch), epoch))
+        mask = self._mask(len(iterator.last), epoch)
+        if iterator.group is None:
+            self._optimizers["main"].update(self._loss, batch, mask)
+        else:
+            self._update_together(iterator.group, batch, len(iterator.last), mask)
+
+    def _update_together(self, group, batch, n, mask):
+        """One step on a batch of n sentences that the ranks of a group have cut up.
+
+        ChainerMN averages over ranks; shares differ in length, so each loss is
+        weighted for the average to be the mean over sentences.  (ChainerMN's
+        own optimizer would leave out the first step.)
+        """
+        optimizer = self._optimizers["main"]
+        self.model.cleargrads()
+        total = 0.0
+        if len(batch):
+            share = None if mask is None else mask[group.rank :: group.size]
+            loss = self.model.training_loss(batch, share) * (len(batch) * group.size / n)
+            loss.backward()
+            total = float(loss.array)
+        group.mean_gradient(self.model)
+        optimizer.update()
+        chainer.report({"main/loss": group.sum(total) / group.size})
 
     def _loss(self, batch, mask):
         loss = self.model.training_loss(batch, mask)
@@ -259,16 +291,25 @@ class Evaluator(training.Extension):
     trigger = (1, "epoch")
     priority = training.PRIORITY_WRITER
 
-    def __init__(self, model, corpus, sentences):
+    def __init__(self, model, corpus, sentences, group=None):
         self.model = model
+        self.group = group
+        if group is not None:
+            sentences = sentences[group.rank :: group.size]
         self.labels = corpus.labels[sentences]
         self.batch = flat_batch(model, *corpus.take(sentences), self.labels)
 
     def evaluate(self):
         """Accuracy and mean loss, as floats."""
-        classified = classify(self.model, self.batch)
-        accuracy = float((classified.predicted == self.labels).mean())
-        return accuracy, float(classified.loss.mean(dtype=np.float64))
+        right = loss = np.zeros(0)
+        if len(self.batch):
+            classified = classify(self.model, self.batch)
+            right, loss = classified.predicted == self.labels, classified.loss
+        if self.group is None:
+            return float(right.mean()), float(loss.mean(dtype=np.float64))
+        sums = (len(loss), right.sum(), loss.sum(dtype=np.float64))
+        n, right, loss = (self.group.sum(float(number)) for number in sums)
+        return right / n, loss / n
 
     def __call__(self, trainer):
         accuracy, loss = self.evaluate()
@@ -283,12 +324,14 @@ class Snapshot(training.Extension):
         fingerprint (str): of what is trained; another run's state is not taken up.
         recorder (Recorder): its files are flushed first; may be None.
         seconds (float): least time between two snapshots.
+        group (replicate.mpi.Group): rank 0 writes, all take up; may be None.
     """
 
     trigger = (1, "epoch")
     priority = -100
 
-    def __init__(self, path, fingerprint, recorder=None, seconds=20.0):
+    def __init__(self, path, fingerprint, recorder=None, seconds=20.0, group=None):
+        self.group = group
         self.path = Path(path)
         self.fingerprint = fingerprint
         self.recorder = recorder
@@ -297,6 +340,8 @@ class Snapshot(training.Extension):
 
     def __call__(self, trainer):
         if time.monotonic() - self._last < self.seconds:
+            return
+        if self.group is not None and not self.group.leads:
             return
         if self.recorder is not None:
             self.recorder.flush()
@@ -318,15 +363,23 @@ class Snapshot(training.Extension):
         Returns:
             bool: whether there was one.
         """
-        try:
-            arrays = load_npz(self.path)
-        except InputError:
-            return False
-        if str(arrays.pop("fingerprint", "")) != self.fingerprint or not _fits(trainer, arrays):
+        arrays = self._read(trainer) if self.group is None or self.group.leads else None
+        if self.group is not None:
+            arrays = self.group.bcast(arrays)
+        if arrays is None:
             return False
         # Not strict: what was None at the time has no array.
         trainer.serialize(chainer.serializers.NpzDeserializer(arrays, strict=False))
         return True
+
+    def _read(self, trainer):
+        """Arrays of the snapshot, or None where it is not this run's."""
+        try:
+            arrays = load_npz(self.path)
+        except InputError:
+            return None
+        mine = str(arrays.pop("fingerprint", "")) == self.fingerprint
+        return arrays if mine and _fits(trainer, arrays) else None
 
 
 def _fits(trainer, arrays):
@@ -409,6 +462,7 @@ def train(
     fingerprint="",
     tell=None,
     snapshot_seconds=None,
+    group=None,
 ):
     """Train a model on some sentences and evaluate it after every epoch.
 
@@ -429,6 +483,8 @@ def train(
         tell: callable ``(epoch, accuracy)``; may be None.
         snapshot_seconds (float): least time between two snapshots; None takes
             that of the environment's ``REPLICATE_SNAPSHOT_SECONDS``, or 20.
+        group (replicate.mpi.Group): ranks that train this model together, all
+            of which call this; may be None.
 
     Returns:
         tuple: rows ``(epoch, accuracy, loss, training loss)`` and the
@@ -439,14 +495,14 @@ def train(
     folder = Path(folder)
     if snapshot_seconds is None:
         snapshot_seconds = float(os.environ.get("REPLICATE_SNAPSHOT_SECONDS", 20))
-    iterator = EpochIterator(corpus, sentences, config.batch_size, seed, model.xp)
+    iterator = EpochIterator(corpus, sentences, config.batch_size, seed, model.xp, group)
     if optimizer is None:
         optimizer = make_optimizer(model, config)
     updater = Updater(iterator, optimizer, model, seed)
     trainer = training.Trainer(updater, (config.epochs, "epoch"), out=str(folder))
-    evaluator = Evaluator(model, corpus, evaluation)
+    evaluator = Evaluator(model, corpus, evaluation, group)
     log = extensions.LogReport(trigger=(1, "epoch"), log_name=None)
-    snapshot = Snapshot(folder / "snapshot.npz", fingerprint, recorder, snapshot_seconds)
+    snapshot = Snapshot(folder / "snapshot.npz", fingerprint, recorder, snapshot_seconds, group)
     for extension in filter(None, (evaluator, recorder, keeper, log, snapshot)):
         trainer.extend(extension)
     if tell is not None:
@@ -455,14 +511,17 @@ def train(
     if config.record_epoch_0:
         rows.append((0, *evaluator.evaluate(), float("nan")))
     snapshot.resume(trainer)
+    if group is not None:
+        group.same_weights(model)
     # Types were checked when the functions were tested; per call it costs as
     # much as some of them.
     with chainer.using_config("type_check", False), chainer.using_config("train", True):
         trainer.run(show_loop_exception_msg=False)
     if recorder is not None:
         recorder.finish()
-    with contextlib.suppress(OSError):
-        (folder / "snapshot.npz").unlink()
+    if group is None or group.leads:
+        with contextlib.suppress(OSError):
+            (folder / "snapshot.npz").unlink()
     rows += [
         (entry["epoch"], entry["T3/accuracy"], entry["T3/loss"], entry["main/loss"])
         for entry in log.log

@@ -17,7 +17,7 @@ from multiprocessing import connection, forkserver
 
 from .config import InputError
 
-__all__ = ["Outcome", "Task", "run_tasks"]
+__all__ = ["Crew", "Outcome", "Task", "run_tasks"]
 
 #: What a worker is given: a name, a function of this package and its arguments,
 #: and the names of the tasks that come first.  `function(*arguments, tell)`.
@@ -32,7 +32,7 @@ class Outcome:
     peak_memory: int = 0
 
 
-def run_tasks(tasks, jobs, tell=None, threads=1):
+def run_tasks(tasks, jobs, tell=None, threads=1, crew=None):
     """Run tasks in processes of their own, as many at once as `jobs`.
 
     A process that dies is reported, tasks that wait for it are left out, and
@@ -44,6 +44,7 @@ def run_tasks(tasks, jobs, tell=None, threads=1):
         tell: callable ``(name, message)`` for what tasks tell, then ``"done"``,
             ``("result", value)`` where the function returned one, or ``"failed"``.
         threads (int): of the matrix library in each process.
+        crew (Crew): who runs them, instead of `jobs` processes of this machine.
 
     Returns:
         Outcome: failures by name.
@@ -53,8 +54,8 @@ def run_tasks(tasks, jobs, tell=None, threads=1):
     """
     tell = tell or (lambda name, message: None)
     waiting = list(tasks)
-    done, running, outcome = set(), {}, Outcome()
-    context = _server(threads)
+    done, running, outcome = set(), 0, Outcome()
+    crew = Crew(jobs, threads) if crew is None else crew
     try:
         while waiting or running:
             for task in list(waiting):
@@ -62,45 +63,93 @@ def run_tasks(tasks, jobs, tell=None, threads=1):
                 if blocked:
                     outcome.failures[task.name] = f"needs {blocked[0]}, which failed"
                     waiting.remove(task)
-                elif len(running) < jobs and done.issuperset(task.after):
+                elif crew.free and done.issuperset(task.after):
                     waiting.remove(task)
-                    ours, theirs = context.Pipe()
-                    process = context.Process(target=_work, args=(theirs, task), daemon=True)
-                    process.start()
-                    theirs.close()
-                    running[ours] = (process, task)
-            for ours in connection.wait(list(running)):
-                process, task = running[ours]
-                try:
-                    kind, message = ours.recv()
-                except (EOFError, OSError):
-                    kind, message = "died", None
+                    crew.start(task)
+                    running += 1
+            for task, kind, message in crew.wait() if running else ():
                 if kind == "tell":
                     tell(task.name, message)
                     continue
-                del running[ours]
-                ours.close()
-                process.join()
+                running -= 1
                 if kind == "done":
                     done.add(task.name)
                     outcome.peak_memory = max(outcome.peak_memory, message[0])
                     tell(task.name, "done" if message[1] is None else ("result", message[1]))
                 elif kind == "input":
                     raise InputError(message)
-                elif kind == "error":
-                    outcome.failures[task.name] = message
                 else:
-                    code = process.exitcode
-                    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-                    outcome.failures[task.name] = f"its process was ended ({how})"
-                if task.name in outcome.failures:
+                    outcome.failures[task.name] = message
                     tell(task.name, "failed")
     finally:
-        for process, _ in running.values():
-            process.terminate()
-        for process, _ in running.values():
-            process.join()
+        crew.stop()
     return outcome
+
+
+class Crew:
+    """Processes of this machine that run tasks, one task each.
+
+    Args:
+        jobs (int): processes at once.
+        threads (int): of the matrix library in each.
+    """
+
+    def __init__(self, jobs, threads=1):
+        self.jobs = jobs
+        self._context = _server(threads)
+        self._running = {}
+
+    @property
+    def busy(self):
+        """How many tasks run."""
+        return len(self._running)
+
+    @property
+    def free(self):
+        """Whether another task can be started."""
+        return self.busy < self.jobs
+
+    def start(self, task):
+        """Run a task in a new process."""
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, task), daemon=True)
+        process.start()
+        theirs.close()
+        self._running[ours] = (process, task)
+
+    def wait(self, timeout=None):
+        """What running tasks tell next, or nothing after so many seconds.
+
+        Returns:
+            list of tuple: ``(task, kind, message)``.  Kinds: ``"tell"``; and at
+            a task's end ``"done"`` with (peak memory, value), ``"input"``,
+            ``"error"`` or ``"died"`` with words.
+        """
+        events = []
+        for ours in connection.wait(list(self._running), timeout):
+            process, task = self._running[ours]
+            try:
+                kind, message = ours.recv()
+            except (EOFError, OSError):
+                kind, message = "died", None
+            if kind != "tell":
+                del self._running[ours]
+                ours.close()
+                process.join()
+            if kind == "died":
+                code = process.exitcode
+                how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+                message = f"its process was ended ({how})"
+            events.append((task, kind, message))
+        return events
+
+    def stop(self):
+        """End what still runs."""
+        for process, _ in self._running.values():
+            process.terminate()
+        for process, _ in self._running.values():
+            process.join()
+        self._running.clear()
 
 
 def _server(threads):

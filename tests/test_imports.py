@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 #: A module imports only from those before it.
 ORDER = """
     compat config storage fetch corpus vectors split kernels functions model instability saliency
-    training selection preload workers experiment claims rivals convergence sweep figures beyond explorer report explain select cli
+    training selection preload workers mpi experiment claims rivals convergence sweep figures beyond explorer report explain select cli
 """.split()
 
 #: What is no module of the method: the package itself, and ``python -m replicate``.
