@@ -333,10 +333,12 @@ def test_an_array_for_an_archive(tmp_path, refused):
 
 
 def test_an_archive_for_an_array(tmp_path, refused):
-    """An ``.npz`` under ``.npy``'s name."""
+    """An ``.npz`` under ``.npy``'s name; the file does not stay open."""
     save_npz(tmp_path / "a.npy", ARRAYS)
     with refused(tmp_path / "a.npy"):
         load_npy(tmp_path / "a.npy")
+    opened = [os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")]
+    assert str(tmp_path / "a.npy") not in opened
 
 
 def npz_bytes(save=np.savez, **arrays):
