@@ -1,5 +1,12 @@
 """Names that the docstrings' examples use; compat is imported before anything of Chainer."""
 
+import os
+
+# One thread of the matrix library, as the program's workers have: bits depend on
+# it.  It is read once, when NumPy is imported.
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[name] = "1"
+
 import numpy as np
 import pytest
 

@@ -7,6 +7,7 @@ no gradient, no random generator.
 """
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -353,6 +354,8 @@ class Recorder(training.Extension):
             dtypes["saliency"] = np.float32
         self.names = list(shapes)
         self.arrays = {name: self._open(name, dtypes[name], shapes[name]) for name in shapes}
+        #: CRC-32 of the rows so far, one a file: a snapshot counts on those rows.
+        self.checks = np.zeros(len(shapes), dtype=np.int64)
 
     def _height(self, name):
         return self.rows - name.startswith("movement")
@@ -406,6 +409,23 @@ class Recorder(training.Extension):
             self._record_movement(row - 1, looked)
         self.stream.add(looked.token_saliency)
         self.last_doubt[:] = looked.doubt
+        for i, name in enumerate(self.names):
+            last = row - name.startswith("movement")
+            if last >= 0:
+                self.checks[i] = zlib.crc32(arrays[name][last], int(self.checks[i]))
+
+    def holds(self, epochs, checks):
+        """Whether the files have the rows that a snapshot counts on.
+
+        Args:
+            epochs (int): rows recorded by then.
+            checks (numpy.ndarray): what :attr:`checks` was.
+        """
+        for i, name in enumerate(self.names):
+            rows = max(0, epochs - name.startswith("movement"))
+            if zlib.crc32(self.arrays[name][:rows]) != checks[i]:
+                return False
+        return True
 
     def _look(self):
         """Saliency of all sentences; None on a rank that keeps none."""
@@ -460,6 +480,7 @@ class Recorder(training.Extension):
             return
         self.stream.serialize(serializer["stream"])
         self.last_doubt = serializer("last_doubt", self.last_doubt)
+        self.checks = serializer("checks", self.checks)
 
 
 def logit_saliency(token_saliency, doubt, lengths):

@@ -378,8 +378,14 @@ class Snapshot(training.Extension):
             arrays = load_npz(self.path)
         except InputError:
             return None
-        mine = str(arrays.pop("fingerprint", "")) == self.fingerprint
-        return arrays if mine and _fits(trainer, arrays) else None
+        if str(arrays.pop("fingerprint", "")) != self.fingerprint or not _fits(trainer, arrays):
+            return None
+        if self.recorder is not None:
+            state = "extensions/Recorder/"
+            recorded = (int(arrays[state + "stream/epochs"]), arrays[state + "checks"])
+            if not self.recorder.holds(*recorded):
+                return None
+        return arrays
 
 
 def _fits(trainer, arrays):

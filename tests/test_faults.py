@@ -577,10 +577,6 @@ def test_a_damaged_snapshot_is_as_good_as_none(share, stopped, whole):
     assert differences_of_seed(stopped, whole) == []
 
 
-LOST = "rows of epochs before the snapshot are zeros, and all that follows from them is another"
-
-
-@pytest.mark.xfail(strict=True, reason=LOST)
 @pytest.mark.parametrize(
     "name, share",
     [("saliency", 0), ("saliency", 0.5), ("saliency", None), ("doubt", 0.5), ("doubt", None)],
@@ -593,7 +589,6 @@ def test_a_damaged_record_is_not_gone_on_with(name, share, stopped, whole):
     assert differences_of_seed(stopped, whole) == []
 
 
-@pytest.mark.xfail(strict=True, reason=LOST)
 @pytest.mark.parametrize("at", ["doubt", "saliency"])
 def test_a_kill_while_the_record_gets_its_names(at, stopped, whole, monkeypatch):
     """Some files of the record have their final names, others not, and a snapshot is there."""
