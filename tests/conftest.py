@@ -16,6 +16,39 @@ from replicate.corpus import POLARITY_FILES
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+#: What ``REPLICATE_REQUIRE`` may name, separated by commas: things that some tests need,
+#: and that a machine may lack.  Where one is named, its tests fail instead of being skipped.
+REQUIRABLE = ("browser", "mpi")
+
+
+def required():
+    """Names in ``REPLICATE_REQUIRE``; a misspelt one must not require nothing."""
+    names = [n.strip() for n in os.environ.get("REPLICATE_REQUIRE", "").split(",")]
+    odd = sorted(set(names) - {"", *REQUIRABLE})
+    if odd:
+        raise pytest.UsageError(
+            f"REPLICATE_REQUIRE: {odd[0]!r} is none of {', '.join(REQUIRABLE)}; correct it"
+        )
+    return set(names) - {""}
+
+
+def pytest_configure():
+    required()
+
+
+@pytest.fixture(scope="session")
+def missing():
+    """``missing(thing, reason)`` skips a test that lacks a thing, or fails it where it is required."""
+
+    def end(thing, reason):
+        assert thing in REQUIRABLE, thing
+        if thing in required():
+            pytest.fail(f"{reason} (REPLICATE_REQUIRE names {thing})", pytrace=False)
+        pytest.skip(reason)
+
+    return end
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's cache."""

@@ -124,12 +124,15 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(missing):
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
     chromium = next(filter(None, found), None)
     driver = shutil.which("chromedriver")
     if not (chromium and driver):
-        pytest.skip("no Chromium with its driver: install Debian's chromium and chromium-driver")
+        missing(
+            "browser",
+            "no Chromium with its driver: install Debian's chromium and chromium-driver",
+        )
     made = Browser(chromium, driver)
     yield made
     made.quit()

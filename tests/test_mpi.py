@@ -26,15 +26,18 @@ TOLERANCE = 1e-5
 SMALL = ["--preset", "sample", "--epochs", "3", "--quiet"]
 
 
-def has_mpi():
+@pytest.fixture(scope="module")
+def _mpi(missing):
+    """What several ranks need, or the end of the test."""
     try:
         import mpi4py  # noqa: F401
     except ImportError:
-        return False
-    return MPIEXEC is not None
+        missing("mpi", "mpi4py is not installed: pip install mpi4py")
+    if MPIEXEC is None:
+        missing("mpi", "mpiexec is not installed: it is in Debian's openmpi-bin")
 
 
-needs_mpi = pytest.mark.skipif(not has_mpi(), reason="mpi4py or mpiexec is not installed")
+needs_mpi = pytest.mark.usefixtures("_mpi")
 
 
 def start(n, arguments, code="", options=(), seconds=120, **environment):
