@@ -71,11 +71,13 @@ image:
 image-test:
 	sh docker/test.sh
 
-# Tests over versions of Python, NumPy and CuPy; the table of docs/versions.md.
-matrix:
+# Tests over versions of Python, NumPy and CuPy; the README's table of versions.
+# Needs the four interpreters.  Hours on two cores; stopped, it goes on.
+matrix: $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-nox
 	$(VENV)-nox/bin/pip install -q nox uv
 	$(VENV)-nox/bin/nox
+	$(BIN)/python tools/readme.py
 
 lock:
 	$(PYTHON) -m venv $(VENV)-lock

@@ -1,7 +1,9 @@
 """Tests and sample over versions of Python, NumPy and CuPy.
 
-``make matrix`` runs every cell that wheels exist for, then writes the table of
-``docs/versions.md`` from what they left in ``out/matrix``.  One cell::
+``make matrix`` runs every cell that wheels exist for, then writes
+``results/versions.csv`` from what they left in ``out/matrix``; the README's
+table is made of it.  A cell that has run with these very files is not run
+again, so a matrix that was stopped goes on.  One cell::
 
     nox -s "matrix-3.12(numpy='2', cupy='14')"
     nox -s table
@@ -9,9 +11,12 @@
 
 import csv
 import datetime
+import hashlib
 import json
+import os
 import platform
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -41,6 +46,11 @@ CORE = """
     vectors storage regression
 """.split()
 
+#: What CuPy matters to; the cells without it run the rest.
+WITH_CUPY = ["compat", "functions", "kernels"]
+
+COLUMNS = "python,numpy,cupy,scipy,numba,supplied,tests,accuracy,loss,wac,date,system".split(",")
+
 #: How far the sample's numbers of a cell may be from those of the first cell.
 #: T3 has 20 sentences: 0.05 is one of them, at the boundary in float32.
 ACCURACY, LOSS, WAC = 0.05, 1e-3, 1e-2
@@ -53,6 +63,16 @@ def without_wheel(python, numpy, cupy):
     if numpy == "1.26" and cupy == "14":
         return "CuPy 14 needs NumPy 2"
     return None
+
+
+def digest():
+    """Of what a cell's result depends on, but for the packages' versions."""
+    found = hashlib.sha256()
+    places = [HERE / name for name in ("setup.py", "noxfile.py", "conftest.py", "tests/conftest.py")]
+    places += sorted(HERE.glob("replicate/*.py")) + [HERE / f"tests/test_{part}.py" for part in CORE]
+    for place in places:
+        found.update(place.name.encode() + b"\0" + place.read_bytes())
+    return found.hexdigest()
 
 
 def cell(python, numpy, cupy):
@@ -68,40 +88,63 @@ def matrix(session, numpy, cupy):
     name = cell(session.python, numpy, cupy)
     OUT.mkdir(parents=True, exist_ok=True)
     kept = OUT / f"{name}.json"
-    kept.unlink(missing_ok=True)
     reason = without_wheel(session.python, numpy, cupy)
     if reason:
         session.skip(reason)
+    ours = digest()
+    if kept.is_file() and json.loads(kept.read_text())["digest"] == ours and not session.posargs:
+        session.log(f"{kept} is of these very files")
+        return
+    kept.unlink(missing_ok=True)
     session.install("setuptools<74", "wheel")
     session.install(
-        "--no-build-isolation", "--only-binary=:all:", "--no-binary=chainer,word-saliency-replication",
-        NUMPYS[numpy], *CUPYS[cupy], "-e", ".[test]", "setuptools<74",
+        "--no-build-isolation", "--only-binary=:all:", "--no-binary=chainer",
+        "--no-binary=word-saliency-replication", NUMPYS[numpy], *CUPYS[cupy], "-e", ".[test]", "setuptools<74",
     )  # fmt: skip
+    folder = Path(session.create_tmp()).resolve()
+    # Compiled loops of one NumPy are not for another.
+    session.env["NUMBA_CACHE_DIR"] = str(folder / "numba")
     found = json.loads(session.run("python", "-c", VERSIONS, silent=True).splitlines()[-1])
     if cupy != "absent":
-        session.run("python", "-c", "import cupy; from replicate import compat, kernels")
+        # CuPy finds the compiler's wheel by itself from 14 on.
+        (place,) = Path(session.virtualenv.location).glob("lib/python*/site-packages/nvidia/cuda_nvrtc/lib")
+        session.env["LD_LIBRARY_PATH"] = os.pathsep.join(
+            filter(None, [str(place), os.environ.get("LD_LIBRARY_PATH")])
+        )
+        session.run("python", "-c", SEEN_BY_CHAINER)
 
-    folder = Path(session.create_tmp()).resolve() / "sample"
+    sample = folder / "sample"
+    shutil.rmtree(sample, ignore_errors=True)
     began = time.monotonic()
-    session.run("replicate", "run", "--preset", "sample", "--seeds", "2", "--quiet", "--out", str(folder))
+    session.run("replicate", "run", "--preset", "sample", "--seeds", "2", "--quiet", "--out", str(sample))
     found["sample_seconds"] = round(time.monotonic() - began, 1)
-    found["numbers"] = numbers(folder)
+    found["numbers"] = numbers(sample)
 
-    tests = session.posargs or [
-        f"tests/test_{part}.py" for part in CORE if (HERE / f"tests/test_{part}.py").is_file()
-    ]
+    wanted = CORE if cupy == "absent" else WITH_CUPY
     told = session.run(
-        "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile", *tests,
+        "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
+        *(session.posargs or [f"tests/test_{part}.py" for part in wanted]),
         silent=True, success_codes=[0, 1],
     )  # fmt: skip
     last = told.strip().splitlines()[-1]
     session.log(last)
-    found["tests"] = re.sub(r" in [\d.]+s.*|=+", "", last).strip()
-    found["tests_seconds"] = float(re.search(r" in ([\d.]+)s", last)[1])
-    kept.write_text(json.dumps(found, indent=1) + "\n")
     if "failed" in last or "error" in last:
         session.error("\n".join(line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))))
+    if cupy != "absent" and "NVRTC is not there" in told:
+        session.error("the kernels were not compiled: NVRTC is not there")
+    if session.posargs:
+        return  # part of a cell is no cell
+    found["tests"] = re.sub(r" in [\d.]+s.*|=+", "", last).strip()
+    found["tests_seconds"] = float(re.search(r" in ([\d.]+)s", last)[1])
+    kept.write_text(json.dumps({"digest": ours, **found}, indent=1) + "\n")
 
+
+SEEN_BY_CHAINER = """
+import cupy
+from replicate import compat, kernels
+from chainer.backends import cuda
+assert cuda.available and cuda.cupy is cupy and kernels.cuda.ndarray is cupy.ndarray
+"""
 
 VERSIONS = """
 import json, platform, warnings
@@ -147,7 +190,7 @@ def differences(found, first):
 
 @nox.session(venv_backend="none")
 def table(session):
-    """Compare the cells' numbers and write the table of docs/versions.md."""
+    """Compare the cells' numbers and write results/versions.csv."""
     cells = {}
     for python in PYTHONS:
         for numpy in NUMPYS:
@@ -157,41 +200,34 @@ def table(session):
                     cells[python, numpy, cupy] = json.loads(path.read_text())
     if not cells:
         session.error("no cell has run")
+    if len({found["digest"] for found in cells.values()}) > 1:
+        session.error("cells are of several versions of this package: run the matrix again")
     first = next(iter(cells.values()))["numbers"]
-    lines = [
-        "| Python | NumPy | CuPy | SciPy | Numba | supplied by `compat` | tests | accuracy | loss | wac |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    wrong = []
+    limits = {"accuracy": ACCURACY, "loss": LOSS, "wac": WAC}
+    rows, wrong = [], []
     for python in PYTHONS:
         for numpy in NUMPYS:
             for cupy in CUPYS:
                 reason = without_wheel(python, numpy, cupy)
                 found = cells.get((python, numpy, cupy))
                 if reason or not found:
-                    lines.append(f"| {python} | {numpy} | {cupy} | – | – | – | {reason or 'not run'} | – | – | – |")
+                    rows.append([python, numpy, cupy, "", "", "", reason or "not run", "", "", ""])
                     continue
                 off = differences(found["numbers"], first)
-                limits = {"accuracy": ACCURACY, "loss": LOSS, "wac": WAC}
                 wrong += [f"{python} {numpy} {cupy}: {k} by {off[k]:g}" for k in off if off[k] > limits[k] + 1e-9]
-                supplied = ", ".join(f"`{s.removeprefix('numpy.')}`" for s in found["supplied"]) or "nothing"
-                lines.append(
-                    f"| {found['python']} | {found['numpy']} | {found['cupy'] or 'absent'} "
-                    f"| {found['scipy']} | {found['numba']} | {supplied} | {found['tests']} "
-                    f"| {off['accuracy']:.2g} | {off['loss']:.1e} | {off['wac']:.1e} |"
-                )
-    system = f"{platform.system()} {platform.machine()}"
-    lines.insert(0, f"Run on {datetime.date.today().isoformat()}, {system}.\n")
-    page = HERE / "docs" / "versions.md"
-    text, count = re.subn(
-        r"(<!-- matrix -->\n).*?(<!-- end matrix -->)",
-        lambda m: m[1] + "\n".join(lines) + "\n" + m[2],
-        page.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
-    if not count:
-        session.error(f"{page} has no place for the table")
-    page.write_text(text, encoding="utf-8")
+                supplied = " ".join(name.removeprefix("numpy.") for name in found["supplied"])
+                rows.append([
+                    found["python"], found["numpy"], found["cupy"] or "absent", found["scipy"],
+                    found["numba"], supplied, found["tests"],
+                    f"{off['accuracy']:.2g}", f"{off['loss']:.1e}", f"{off['wac']:.1e}",
+                ])  # fmt: skip
     if wrong:
         session.error("; ".join(wrong))
-    session.log(f"{len(cells)} cells agree: {page}")
+    system = f"{platform.system()} {platform.machine()}"
+    place = HERE / "results" / "versions.csv"
+    with place.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        today = datetime.date.today().isoformat()
+        writer.writerows([*row, today, system] for row in rows)
+    session.log(f"{len(cells)} cells agree: {place}")

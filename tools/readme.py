@@ -421,6 +421,25 @@ def _signature(node):
     return f"({', '.join(shown)})"
 
 
+def versions():
+    """Cells of ``make matrix``: versions, what ``compat`` supplied, tests, differences."""
+    place = RESULTS / "versions.csv"
+    if not place.exists():
+        return "Not run yet."
+    names = ("python", "numpy", "cupy", "scipy", "numba", "supplied", "tests", "accuracy", "loss", "wac")
+    rows = list(read_csv(place, (*names, "date", "system")))
+    header = ("Python", "NumPy", "CuPy", "SciPy", "Numba", "supplied", *names[6:])
+    shown = []
+    for row in rows:
+        # A cell that was not run has its reason in the place of its tests.
+        ran = bool(row["scipy"])
+        supplied = ", ".join(f"`{name}`" for name in row["supplied"].split()) or "nothing"
+        shown.append([row[name] or "–" for name in names])
+        shown[-1][5] = supplied if ran else "–"
+    ran = [row for row in rows if row["scipy"]]
+    return f"Run on {ran[0]['date']}, {ran[0]['system']}.\n\n" + table(header, shown)
+
+
 BLOCKS = {
     "api": api,
     "claims googlenews-subset": lambda: claims("paper-googlenews-subset"),
@@ -439,6 +458,7 @@ BLOCKS = {
     "multiverse": multiverse,
     "questions": answers,
     "rivals": rivals,
+    "versions": versions,
     "confounds": confounds,
 }
 
