@@ -32,11 +32,16 @@ HERE = Path(__file__).parent
 OUT = HERE / "out" / "matrix"
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 NUMPYS = {"1.26": "numpy==1.26.*", "2": "numpy>=2"}
+# Without cuBLAS Chainer takes CuPy for absent; NVRTC compiles the kernels' source
+# without a device.
+CUDA = [
+    f"nvidia-{name}-cu12"
+    for name in "cublas cuda-nvrtc cuda-runtime cufft curand cusolver cusparse nvjitlink".split()
+]
 CUPYS = {
     "absent": [],
-    # NVRTC compiles the kernels' source without a device.
-    "13": ["cupy-cuda12x==13.*", "nvidia-cuda-nvrtc-cu12"],
-    "14": ["cupy-cuda12x==14.*", "nvidia-cuda-nvrtc-cu12"],
+    "13": ["cupy-cuda12x==13.*", *CUDA],
+    "14": ["cupy-cuda12x==14.*", *CUDA],
 }
 
 #: Tests of what depends on versions: numbers, Chainer, files.  Not those of the
@@ -106,11 +111,9 @@ def matrix(session, numpy, cupy):
     session.env["NUMBA_CACHE_DIR"] = str(folder / "numba")
     found = json.loads(session.run("python", "-c", VERSIONS, silent=True).splitlines()[-1])
     if cupy != "absent":
-        # CuPy finds the compiler's wheel by itself from 14 on.
-        (place,) = Path(session.virtualenv.location).glob("lib/python*/site-packages/nvidia/cuda_nvrtc/lib")
-        session.env["LD_LIBRARY_PATH"] = os.pathsep.join(
-            filter(None, [str(place), os.environ.get("LD_LIBRARY_PATH")])
-        )
+        # CuPy finds these wheels by itself from 14 on.
+        places = Path(session.virtualenv.location).glob("lib/python*/site-packages/nvidia/*/lib")
+        session.env["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, sorted(places)))
         session.run("python", "-c", SEEN_BY_CHAINER)
 
     sample = folder / "sample"
