@@ -154,8 +154,10 @@ def test_a_rank_dies_and_the_rest_of_a_sweep_goes_on(tmp_path):
 @needs_mpi
 def test_bad_input_ends_all_ranks(tmp_path):
     """Rank 0 says it in one line; the others do not wait for work that never comes."""
-    for name in ("nowhere.tsv", "none.bin"):
-        data = ["--corpus", name] if name == "nowhere.tsv" else ["--vectors", name]
+    for name, data in (
+        ("nowhere.tsv", ["--corpus", "nowhere.tsv", "--vectors", "random"]),
+        ("none.bin", ["--vectors", "none.bin"]),
+    ):
         ended = start(2, ["run", *SMALL, *data, "--out", tmp_path / "run"])
         words = [line for line in (ended.stdout + ended.stderr).splitlines() if "error:" in line]
         assert len(words) == 1 and name in words[0]
@@ -268,6 +270,9 @@ def differences(ours, theirs):
 ODD = [
     "--set", "batch_size=89", "--set", "dropout=0.3", "--set", "record_epoch_0=true",
     "--set", "vectors_mode=finetuned", "--set", "optimizer_state=carried", "--record-arms",
+    # Not Adam: it divides by the size of a gradient, and makes much of the rounding of
+    # one that nearly cancels.
+    "--set", "optimizer=MomentumSGD", "--set", "learning_rate=0.01",
 ]  # fmt: skip
 
 
