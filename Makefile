@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test paper bench parity notebooks readme faults image image-test matrix lock clean
+.PHONY: run test paper bench scaling parity notebooks readme faults image image-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -46,6 +46,11 @@ bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python benchmarks/bench.py --growth 100
 	$(VENV)-bench/bin/python benchmarks/bench.py --full-seed
 	$(VENV)-bench/bin/python tools/readme.py
+
+# The cost model of docs/cluster.md; a quarter of an hour, with Open MPI installed.
+scaling: $(VENV)/.installed
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python tools/readme.py
 
 # What this package computes against PyTorch and Captum.
 parity: $(VENV)-bench/.installed

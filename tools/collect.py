@@ -1,6 +1,9 @@
 """Copy what of a finished run is small and quotable into ``results/NAME``.
 
 Usage: python tools/collect.py DIR NAME
+       python tools/collect.py --questions DIR NAME
+
+With ``--questions`` it is the answers that ``replicate questions`` wrote.
 """
 
 import shutil
@@ -10,6 +13,7 @@ from pathlib import Path
 from replicate import claims
 from replicate.config import ARMS
 from replicate.experiment import RunFolder
+from replicate.rivals import CURVE
 from replicate.storage import read_csv, save_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,5 +50,25 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     save_csv(expected, EXPECTED_HEADER, [list(r.values()) for r in kept] + new)
 
 
+def collect_questions(folder, name, root=REPOSITORY / "results"):
+    """Answers, their figures and what they were made with; accuracies of every rival."""
+    run = RunFolder(folder)
+    place = Path(root) / name
+    place.mkdir(parents=True, exist_ok=True)
+    for file in ("config.json", "timing.json"):
+        shutil.copy(run.out / file, place / file)
+    for file in sorted((run.out / "questions").iterdir()):
+        if file.suffix in (".png", ".csv"):
+            shutil.copy(file, place / file.name)
+    rows = []
+    for seed in run.finished_seeds():
+        curve = run.seed(seed) / "rivals" / "accuracy.csv"
+        rows += [[seed, *row.values()] for row in read_csv(curve, CURVE)]
+    save_csv(place / "accuracy.csv", ("seed", *CURVE), rows)
+
+
 if __name__ == "__main__":
-    collect(*sys.argv[1:3])
+    if sys.argv[1:2] == ["--questions"]:
+        collect_questions(*sys.argv[2:4])
+    else:
+        collect(*sys.argv[1:3])

@@ -20,7 +20,7 @@ from replicate.storage import load_json, read_csv, save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
-PAGES = ("README.md", "README.ja.md", "results/README.md", "docs/api.md")
+PAGES = ("README.md", "README.ja.md", "results/README.md", "docs/api.md", "docs/cluster.md")
 
 CLAIMS_HEADER = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
 RUNS = {
@@ -279,6 +279,16 @@ def growth():
     return table(("", "value", "seconds", "times the first", "peak memory, MB"), cells)
 
 
+def cost():
+    """Coefficients of the cost model, how well it fits, and what it foretells."""
+    place = RESULTS / "cost.csv"
+    if not place.exists():
+        return "Not measured yet: `make scaling`."
+    rows = read_csv(place, ("part", "coefficient", "value", "unit"))
+    shown = [(r["part"], r["coefficient"], f"{float(r['value']):.3g}", r["unit"]) for r in rows]
+    return table(("part", "what", "value", "unit"), shown)
+
+
 def beyond(name="questions-googlenews-subset"):
     """One paragraph each on Q1, on simpler scores, on confounds and Q3, and on Q2."""
     folder = RESULTS / name
@@ -454,6 +464,7 @@ BLOCKS = {
     "excluded": excluded,
     "agreement": agreement,
     "growth": growth,
+    "cost": cost,
     "beyond": beyond,
     "multiverse": multiverse,
     "questions": answers,
