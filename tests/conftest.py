@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from replicate import compat  # noqa: F401  (before chainer)
+import chainer
+
 from replicate.config import InputError
 from replicate.corpus import POLARITY_FILES
 
@@ -18,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: What ``REPLICATE_REQUIRE`` may name, separated by commas: things that some tests need,
 #: and that a machine may lack.  Where one is named, its tests fail instead of being skipped.
-REQUIRABLE = ("browser", "mpi")
+REQUIRABLE = ("browser", "gpu", "mpi")
 
 
 def required():
@@ -47,6 +50,31 @@ def missing():
         pytest.skip(reason)
 
     return end
+
+
+@pytest.fixture(scope="session")
+def cupy(missing):
+    """CuPy with a device, or the end of a test, which says what is missing."""
+    try:
+        import cupy
+    except ImportError:
+        missing("gpu", "CuPy is not installed")
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        missing("gpu", f"CuPy finds no device ({error})")
+    if not count:
+        missing("gpu", "CuPy finds no device")
+    assert chainer.backends.cuda.available, "CuPy has a device and Chainer does not see it"
+    return cupy
+
+
+@pytest.fixture(params=["@numpy", pytest.param("@cupy:0", marks=pytest.mark.gpu)])
+def device(request):
+    """A device of Chainer's: a test that takes it runs on the CPU, and on a GPU where one is."""
+    if request.param != "@numpy":
+        request.getfixturevalue("cupy")
+    return chainer.get_device(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from replicate import compat  # noqa: F401  (before chainer)
 import chainer
 from chainer import gradient_check
+from chainer.backends.cuda import to_cpu
 from chainer.utils import type_check
 
 from replicate import functions
@@ -28,6 +29,11 @@ def made(seed, lengths, n_words=7, dimensions=5, n_filters=4, height=3, dtype=np
     tokens = random.randint(0, n_words, sum(lengths)).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return words, W, b, tokens, offsets
+
+
+def sent(device, *arrays):
+    """Arrays on a device."""
+    return [device.send(array) for array in arrays]
 
 
 def naive(words, W, b, tokens, offsets, activation, padding, last_tie=False):
@@ -56,26 +62,26 @@ def naive(words, W, b, tokens, offsets, activation, padding, last_tie=False):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("height", range(1, 8))
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_forward_is_the_formula(activation, height, padding):
+def test_forward_is_the_formula(activation, height, padding, device):
     """All heights 1-7, sentences of one word, shorter and longer than the filter."""
     arrays = made(height, [1, 1, 2, 3, 5, 9], height=height)
-    y = convolution_max(*arrays, activation, padding)
     expected, where = naive(*arrays, activation, padding)
-    np.testing.assert_allclose(y.array, expected, rtol=1e-10, atol=1e-12)
-    words, W, b, tokens, offsets = arrays
+    words, W, b, tokens, offsets = sent(device, *arrays)
+    y = convolution_max(words, W, b, tokens, offsets, activation, padding)
+    np.testing.assert_allclose(to_cpu(y.array), expected, rtol=1e-10, atol=1e-12)
     projected = functions.project(words, W)
     pooled = functions.pool(projected, b, tokens, offsets, height, padding == "wide")
-    np.testing.assert_array_equal(pooled.where, where)
+    np.testing.assert_array_equal(to_cpu(pooled.where), where)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("height", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradients_by_finite_differences(activation, height, padding):
+def test_gradients_by_finite_differences(activation, height, padding, device):
     """Chainer's gradient_check on words, filters and biases, in float64."""
-    words, W, b, tokens, offsets = made(20 + height, [1, 2, 4, 8], height=height)
-    random = np.random.RandomState(0)
-    gy = random.uniform(-1, 1, (4, 4))
+    arrays = made(20 + height, [1, 2, 4, 8], height=height)
+    gy = np.random.RandomState(0).uniform(-1, 1, (4, 4))
+    words, W, b, tokens, offsets, gy = sent(device, *arrays, gy)
 
     def function(*inputs):
         return convolution_max(*inputs, tokens, offsets, activation, padding)
@@ -123,7 +129,7 @@ class TestWithChainersHarness(chainer.testing.FunctionTestCase):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("height", range(1, 8))
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound):
+def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound, device):
     """Forward and all gradients against Convolution2D and max_pooling_2d."""
     lengths = [1, 1, 2, 4, 7, 12]
     words, W, b, tokens, offsets = made(height, lengths, dimensions=8, height=height, dtype=dtype)
@@ -134,35 +140,41 @@ def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound):
             vectors = np.concatenate([np.zeros((1, 8), dtype), words])
             model = TextCNN(vectors, 2, config, 0, form)
         model.conv.W.array, model.conv.b.array = W.copy(), b.copy()
-        batch = Batch(np.arange(1, 8, dtype=np.int32), tokens, offsets, np.zeros(6, dtype=np.int32))
+        model.to_device(device)
+        ids, labels = np.arange(1, 8, dtype=np.int32), np.zeros(6, dtype=np.int32)
+        batch = Batch(*sent(device, ids, tokens, offsets, labels))
+        filters, biases = model.conv.W, model.conv.b
         if form == "fused":
-            x = chainer.Variable(words)
-            y = convolution_max(x, model.conv.W, model.conv.b, tokens, offsets, activation, padding)
+            x = chainer.Variable(device.send(words))
+            y = convolution_max(
+                x, filters, biases, batch.tokens, batch.offsets, activation, padding
+            )
         else:
             ids = model.padded(batch)
-            x = chainer.Variable(vectors[ids])
-            y = model.features_of_padded(x, offsets)
+            x = chainer.Variable(model.embed(ids))
+            y = model.features_of_padded(x, batch.offsets)
         gy = np.random.RandomState(3).uniform(-1, 1, y.shape).astype(dtype)
-        gx, gw, gb = chainer.grad([y], [x, model.conv.W, model.conv.b], [chainer.Variable(gy)])
-        gx = gx.array
+        gy = chainer.Variable(device.send(gy))
+        gx, gw, gb = (to_cpu(g.array) for g in chainer.grad([y], [x, filters, biases], [gy]))
         if form == "reference":  # from occurrences to words
-            total = np.zeros_like(words)
+            ids, total = to_cpu(ids), np.zeros_like(words)
             np.add.at(total, ids[ids > 0] - 1, gx[ids > 0])
             gx = total
-        found.append([y.array, gx, gw.array, gb.array])
+        found.append([to_cpu(y.array), gx, gw, gb])
     for fused, reference in zip(*found):
         assert fused.dtype == reference.dtype == dtype and fused.shape == reference.shape
         np.testing.assert_allclose(fused, reference, rtol=bound, atol=bound * abs(reference).max())
 
 
-def test_ties_go_to_the_first_window():
+def test_ties_go_to_the_first_window(device):
     """Equal windows: value and gradient are the first's; the last would be another gradient."""
     words = np.array([[1.0, 0.0], [0.0, 1.0]])
     W = np.array([[[[2.0, 2.0]]]])  # height 1: both words score 2
     b = np.zeros(1)
     tokens, offsets = np.array([1, 0, 1, 0], dtype=np.int32), np.array([0, 4])
-    x = chainer.Variable(words)
-    y = convolution_max(x, W, b, tokens, offsets)
+    x, *rest = sent(device, words, W, b, tokens, offsets)
+    x = chainer.Variable(x)
+    y = convolution_max(x, *rest)
     (gx,) = chainer.grad([y], [x])
     assert y.array.tolist() == [[2.0]]
     assert gx.array.tolist() == [[0.0, 0.0], [2.0, 2.0]]
@@ -242,9 +254,9 @@ def test_the_last_of_equal_windows_is_noticed(height, padding, monkeypatch):
         follows_the_first_window(lengths, height, padding, 0)
 
 
-def test_a_dead_relu_passes_nothing():
+def test_a_dead_relu_passes_nothing(device):
     """A maximum below zero gives zero, and no gradient."""
-    words, W, b, tokens, offsets = made(2, [3, 2])
+    words, W, b, tokens, offsets = sent(device, *made(2, [3, 2]))
     y = convolution_max(chainer.Variable(words), W, chainer.Variable(b - 100), tokens, offsets)
     assert not y.array.any()
     x, w = chainer.Variable(words), chainer.Variable(W)
@@ -281,21 +293,25 @@ def test_a_dead_relu_passes_nothing():
         ({"offsets": np.array([0, 6, 2, 5])}, ValueError),
     ],
 )
-def test_what_does_not_fit_is_refused(change, error):
+def test_what_does_not_fit_is_refused(change, error, device):
     """Unknown names, an empty batch or sentence, wrong shapes, dtypes and ranges."""
     names = ("words", "W", "b", "tokens", "offsets")
     right = dict(zip(names, made(0, [2, 3])))
-    convolution_max(**right)
+    convolution_max(**dict(zip(names, sent(device, *right.values()))))
     if change.get("words", right["words"]).dtype == np.float16:
         # All three alike, so that only the dtype itself is at fault.
         right["W"], right["b"] = right["W"].astype(np.float16), right["b"].astype(np.float16)
+    wrong = {
+        name: value if isinstance(value, str) else device.send(value)
+        for name, value in {**right, **change}.items()
+    }
     with pytest.raises(error):
-        convolution_max(**{**right, **change})
+        convolution_max(**wrong)
 
 
-def test_no_gradient_of_the_gradient():
+def test_no_gradient_of_the_gradient(device):
     """A second derivative is refused, not silently zero."""
-    words, W, b, tokens, offsets = made(0, [2, 3])
+    words, W, b, tokens, offsets = sent(device, *made(0, [2, 3]))
     x = chainer.Variable(words)
     y = convolution_max(x, W, b, tokens, offsets)
     (gx,) = chainer.grad([y], [x], enable_double_backprop=True)
@@ -303,9 +319,9 @@ def test_no_gradient_of_the_gradient():
         chainer.grad([chainer.functions.sum(gx * gx)], [x])
 
 
-def test_words_need_no_gradient_when_static():
+def test_words_need_no_gradient_when_static(device):
     """Static vectors are an array: the backward pass asks for filters and biases only."""
-    words, W, b, tokens, offsets = made(0, [2, 3], dtype=np.float32)
+    words, W, b, tokens, offsets = sent(device, *made(0, [2, 3], dtype=np.float32))
     w, bias = chainer.Parameter(W), chainer.Parameter(b)
     asked = []
     real = functions._gradient_of_words
@@ -345,14 +361,15 @@ def naive_saliency(gz, where, offsets, W):
 
 @pytest.mark.parametrize("n_filters", [1, 2, 3, 4, 5, 9, 30])
 @pytest.mark.parametrize("height", [1, 2, 3, 6])
-def test_mean_absolute_gradient(n_filters, height):
+def test_mean_absolute_gradient(n_filters, height, device):
     """Any number of rows meet in a word: none, fewer than four, more."""
     words, W, b, tokens, offsets = made(4, [1, 2, 3, 11], n_filters=n_filters, height=height)
     pooled = functions.pool(functions.project(words, W), b, tokens, offsets, height, True)
     gz = np.random.RandomState(1).randn(*pooled.value.shape)
     gz[np.random.RandomState(2).rand(*gz.shape) < 0.3] = 0
     expected = naive_saliency(gz, pooled.where, offsets, W)
-    found = functions.mean_absolute_gradient(gz, pooled.where, offsets, W)
+    found = functions.mean_absolute_gradient(*sent(device, gz, pooled.where, offsets, W))
+    found = to_cpu(found)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
     assert (expected == 0).any() == (found == 0).any()
     assert not np.allclose(found, naive_saliency(gz, pooled.where + 1, offsets, W))
@@ -424,14 +441,14 @@ def test_a_function_that_minds_its_batch_is_noticed(monkeypatch):
     assert convolution_max(words, W, b, tokens, offsets).array[1:].tobytes() != alone.tobytes()
 
 
-def test_optimizers_and_snapshots_take_it_as_any_function():
+def test_optimizers_and_snapshots_take_it_as_any_function(device):
     """A model with it is trained by Chainer's SGD, and the loss falls."""
-    words, W, b, tokens, offsets = made(6, [2, 3, 4, 5], dtype=np.float32)
+    words, W, b, tokens, offsets = sent(device, *made(6, [2, 3, 4, 5], dtype=np.float32))
     link = chainer.Chain()
     with link.init_scope():
         link.W, link.b = chainer.Parameter(W), chainer.Parameter(b)
     optimizer = chainer.optimizers.SGD(0.5).setup(link)
-    target = np.random.RandomState(0).rand(4, 4).astype(np.float32)
+    target = device.send(np.random.RandomState(0).rand(4, 4).astype(np.float32))
 
     def loss():
         y = convolution_max(words, link.W, link.b, tokens, offsets, "tanh")

@@ -543,20 +543,6 @@ def test_nvrtc_notices_a_mistake(nvrtc):
 # --- A real device -------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def cupy():
-    """CuPy with a device, or a skip that says which is missing."""
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        pytest.skip(f"CuPy finds no device ({error})")
-    if not count:
-        pytest.skip("CuPy finds no device")
-    assert chainer.backends.cuda.available, "CuPy has a device and Chainer does not see it"
-    return cupy
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("height, wide, dtype, whole", CASES)
 def test_device_gives_what_the_cpu_gives(height, wide, dtype, whole, cupy):

@@ -6,6 +6,7 @@ import pytest
 from replicate import compat  # noqa: F401  (before chainer)
 import chainer
 import chainer.functions as F
+from chainer.backends.cuda import to_cpu
 
 from replicate import model as model_module
 from replicate.config import Config
@@ -38,7 +39,7 @@ def test_both_forms_have_the_same_parameters():
         assert a.shape == shape and a.dtype == np.float32 and a.tobytes() == b.tobytes()
 
 
-def forms_agree(**readings):
+def forms_agree(device=chainer.get_device("@numpy"), **readings):
     """Logits, loss and all gradients of both forms to 1e-5 relative, in training mode."""
     found = []
     for form in ("fused", "reference"):
@@ -47,6 +48,7 @@ def forms_agree(**readings):
         # that one of padding alone would win; and first biases are all zero.
         model.conv.W.array[0, 0] = -VECTORS[1] * np.arange(1, model.conv.W.shape[2] + 1)[:, None]
         model.conv.b.array[:] = [0.6, -0.6, 0.3, -0.1]
+        model.to_device(device)
         batch = batch_of(model)
         model.cleargrads()
         loss = model.training_loss(batch)
@@ -55,16 +57,16 @@ def forms_agree(**readings):
             [model.head(model.features(batch)).array, loss.array]
             + [param.grad for _, param in sorted(model.namedparams())]
         )
-    for fused, reference in zip(*found):
+    for fused, reference in zip(*(map(to_cpu, arrays) for arrays in found)):
         np.testing.assert_allclose(fused, reference, rtol=1e-5, atol=1e-5 * abs(reference).max())
 
 
 @pytest.mark.parametrize("height", range(1, 8))
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_both_forms_give_the_same_loss_and_gradients(activation, padding, height):
+def test_both_forms_give_the_same_loss_and_gradients(activation, padding, height, device):
     """All heights, paddings and activations; sentences shorter than the filter among them."""
-    forms_agree(activation=activation, padding=padding, filter_height=height)
+    forms_agree(device, activation=activation, padding=padding, filter_height=height)
 
 
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
@@ -92,15 +94,16 @@ def test_a_reading_left_out_would_be_noticed(what, monkeypatch):
         forms_agree(activation="tanh", padding="narrow")
 
 
-def test_dropout_is_the_callers_mask():
+def test_dropout_is_the_callers_mask(device):
     """The output layer sees features times the mask; without one, features as they are."""
     model = model_of(dropout=0.5)
-    features = np.random.RandomState(0).rand(3, 4).astype(np.float32)
-    mask = np.array([[2, 0, 2, 0]] * 3, dtype=np.float32)
+    model.to_device(device)
+    features = device.send(np.random.RandomState(0).rand(3, 4).astype(np.float32))
+    mask = device.send(np.array([[2, 0, 2, 0]] * 3, dtype=np.float32))
     with chainer.using_config("train", True):
         dropped, whole = model.head(features, mask).array, model.head(features).array
-    np.testing.assert_array_equal(dropped, model.fc(features * mask).array)
-    np.testing.assert_array_equal(whole, model.fc(features).array)
+    np.testing.assert_array_equal(to_cpu(dropped), to_cpu(model.fc(features * mask).array))
+    np.testing.assert_array_equal(to_cpu(whole), to_cpu(model.fc(features).array))
 
 
 def test_initial_weights_are_the_seeds():
@@ -126,15 +129,16 @@ def test_initial_weights_are_chainers_or_kims():
         assert not model.conv.b.array.any() and not model.fc.b.array.any()
 
 
-def test_fine_tuned_vectors_are_trained_and_padding_is_not():
+def test_fine_tuned_vectors_are_trained_and_padding_is_not(device):
     """embed/W is a parameter only then; words of the batch get a gradient, row 0 none."""
     assert "/embed/W" not in dict(model_of().namedparams())
     grads = []
     for form in ("fused", "reference"):
         model = model_of(form, vectors_mode="finetuned")
+        model.to_device(device)
         model.cleargrads()
         model.training_loss(batch_of(model)).backward()
-        grads.append(model.embed.W.grad)
+        grads.append(to_cpu(model.embed.W.grad))
         assert model.embed.W.grad.shape == VECTORS.shape
         assert not model.embed.W.grad[0].any() and model.embed.W.grad[1:].any()
     np.testing.assert_allclose(*grads, rtol=1e-4, atol=1e-7)
@@ -142,15 +146,15 @@ def test_fine_tuned_vectors_are_trained_and_padding_is_not():
     assert VECTORS.max() < 2
 
 
-def test_softmax_twice_is_another_loss():
+def test_softmax_twice_is_another_loss(device):
     """The reading of (4): cross entropy of softmax output."""
     plain, twice = model_of(), model_of(loss="probabilities")
-    logits = chainer.Variable(np.array([[2.0, -1.0], [0.5, 0.1]], dtype=np.float32))
-    labels = np.array([1, 0], dtype=np.int32)
-    expected = F.softmax_cross_entropy(F.softmax(logits), labels).array
-    assert twice.loss(logits, labels).array == pytest.approx(float(expected))
+    logits = device.send(np.array([[2.0, -1.0], [0.5, 0.1]], dtype=np.float32))
+    labels = device.send(np.array([1, 0], dtype=np.int32))
+    expected = float(F.softmax_cross_entropy(F.softmax(logits), labels).array)
+    assert float(twice.loss(logits, labels).array) == pytest.approx(expected)
     once = float(F.softmax_cross_entropy(logits, labels).array)
-    assert plain.loss(logits, labels).array == pytest.approx(once)
+    assert float(plain.loss(logits, labels).array) == pytest.approx(once)
     assert abs(expected - once) > 0.1
 
 
@@ -160,20 +164,22 @@ def test_other_forms_are_refused(refused):
         model_of("quick")
 
 
-def test_pad():
+def test_pad(device):
     """Zeros around, one width, a least width, words in order."""
-    ids = np.array([7, 8, 9], dtype=np.int32)
-    assert pad(ids, np.array([0, 1, 3]), 2).tolist() == [[0, 0, 7, 0, 0, 0], [0, 0, 8, 9, 0, 0]]
-    assert pad(ids, np.array([0, 1, 3]), 0).tolist() == [[7, 0], [8, 9]]
-    assert pad(ids, np.array([0, 1, 3]), 0, shortest=4).tolist() == [[7, 0, 0, 0], [8, 9, 0, 0]]
+    ids, offsets = device.send(np.array([7, 8, 9], dtype=np.int32)), device.send(np.array([0, 1, 3]))
+    assert pad(ids, offsets, 2).tolist() == [[0, 0, 7, 0, 0, 0], [0, 0, 8, 9, 0, 0]]
+    assert pad(ids, offsets, 0).tolist() == [[7, 0], [8, 9]]
+    assert pad(ids, offsets, 0, shortest=4).tolist() == [[7, 0, 0, 0], [8, 9, 0, 0]]
 
 
 # --- weights ------------------------------------------------------------------
 
 
-def test_weights_go_round(tmp_path):
+def test_weights_go_round(tmp_path, device):
     """Saved and loaded: the same bits, embedding included in the file."""
     first, second = model_of(seed=1), model_of(seed=2)
+    for model in (first, second):
+        model.to_device(device)
     first.save(tmp_path / "model.npz")
     names = {"conv/W", "conv/b", "fc/W", "fc/b", "embed/W"}
     assert load_npz(tmp_path / "model.npz").keys() == names
@@ -183,9 +189,10 @@ def test_weights_go_round(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["static", "finetuned"])
-def test_weights_are_copied_in(mode):
+def test_weights_are_copied_in(mode, device):
     """set_weights takes what weights() gives, word vectors where they are trained; a copy."""
     first, second = model_of(seed=1, vectors_mode=mode), model_of(seed=2, vectors_mode=mode)
+    second.to_device(device)
     if mode == "finetuned":
         first.embed.W.array[1:] += 1
     arrays = first.weights(embedding=False)
@@ -194,7 +201,7 @@ def test_weights_are_copied_in(mode):
     expected = {name: value.tobytes() for name, value in arrays.items()}
     first.conv.W.array[:] = 7
     assert {n: v.tobytes() for n, v in second.weights(False).items()} == expected
-    np.testing.assert_array_equal(second.embed.array[1:], VECTORS[1:] + (mode == "finetuned"))
+    np.testing.assert_array_equal(to_cpu(second.embed.array)[1:], VECTORS[1:] + (mode == "finetuned"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 #: Of each thing that can be required, a test that needs it.
 NEEDS = {
     "browser": "tests/test_browser.py::test_themes_differ",
+    "gpu": "tests/test_kernels.py::test_device_repeats_bit_for_bit",
     "mpi": "tests/test_mpi.py::test_a_run_over_two_ranks_gives_the_same_bytes",
 }
 
@@ -32,8 +33,9 @@ def test_what_is_not_required_is_skipped(missing, monkeypatch, named):
 
 
 def pytest_of(test, folder, required):
-    """A test in a process that finds no program, and no mpi4py."""
-    (folder / "mpi4py.py").write_text("raise ImportError('hidden')")
+    """A test in a process that finds no program, no mpi4py and no CuPy."""
+    for name in ("mpi4py", "cupy"):
+        (folder / f"{name}.py").write_text("raise ImportError('hidden')")
     environment = {
         **os.environ,
         "PATH": str(folder),
@@ -58,4 +60,4 @@ def test_without_it_a_test_ends_as_required(tmp_path, thing):
 def test_a_misspelt_name_is_refused(tmp_path):
     told = pytest_of(NEEDS["browser"], tmp_path, "browser,mpy")
     assert told.returncode == 4
-    assert "REPLICATE_REQUIRE: 'mpy' is none of browser, mpi; correct it" in told.stderr
+    assert "REPLICATE_REQUIRE: 'mpy' is none of browser, gpu, mpi; correct it" in told.stderr

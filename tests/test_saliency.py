@@ -8,6 +8,7 @@ import pytest
 from replicate import compat  # noqa: F401  (before chainer)
 import chainer
 import chainer.functions as F
+from chainer.backends.cuda import to_cpu
 
 from replicate import functions, saliency
 from replicate.config import Config
@@ -26,9 +27,10 @@ OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
 TOKENS = RANDOM.randint(0, WORDS, OFFSETS[-1]).astype(np.int32)
 
 
-def model_of(form="fused", seed=0, **changes):
+def model_of(form="fused", seed=0, device="@numpy", **changes):
     model = TextCNN(VECTORS, 2, Config(n_filters=6, **changes), seed, form)
     model.conv.b.array[:] = np.random.RandomState(seed).uniform(-0.3, 0.3, 6)
+    model.to_device(device)
     return model
 
 
@@ -48,13 +50,15 @@ def by_hand():
     return model
 
 
-def test_by_hand_with_fractions():
+def test_by_hand_with_fractions(device):
     """Features 3 (first word, filter 1) and 6 (second word, filter 2); own label 1.
 
     Word 1 gets (1 - p) (1, 1), word 2 gets (1 - p) (2, 0) with 1 - p = 1 / (1 + e^3):
     the means over two dimensions are both 1 - p.
     """
-    found = looked(by_hand(), np.array([0, 1]), np.array([0, 2]))
+    model = by_hand()
+    model.to_device(device)
+    found = looked(model, np.array([0, 1]), np.array([0, 2]))
     features = [max(1 + 2, 3 - 1), max(2 * 1, 2 * 3)]
     assert features == [3, 6] and found.predicted.tolist() == [1]
     rows = [(Fraction(1), Fraction(1)), (Fraction(2), Fraction(0))]
@@ -66,7 +70,7 @@ def test_by_hand_with_fractions():
 
 
 @pytest.mark.parametrize("form", ["fused", "reference"])
-def test_a_word_in_two_windows_by_hand(form):
+def test_a_word_in_two_windows_by_hand(form, device):
     """Sentence x y x with x = (1, 2), y = (3, -1); two filters of two words each.
 
     Filter 0, rows (1, 1) and (1, -1): windows score -1, 7, 1, 3; x y wins with 7.
@@ -78,6 +82,7 @@ def test_a_word_in_two_windows_by_hand(form):
     model = TextCNN(vectors, 2, Config(n_filters=2, filter_height=2), 0, form)
     model.conv.W.array[:, 0] = [[[1, 1], [1, -1]], [[2, -1], [-1, 1]]]
     model.fc.W.array[...] = [[0.5, 0], [-0.25, 0.5]]
+    model.to_device(device)
     at_features = Fraction(-3, 4), Fraction(1, 2)
     gradients = [  # eq. (4) without its bars, over 1 - p: first x, y, last x
         [at_features[0] * 1, at_features[0] * 1],
@@ -98,21 +103,22 @@ def test_a_word_in_two_windows_by_hand(form):
 @pytest.mark.parametrize("loss", ["logits", "probabilities"])
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
-def test_finite_differences_of_the_loss(activation, padding, loss):
+def test_finite_differences_of_the_loss(activation, padding, loss, device):
     """Each occurrence's gradient by central differences of its sentence's loss, in float64."""
     config = Config(n_filters=6, activation=activation, padding=padding, loss=loss)
     with chainer.using_config("dtype", np.float64):
         model = TextCNN(VECTORS.astype(np.float64), 2, config, 0, "reference")
+    model.to_device(device)
     found = looked(model, TOKENS[:10], OFFSETS[:5])
     for s in range(4):
         tokens = TOKENS[OFFSETS[s] : OFFSETS[s + 1]]
         batch = flat_batch(model, tokens, np.array([0, len(tokens)]))
-        ids = model.padded(batch)
+        ids = to_cpu(model.padded(batch))
         x = VECTORS.astype(np.float64)[ids]
-        own = np.array([found.predicted[s]])
+        own = device.send(np.array([found.predicted[s]]))
 
         def sentence_loss(x, batch=batch, own=own):
-            logits = model.head(model.features_of_padded(x, batch.offsets))
+            logits = model.head(model.features_of_padded(device.send(x), batch.offsets))
             return float(model.loss(logits, own).array)
 
         gradient = np.zeros_like(x)
@@ -129,9 +135,10 @@ def test_finite_differences_of_the_loss(activation, padding, loss):
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
 @pytest.mark.parametrize("height", [1, 2, 3, 5])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_fused_and_reference(activation, height, padding, loss):
+def test_fused_and_reference(activation, height, padding, loss, device):
     """Saliency, labels and doubt agree to 1e-5."""
     readings = {"activation": activation, "filter_height": height, "padding": padding, "loss": loss}
+    readings["device"] = device
     fused, reference = (looked(model_of(form, **readings)) for form in ("fused", "reference"))
     scale = reference.token_saliency.max()
     np.testing.assert_allclose(
@@ -142,14 +149,14 @@ def test_fused_and_reference(activation, height, padding, loss):
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 12, 100])
-def test_whatever_the_batch(chunk):
+def test_whatever_the_batch(chunk, device):
     """The fused form to the bit, the reference form to rounding."""
-    model = model_of()
+    model = model_of(device=device)
     whole = looked(model)
     part = looked(model, chunk=chunk)
     for name in ("token_saliency", "predicted", "doubt"):
         assert getattr(whole, name).tobytes() == getattr(part, name).tobytes()
-    reference = model_of("reference")
+    reference = model_of("reference", device=device)
     np.testing.assert_allclose(
         looked(reference, chunk=chunk).token_saliency, whole.token_saliency, rtol=1e-5, atol=1e-9
     )
@@ -185,20 +192,21 @@ def test_sentences_in_another_order():
         assert a.tobytes() == b.tobytes()
 
 
-def test_a_word_twice_has_two_numbers():
+def test_a_word_twice_has_two_numbers(device):
     """Occurrences are told apart, though they share a row of the embedding."""
-    model = model_of()
+    model = model_of(device=device)
     tokens = np.array([3, 5, 3, 9, 3])
     found = looked(model, tokens, np.array([0, 5])).token_saliency
     assert len(found) == 5 and len(set(found[[0, 2, 4]].tolist())) > 1
-    reference = looked(model_of("reference"), tokens, np.array([0, 5])).token_saliency
+    reference = looked(model_of("reference", device=device), tokens, np.array([0, 5]))
+    reference = reference.token_saliency
     np.testing.assert_allclose(found, reference, rtol=1e-5, atol=1e-9)
 
 
-def test_padding_gets_none():
+def test_padding_gets_none(device):
     """One number a word, whatever the padding; a longer neighbour changes nothing."""
     for form in ("fused", "reference"):
-        model = model_of(form)
+        model = model_of(form, device=device)
         alone = looked(model, TOKENS[:1], np.array([0, 1])).token_saliency
         assert alone.shape == (1,)
         beside = looked(model, TOKENS[: OFFSETS[6]], OFFSETS[:7]).token_saliency
@@ -237,9 +245,9 @@ def test_dropout_of_chainers_own_is_off_too(form, monkeypatch):
     assert drawn[0] != drawn[1]
 
 
-def changed_by_looking(form, mode):
+def changed_by_looking(form, mode, device="@numpy"):
     """What is not bit for bit as before a look: parameters, gradients, random state, Chainer."""
-    model = model_of(form, vectors_mode=mode)
+    model = model_of(form, vectors_mode=mode, device=device)
     batch = flat_batch(model, TOKENS, OFFSETS)
     model.cleargrads()
     model.training_loss(batch).backward()
@@ -247,10 +255,10 @@ def changed_by_looking(form, mode):
     def state():
         found = {name: getattr(chainer.config, name) for name in vars(chainer.global_config)}
         for name, param in model.namedparams():
-            found[name] = param.array.tobytes(), param.grad.tobytes()
+            found[name] = to_cpu(param.array).tobytes(), to_cpu(param.grad).tobytes()
         random = np.random.get_state()
         found["random"] = random[1].tobytes(), random[2:]
-        found["vectors"] = model.embed.array.tobytes()
+        found["vectors"] = to_cpu(model.embed.array).tobytes()
         return found
 
     before = state()
@@ -262,9 +270,9 @@ def changed_by_looking(form, mode):
 
 @pytest.mark.parametrize("form", ["fused", "reference"])
 @pytest.mark.parametrize("mode", ["static", "finetuned"])
-def test_looking_changes_nothing(form, mode):
+def test_looking_changes_nothing(form, mode, device):
     """Parameters, gradients, random states and Chainer's configuration, bit for bit."""
-    assert changed_by_looking(form, mode) == []
+    assert changed_by_looking(form, mode, device) == []
 
 
 @pytest.mark.parametrize("form", ["fused", "reference"])
@@ -301,19 +309,20 @@ def test_looking_at_random_would_be_noticed(monkeypatch):
         chainer.global_config.keep_graph_on_report = False
 
 
-def test_classify_is_the_softmax_of_the_logits():
+def test_classify_is_the_softmax_of_the_logits(device):
     """Labels, probabilities, losses against the true labels, features."""
-    model = model_of()
+    model = model_of(device=device)
     labels = np.random.RandomState(2).randint(0, 2, len(LENGTHS)).astype(np.int32)
     batch = flat_batch(model, TOKENS, OFFSETS, labels)
     found = classify(model, batch)
     logits = model.head(model.features(batch))
-    np.testing.assert_allclose(found.probabilities, F.softmax(logits).array, rtol=1e-5)
-    np.testing.assert_array_equal(found.predicted, logits.array.argmax(axis=1))
+    np.testing.assert_allclose(found.probabilities, to_cpu(F.softmax(logits).array), rtol=1e-5)
+    np.testing.assert_array_equal(found.predicted, to_cpu(logits.array).argmax(axis=1))
     own = found.probabilities[np.arange(12), labels]
     np.testing.assert_allclose(found.loss, -np.log(own), rtol=1e-4)
-    np.testing.assert_allclose(found.features, model.features(batch).array, rtol=1e-5, atol=1e-6)
-    reference = model_of("reference")
+    features = to_cpu(model.features(batch).array)
+    np.testing.assert_allclose(found.features, features, rtol=1e-5, atol=1e-6)
+    reference = model_of("reference", device=device)
     other = classify(reference, flat_batch(reference, TOKENS, OFFSETS, labels))
     np.testing.assert_allclose(found.loss, other.loss, rtol=1e-5)
 
@@ -356,10 +365,13 @@ CORPUS = Corpus(
 T1, T3 = np.arange(8), np.arange(8, 12)
 
 
-def run_once(folder, recorded=True, stored=True, config=None, seed=0, recorder_of=None, **kwargs):
+def run_once(
+    folder, recorded=True, stored=True, config=None, seed=0, recorder_of=None, device="@numpy", **kwargs
+):
     """Train five epochs on eight sentences; the model and the recorder."""
     config = config or Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)
     model = TextCNN(VECTORS, 2, config, seed, "fused")
+    model.to_device(device)
     recorder = None
     if recorded:
         tokens, offsets = CORPUS.take(T1)
@@ -368,12 +380,14 @@ def run_once(folder, recorded=True, stored=True, config=None, seed=0, recorder_o
     return model, recorder
 
 
-def test_weights_are_the_same_with_and_without_the_recorder(tmp_path):
+def test_weights_are_the_same_with_and_without_the_recorder(tmp_path, device):
     """Bit for bit, also with dropout."""
     for name, readings in (("plain", {}), ("dropout", {"dropout": 0.5})):
         config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05, **readings)
-        with_, _ = run_once(tmp_path / f"{name}-with", config=config)
-        without, _ = run_once(tmp_path / f"{name}-without", recorded=False, config=config)
+        with_, _ = run_once(tmp_path / f"{name}-with", config=config, device=device)
+        without, _ = run_once(
+            tmp_path / f"{name}-without", recorded=False, config=config, device=device
+        )
         for key, value in with_.weights(False).items():
             assert value.tobytes() == without.weights(False)[key].tobytes()
 
@@ -392,9 +406,9 @@ def test_a_recorder_that_touches_training_would_be_noticed(tmp_path):
     assert clumsy.weights(False)["conv/W"].tobytes() != plain.weights(False)["conv/W"].tobytes()
 
 
-def test_rows_are_what_was_seen(tmp_path):
+def test_rows_are_what_was_seen(tmp_path, device):
     """Last rows are those of the trained model; movements are differences of rows."""
-    model, _ = run_once(tmp_path)
+    model, _ = run_once(tmp_path, device=device)
     tokens, offsets = CORPUS.take(T1)
     rows = load_npy(tmp_path / "saliency.npy")
     doubt = load_npy(tmp_path / "doubt.npy")
@@ -423,10 +437,11 @@ def test_rows_are_what_was_seen(tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_every_row_is_of_its_epoch(tmp_path):
+def test_every_row_is_of_its_epoch(tmp_path, device):
     """Row k is the saliency of the weights after epoch k + 1, to the bit, and of no other."""
     config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)
     model = TextCNN(VECTORS, 2, config, 0)
+    model.to_device(device)
     tokens, offsets = CORPUS.take(T1)
     recorder = Recorder(model, tokens, offsets, WORDS, config, tmp_path)
     keeper = EpochWeights(model, 5)
@@ -520,16 +535,16 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("last", [1, 3, 4])
-def test_a_stopped_record_goes_on(tmp_path, last):
+def test_a_stopped_record_goes_on(tmp_path, last, device):
     """Stopped after an epoch and taken up from the snapshot: the same bytes."""
-    run_once(tmp_path / "a")
+    run_once(tmp_path / "a", device=device)
 
     def tell(epoch, accuracy):
         if epoch > last:  # the snapshot of `last` is there
             raise Stop
 
     with pytest.raises(Stop):
-        run_once(tmp_path / "b", tell=tell, fingerprint="x", snapshot_seconds=0)
+        run_once(tmp_path / "b", tell=tell, fingerprint="x", snapshot_seconds=0, device=device)
     assert (tmp_path / "b" / "snapshot.npz").exists()
     assert not (tmp_path / "b" / "saliency.npy").exists()
     told = []
@@ -537,6 +552,7 @@ def test_a_stopped_record_goes_on(tmp_path, last):
         tmp_path / "b",
         fingerprint="x",
         snapshot_seconds=0,
+        device=device,
         tell=lambda epoch, accuracy: told.append(epoch),
     )
     # Taken up, not trained again, which would give the same bytes too.

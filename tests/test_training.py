@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from replicate import compat  # noqa: F401  (before chainer)
+from replicate import training
 import chainer
 from chainer import optimizers
 
@@ -30,12 +31,18 @@ TRAINED, HELD = np.arange(2, 19), np.arange(19, 23)
 BASE = Config(n_filters=5, epochs=4, batch_size=4, learning_rate=0.02)
 
 
-def model_of(config=BASE, form="fused", seed=0):
-    return TextCNN(VECTORS, 2, config, seed, form)
+#: Of float32 weights after four epochs, between forms and between devices.
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def trained(folder, config=BASE, form="fused", seed=0, **kwargs):
-    model = model_of(config, form, seed)
+def model_of(config=BASE, form="fused", seed=0, device="@numpy"):
+    model = TextCNN(VECTORS, 2, config, seed, form)
+    model.to_device(device)
+    return model
+
+
+def trained(folder, config=BASE, form="fused", seed=0, device="@numpy", **kwargs):
+    model = model_of(config, form, seed, device)
     rows, optimizer = train(model, CORPUS, TRAINED, HELD, seed=seed, folder=folder, **kwargs)
     return model, rows, optimizer
 
@@ -160,62 +167,82 @@ def test_a_wrong_adam_is_noticed(monkeypatch):
     [("Adam", FusedAdam, "alpha"), ("SGD", optimizers.SGD, "lr"), ("MomentumSGD", optimizers.MomentumSGD, "lr"),
      ("AdaGrad", optimizers.AdaGrad, "lr"), ("AdaDelta", optimizers.AdaDelta, None)],
 )  # fmt: skip
-def test_optimisers_of_the_reading(name, kind, rate, tmp_path):
+def test_optimisers_of_the_reading(name, kind, rate, tmp_path, device):
     """Chainer's optimiser of that name and rate, and it trains."""
     config = BASE.replace(optimizer=name, learning_rate=0.125)
     optimizer = make_optimizer(model_of(config), config)
     assert type(optimizer) is kind and (rate is None or getattr(optimizer, rate) == 0.125)
-    model, rows, _ = trained(tmp_path, config)
+    model, rows, _ = trained(tmp_path, config, device=device)
     assert not same(model, model_of(config)) and np.isfinite([row[1:] for row in rows]).all()
 
 
-def test_max_norm_bounds_rows(tmp_path):
+def test_max_norm_bounds_rows(tmp_path, device):
     """No row of fc/W is longer than the bound, and without it one is."""
     config = BASE.replace(learning_rate=0.5, max_norm=0.7)
     norms = [
-        np.linalg.norm(trained(tmp_path / str(i), c)[0].fc.W.array, axis=1).max()
+        np.linalg.norm(
+            trained(tmp_path / str(i), c, device=device)[0].weights(False)["fc/W"], axis=1
+        ).max()
         for i, c in enumerate((config, config.replace(max_norm=0.0)))
     ]
     assert norms[0] <= 0.7 * (1 + 1e-6) < norms[1]
 
 
-def test_weight_decay_shrinks(tmp_path):
+def test_weight_decay_shrinks(tmp_path, device):
     """L2 decay leaves smaller weights."""
-    plain, _, _ = trained(tmp_path / "a")
-    decayed, _, _ = trained(tmp_path / "b", BASE.replace(weight_decay=0.5))
-    assert np.abs(decayed.conv.W.array).sum() < np.abs(plain.conv.W.array).sum()
+    plain, _, _ = trained(tmp_path / "a", device=device)
+    decayed, _, _ = trained(tmp_path / "b", BASE.replace(weight_decay=0.5), device=device)
+    assert abs(decayed.conv.W.array).sum() < abs(plain.conv.W.array).sum()
 
 
 # --- a run ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["fused", "reference"])
-def test_same_seed_same_bytes(form, tmp_path):
+def test_same_seed_same_bytes(form, tmp_path, device):
     """Dropout and order included; the global generator is neither read nor moved."""
     config = BASE.replace(dropout=0.5)
     np.random.seed(1)
     before = np.random.get_state()[1].tobytes()
-    first, rows, _ = trained(tmp_path / "a", config, form)
+    first, rows, _ = trained(tmp_path / "a", config, form, device=device)
     assert np.random.get_state()[1].tobytes() == before
     np.random.seed(2)
-    second, again, _ = trained(tmp_path / "b", config, form)
-    other, _, _ = trained(tmp_path / "c", config, form, seed=1)
+    second, again, _ = trained(tmp_path / "b", config, form, device=device)
+    other, _, _ = trained(tmp_path / "c", config, form, seed=1, device=device)
     assert same(first, second) and rows == again and not same(first, other)
 
 
-def test_both_forms_train_alike(tmp_path):
+def alike(first, second):
+    """Weights agree as sums in another order let them."""
+    others = second.weights(False)
+    for name, value in first.weights(False).items():
+        np.testing.assert_allclose(value, others[name], **CLOSE, err_msg=name)
+
+
+@pytest.mark.parametrize("mode", ["static", "finetuned"])
+def test_both_forms_and_all_devices_train_alike(mode, tmp_path, device):
     """Weights after four epochs agree to 1e-4, dropout included: its mask is not the form's."""
-    config = BASE.replace(dropout=0.3)
-    fused, reference = (trained(tmp_path / f, config, f)[0] for f in ("fused", "reference"))
-    for name, value in fused.weights(False).items():
-        np.testing.assert_allclose(value, reference.weights(False)[name], rtol=1e-4, atol=1e-5)
-    without, _, _ = trained(tmp_path / "none", BASE)
-    assert not np.allclose(without.conv.W.array, fused.conv.W.array, rtol=1e-3)
+    config = BASE.replace(dropout=0.3, vectors_mode=mode)
+    expected, _, _ = trained(tmp_path / "cpu", config)
+    for form in ("fused", "reference"):
+        alike(trained(tmp_path / form, config, form, device=device)[0], expected)
+    # Twin: weights of a run without dropout are others.
+    without, _, _ = trained(tmp_path / "none", BASE.replace(vectors_mode=mode), device=device)
+    with pytest.raises(AssertionError, match="conv/W"):
+        alike(without, expected)
 
 
-def test_rows_are_accuracy_and_loss_on_the_held_out(tmp_path):
+@pytest.mark.gpu
+def test_fine_tuned_on_a_gpu_repeats_to_rounding(tmp_path, cupy):
+    """There tokens of one word are added up atomically, in any order: close, not the same bits."""
+    config = BASE.replace(vectors_mode="finetuned")
+    first, second = (trained(tmp_path / x, config, device="@cupy:0")[0] for x in "ab")
+    alike(first, second)
+
+
+def test_rows_are_accuracy_and_loss_on_the_held_out(tmp_path, device):
     """A row an epoch; the last is what the trained model gives; training loss falls."""
-    model, rows, _ = trained(tmp_path, BASE.replace(epochs=20))
+    model, rows, _ = trained(tmp_path, BASE.replace(epochs=20), device=device)
     assert [row[0] for row in rows] == list(range(1, 21))
     found = classify(model, flat_batch(model, *CORPUS.take(HELD), CORPUS.labels[HELD]))
     assert rows[-1][1] == (found.predicted == CORPUS.labels[HELD]).mean()
@@ -224,16 +251,16 @@ def test_rows_are_accuracy_and_loss_on_the_held_out(tmp_path):
     assert Evaluator(model, CORPUS, HELD).evaluate() == rows[-1][1:3]
 
 
-def test_epoch_0_is_the_untrained_model(tmp_path):
+def test_epoch_0_is_the_untrained_model(tmp_path, device):
     """record_epoch_0 gives its accuracy and loss; its training loss is no number."""
-    _, rows, _ = trained(tmp_path, BASE.replace(record_epoch_0=True))
-    assert rows[0][:3] == (0, *Evaluator(model_of(), CORPUS, HELD).evaluate())
+    _, rows, _ = trained(tmp_path, BASE.replace(record_epoch_0=True), device=device)
+    assert rows[0][:3] == (0, *Evaluator(model_of(device=device), CORPUS, HELD).evaluate())
     assert np.isnan(rows[0][3]) and len(rows) == 5
 
 
-def test_weights_of_every_epoch(tmp_path):
+def test_weights_of_every_epoch(tmp_path, device):
     """The keeper's last row is the model; its rows differ."""
-    model = model_of()
+    model = model_of(device=device)
     keeper = EpochWeights(model, 4)
     train(model, CORPUS, TRAINED, HELD, seed=0, folder=tmp_path, keeper=keeper)
     for name, value in model.weights(False).items():
@@ -260,18 +287,25 @@ def stopped(folder, last, config=BASE, **kwargs):
 
 @pytest.mark.parametrize("optimizer", ["Adam", "MomentumSGD", "AdaDelta"])
 @pytest.mark.parametrize("last", [1, 2, 3])
-def test_stopped_after_any_epoch(tmp_path, last, optimizer):
+def test_stopped_after_any_epoch(tmp_path, last, optimizer, device):
     """The same command again gives the same bytes and rows, and leaves no snapshot."""
     config = BASE.replace(optimizer=optimizer, dropout=0.5, learning_rate=0.02)
-    whole, rows, _ = trained(tmp_path / "a", config)
-    stopped(tmp_path / "b", last, config)
+    whole, rows, _ = trained(tmp_path / "a", config, device=device)
+    stopped(tmp_path / "b", last, config, device=device)
     told = []
     model, again, _ = trained(
-        tmp_path / "b", config, fingerprint="this", tell=lambda epoch, accuracy: told.append(epoch)
-    )
+        tmp_path / "b", config, fingerprint="this", device=device,
+        tell=lambda epoch, accuracy: told.append(epoch),
+    )  # fmt: skip
     assert told == list(range(last + 1, 5))  # it went on, and did not begin again
     assert same(whole, model) and rows == again
     assert list((tmp_path / "b").iterdir()) == []
+
+
+def marked(arrays):
+    """Arrays of a snapshot with the mark that belongs to them."""
+    arrays = {n: v for n, v in arrays.items() if n != "fingerprint"}
+    return {"fingerprint": np.array(training._digest("this", arrays)), **arrays}
 
 
 def damage_by(kind, place, planted):
@@ -283,16 +317,25 @@ def damage_by(kind, place, planted):
     elif kind == "empty":
         place.write_bytes(b"")
     elif kind == "another run's":
-        save_npz(place, {**load_npz(place, finite=False), "fingerprint": np.array("that")})
+        arrays = load_npz(place, finite=False)
+        del arrays["fingerprint"]
+        mark = training._digest("that", arrays)
+        save_npz(place, {"fingerprint": np.array(mark), **arrays})
+    elif kind == "another array":
+        arrays = load_npz(place, finite=False)
+        name = next(n for n in arrays if n.endswith("conv/W"))
+        save_npz(place, {**arrays, name: arrays[name] * 2})
     elif kind == "another shape":
         arrays = load_npz(place, finite=False)
         name = next(n for n in arrays if n.endswith("conv/W"))
-        save_npz(place, {**arrays, name: arrays[name][:2]})
+        save_npz(place, marked({**arrays, name: arrays[name][:2]}))
     else:
         np.savez(place, fingerprint=np.array("this"), planted=np.array(planted, dtype=object))
 
 
-@pytest.mark.parametrize("kind", ["cut", "flipped", "empty", "another run's", "another shape", "pickle"])
+@pytest.mark.parametrize("kind", [
+    "cut", "flipped", "empty", "another run's", "another array", "another shape", "pickle",
+])
 def test_a_damaged_snapshot_is_as_good_as_none(tmp_path, kind, planted):
     """Training begins again and gives the same bytes; nothing is unpickled."""
     whole, rows, _ = trained(tmp_path / "a")
@@ -310,6 +353,6 @@ def test_a_snapshot_taken_up_twice_would_be_noticed(tmp_path, monkeypatch):
     arrays = load_npz(tmp_path / "b" / "snapshot.npz", finite=False)
     forgot = {n: np.zeros_like(v) if n.endswith(("/m", "/v")) else v for n, v in arrays.items()}
     assert any(n.endswith("/m") for n in arrays)
-    save_npz(tmp_path / "b" / "snapshot.npz", forgot)
+    save_npz(tmp_path / "b" / "snapshot.npz", marked(forgot))
     model, _, _ = trained(tmp_path / "b", fingerprint="this")
     assert not same(whole, model)
