@@ -1,11 +1,14 @@
 """Labelled sentences as flat arrays of word indices, never padded (section 5.1)."""
 
 import csv
+import functools
 import gzip
 import hashlib
+import io
 import os
 import re
 import tarfile
+import tempfile
 import zlib
 from array import array
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ from .storage import load_npz, save_npz, sha256
 __all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "tokenize"]
 
 POLARITY_FILES = ("rt-polarity.pos", "rt-polarity.neg")
+#: The sample and the vectors beside it, as gensim's package names them.
+SAMPLE_FILE, SAMPLE_VECTORS = "pang_lee_polarity.cor", "pang_lee_polarity_fasttext.vec"
 
 #: Names of word vectors in a folder of data, the preferred first.
 VECTOR_FILES = (
@@ -27,11 +32,20 @@ VECTOR_FILES = (
     "googlenews-mr-subset.bin.gz",
 )
 
-# A member of an archive or a field of a table above this size is no review.
-_MEMBER_LIMIT = 64 << 20
-_FIELD_LIMIT = 16 << 20
-# So much may follow the last member of an archive: it is filled up with zeros.
-_TAIL_LIMIT = 64 << 20
+# What is larger is no review, none of its words, and no archive of two small files.
+_ROW_LIMIT = 4 << 20
+_WORD_LIMIT = 1000
+_ARCHIVE_LIMIT = 16 << 20
+
+# Sentences that are taken at a time, and tokens that are kept in memory while
+# a corpus is read.
+_TAKEN = 4096
+_SPILLED = 1 << 22
+
+#: What tarfile raises at damaged bytes, each in its way.
+DAMAGED_TAR = (
+    tarfile.TarError, EOFError, IndexError, OverflowError, RecursionError, UnicodeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,19 @@ class Corpus:
         """(N,) int64: words of each sentence."""
         return np.diff(self.offsets)
 
+    @property
+    def label_titles(self):
+        """The labels as they are shown: what MR's 0 and 1 mean, others as they are.
+
+        Example:
+            >>> Corpus.from_texts(["good film", "bad film"], ["1", "0"]).label_titles
+            ('0', '1')
+        """
+        files = {name.rsplit(".", 1)[-1] for name in self.sha256}
+        of_mr = files == {"neg", "pos"} or set(self.sha256) == {SAMPLE_FILE}
+        plain = tuple(self.label_names) == ("0", "1")
+        return ("negative", "positive") if of_mr and plain else tuple(self.label_names)
+
     def sentence(self, n):
         """The words of sentence `n`, joined by blanks."""
         return " ".join(self.words[self.tokens[self.offsets[n] : self.offsets[n + 1]]])
@@ -89,8 +116,14 @@ class Corpus:
         """
         lengths = self.lengths[sentences]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        first = np.repeat(self.offsets[sentences] - offsets[:-1], lengths)
-        return self.tokens[first + np.arange(offsets[-1])], offsets
+        tokens = np.empty(offsets[-1], dtype=self.tokens.dtype)
+        # Some at a time: places are counted in 16 bytes a token, tokens in 4.
+        for start in range(0, len(lengths), _TAKEN):
+            part = slice(start, start + _TAKEN)
+            ends = offsets[start : start + _TAKEN + 1]
+            first = np.repeat(self.offsets[sentences[part]] - ends[:-1], lengths[part])
+            tokens[ends[0] : ends[-1]] = self.tokens[first + np.arange(ends[0], ends[-1])]
+        return tokens, offsets
 
     @classmethod
     def from_texts(cls, texts, labels, tokens="kim", where="texts"):
@@ -170,12 +203,13 @@ def tokenize(text, tokens):
 
 
 class _Builder:
-    """Grows the flat arrays sentence by sentence, so no text is kept."""
+    """Grows the flat arrays sentence by sentence: no text is kept, and few tokens in memory."""
 
     def __init__(self, tokens):
         self._rule = tokens
         self._vocabulary = {}
         self._tokens = array("i")
+        self._spilled = None
         self._offsets = array("q", [0])
         self._labels = []
 
@@ -183,10 +217,33 @@ class _Builder:
         words = tokenize(text, self._rule)
         if not words:
             raise InputError(f"{where}: no words are left after cleaning; remove that line")
+        if len(text) > _WORD_LIMIT and (longest := max(map(len, words))) > _WORD_LIMIT:
+            # The vocabulary is one array, as wide as its longest word.
+            raise InputError(
+                f"{where}: a word of {longest:,} characters, at most {_WORD_LIMIT:,} are read; cut it"
+            )
         vocabulary = self._vocabulary
         self._tokens.extend([vocabulary.setdefault(word, len(vocabulary)) for word in words])
-        self._offsets.append(len(self._tokens))
+        self._offsets.append(self._offsets[-1] + len(words))
         self._labels.append(label)
+        if len(self._tokens) > _SPILLED:
+            self._spill()
+
+    def _spill(self):
+        """Put the tokens that are in memory into a file without a name."""
+        if self._spilled is None:
+            self._spilled = tempfile.TemporaryFile()
+        self._tokens.tofile(self._spilled)
+        self._tokens = array("i")
+
+    def _all_tokens(self):
+        """(T,) int32; mapped from the file where there is one, which goes with the array."""
+        if self._spilled is None:
+            return np.frombuffer(self._tokens, dtype=np.intc).astype(np.int32)
+        self._spill()
+        with self._spilled as file:
+            file.flush()
+            return np.memmap(file, dtype=np.intc, mode="r")
 
     def corpus(self, checksums, where):
         names = sorted(set(self._labels), key=_label_order)
@@ -197,7 +254,7 @@ class _Builder:
         index = {name: i for i, name in enumerate(names)}
         return Corpus(
             words=np.array(list(self._vocabulary)),
-            tokens=np.frombuffer(self._tokens, dtype=np.intc).astype(np.int32),
+            tokens=self._all_tokens(),
             offsets=np.frombuffer(self._offsets, dtype=np.int64).copy(),
             labels=np.array([index[label] for label in self._labels], dtype=np.int32),
             label_names=tuple(names),
@@ -222,8 +279,8 @@ def sample_path():
     from gensim.test.utils import datapath
 
     return (
-        Path(datapath("pang_lee_polarity.cor")),
-        Path(datapath("pang_lee_polarity_fasttext.vec")),
+        Path(datapath(SAMPLE_FILE)),
+        Path(datapath(SAMPLE_VECTORS)),
     )
 
 
@@ -357,22 +414,23 @@ def _read_archive(path, tokens):
     """MR from its archive: only its two files are read, and nothing unpacked."""
     found = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with open(path, "rb") as raw:
+            opener = gzip.open if raw.read(2) == b"\x1f\x8b" else open
+        # In memory, so that no promise in a header can be for more than there is;
+        # to the end, where the checksum is.
+        with opener(path, "rb") as file:
+            data = file.read(_ARCHIVE_LIMIT + 1)
+        if len(data) > _ARCHIVE_LIMIT:
+            raise ValueError(f"more than {_ARCHIVE_LIMIT:,} bytes")
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for member in archive:
                 name = member.name.rsplit("/", 1)[-1]
                 if name in POLARITY_FILES and member.isfile():
-                    if member.size > _MEMBER_LIMIT or name in found:
-                        raise InputError(f"{path}: {name} is too large or there twice; fetch it again")
+                    # A sparse member has any size that it likes.
+                    if name in found or member.size > len(data):
+                        raise ValueError(f"{name} is too large or there twice")
                     found[name] = archive.extractfile(member).read()
-            # The end of the archive is not that of the file: its checksum is there.
-            left = _TAIL_LIMIT
-            while (block := archive.fileobj.read(1 << 20)) and left > 0:
-                left -= len(block)
-            if left <= 0:
-                raise InputError(f"{path}: much follows the archive; fetch it again")
-    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
+    except (*DAMAGED_TAR, OSError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a sound archive ({reason}); fetch it again") from None
     for name in POLARITY_FILES:
@@ -386,7 +444,10 @@ def _lines(path, encoding="utf-8", errors="strict"):
     try:
         opener = gzip.open if path.name.lower().endswith(".gz") else open
         with opener(path, "rb") as raw:
-            for number, line in enumerate(raw, start=1):
+            read = functools.partial(raw.readline, _ROW_LIMIT + 1)
+            for number, line in enumerate(iter(read, b""), start=1):
+                if len(line) > _ROW_LIMIT:
+                    raise InputError(f"{path}: line {number} is longer than {_ROW_LIMIT:,} bytes; cut it")
                 try:
                     text = line.decode(encoding, errors)
                 except UnicodeDecodeError:
@@ -417,7 +478,7 @@ def read_table(path, columns):
         InputError: for a missing column, a row of another width, bad text.
     """
     path = Path(path)
-    before = csv.field_size_limit(_FIELD_LIMIT)
+    before = csv.field_size_limit(_ROW_LIMIT)
     number = 1
     try:
         tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
@@ -448,9 +509,20 @@ def read_table(path, columns):
 
 
 def _csv_rows(path):
-    reader = csv.reader(_lines(path), strict=True)
+    length = 0
+
+    def lines():
+        nonlocal length
+        for line in _lines(path):
+            length += len(line)
+            if length > _ROW_LIMIT:
+                raise csv.Error(f"a row is longer than {_ROW_LIMIT:,} characters")
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
     for row in reader:
         yield reader.line_num, row
+        length = 0
 
 
 def _tsv_rows(path):

@@ -566,10 +566,11 @@ def test_bad_archive(members, parts, tmp_path, refused):
 def test_archive_of_a_bomb_or_of_links(tmp_path, monkeypatch, refused):
     """A member beyond measure is not read; a link is no file; nothing is unpacked."""
     path = archive(tmp_path / "x.tar.gz", MEMBERS)
-    monkeypatch.setattr(corpus_module, "_MEMBER_LIMIT", len(GOOD) - 1)
-    with refused(path, "rt-polarity.pos is too large"):
+    size = len(gzip.decompress(path.read_bytes()))
+    monkeypatch.setattr(corpus_module, "_ARCHIVE_LIMIT", size - 1)
+    with refused(path, f"more than {size - 1:,} bytes"):
         read_corpus([path])
-    monkeypatch.setattr(corpus_module, "_MEMBER_LIMIT", len(GOOD))
+    monkeypatch.setattr(corpus_module, "_ARCHIVE_LIMIT", size)
     assert len(read_corpus([path])) == 3
     links = archive(tmp_path / "y.tar.gz", [(n, b"") for n, _ in MEMBERS], kind=tarfile.SYMTYPE)
     with refused(links, "is not in it"):
@@ -689,3 +690,35 @@ def test_data_folder(tmp_path, monkeypatch, refused):
     monkeypatch.setenv("REPLICATE_DATA", str(tmp_path / "none"))
     with refused(f"REPLICATE_DATA={tmp_path / 'none'}", "correct or unset it"):
         data_folder()
+
+
+# --- more than fits ---------------------------------------------------------------
+
+
+TEXTS = [f"word{i % 7} and {'more ' * (i % 5)}" for i in range(100)]
+
+
+@pytest.mark.parametrize("kept", [1, 50, 10**6])
+def test_tokens_that_do_not_stay_in_memory(kept, tmp_path, monkeypatch):
+    """The same corpus, and the same file, however few tokens are kept while reading."""
+    whole = Corpus.from_texts(TEXTS, [str(i % 2) for i in range(100)])
+    monkeypatch.setattr(corpus_module, "_SPILLED", kept)
+    read = Corpus.from_texts(TEXTS, [str(i % 2) for i in range(100)])
+    assert isinstance(read.tokens, np.memmap) == (kept < 10**6)
+    assert read.tokens.dtype == np.int32 and read.tokens.tolist() == whole.tokens.tolist()
+    assert read.offsets.tolist() == whole.offsets.tolist()
+    whole.save(tmp_path / "whole.npz")
+    read.save(tmp_path / "read.npz")
+    assert (tmp_path / "whole.npz").read_bytes() == (tmp_path / "read.npz").read_bytes()
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 4096])
+def test_sentences_taken_some_at_a_time(at_a_time, monkeypatch):
+    monkeypatch.setattr(corpus_module, "_TAKEN", at_a_time)
+    corpus = Corpus.from_texts(TEXTS, [str(i % 2) for i in range(100)])
+    chosen = np.array([5, 99, 0, 41, 5])
+    tokens, offsets = corpus.take(chosen)
+    rows = [corpus.tokens[corpus.offsets[n] : corpus.offsets[n + 1]].tolist() for n in chosen]
+    assert [tokens[a:b].tolist() for a, b in zip(offsets, offsets[1:])] == rows
+    tokens, offsets = corpus.take(np.array([], dtype=int))
+    assert tokens.tolist() == [] and offsets.tolist() == [0]

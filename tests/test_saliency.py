@@ -507,6 +507,41 @@ def test_a_new_recorder_goes_on_where_the_last_one_stopped(stop, tmp_path):
     assert not rows[:stop].any() and rows[stop:].any(axis=1).all()
 
 
+def movements(folder, monkeypatch, words):
+    """Movements of a run that computes them for so many words at a time."""
+    monkeypatch.setattr(saliency, "_MOVED", words)
+    run_once(folder)
+    return {p.name: load_npy(p) for p in sorted(folder.glob("movement_*.npy"))}
+
+
+def test_movement_whatever_is_computed_at_a_time(tmp_path, monkeypatch):
+    """Blocks cut between sentences; sums by word alone have another order."""
+    whole = movements(tmp_path / "a", monkeypatch, 10**6)
+    for words in (1, 7):
+        cut = movements(tmp_path / str(words), monkeypatch, words)
+        assert cut.keys() == whole.keys() and len(whole) == 4
+        for name, rows in whole.items():
+            if name == "movement_words.npy":
+                np.testing.assert_allclose(cut[name], rows, rtol=1e-6)
+            else:
+                assert cut[name].tobytes() == rows.tobytes()
+    # Twin: blocks that are not of this record are noticed.
+    monkeypatch.setattr(Recorder, "_blocks", lambda self: [(0, 1)])
+    wrong = movements(tmp_path / "wrong", monkeypatch, 7)
+    assert not np.allclose(wrong["movement_raw.npy"], whole["movement_raw.npy"])
+
+
+@pytest.mark.parametrize("tokens", [[], [5], [3, 0, 3, 7]], ids=str)
+def test_distinct_words_are_those_of_a_sort(tokens):
+    tokens = np.array(tokens, dtype=np.int32)
+    offsets = np.array([0, len(tokens)])
+    batch = flat_batch(TextCNN(VECTORS, 2, Config(n_filters=2), 0), tokens, offsets)
+    distinct, inverse = np.unique(tokens, return_inverse=True)
+    assert to_cpu(batch.ids).tolist() == (distinct + 1).tolist()
+    assert to_cpu(batch.tokens).tolist() == inverse.tolist()
+    assert (batch.ids.dtype, batch.tokens.dtype) == (np.int32, np.int32)
+
+
 def test_streaming_and_stored_agree(tmp_path):
     """wac of the stream against wac of saliency.npy, to 1e-6; no saliency.npy when streaming."""
     run_once(tmp_path / "a")
