@@ -44,11 +44,12 @@ from replicate.corpus import read_corpus
 from replicate.model import TextCNN
 from replicate.saliency import Recorder
 from replicate.split import split_corpus
-from replicate.storage import save_csv
+from replicate.storage import read_csv, save_csv
 from replicate.training import EpochIterator, Updater, make_optimizer
 from replicate.vectors import embedding_matrix
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+LARGEST = "epoch, Large Movie Review Dataset"
 HEADER = (
     "measure", "ranks", "times", "filters", "batch_size", "tokens", "batches", "distinct",
     "parameters", "seconds", "recording_s", "keeping_s", "averaging_s", "peak_memory_mb",
@@ -72,11 +73,14 @@ batch_size = [50, 100]
 """
 
 
-def point(times, filters, batch_size):
-    """One point, on this rank; None but on rank 0."""
+def point(times, filters, batch_size, large=None):
+    """One point, on this rank; None but on rank 0.
+
+    MR `times` times over, or the corpus and vectors that `large` names.
+    """
     group = mpi.Group() if mpi.active() else None
     config = CASE.replace(n_filters=filters, batch_size=batch_size, epochs=3)
-    paths, vectors = _data("paper", (), None)
+    paths, vectors = _data("paper", *large) if large else _data("paper", (), None)
     corpus = read_corpus(paths)
     matrix, _ = embedding_matrix(corpus.words, vectors, config)
     sentences = np.flatnonzero(split_corpus(corpus.labels, 0) == 1)
@@ -94,9 +98,10 @@ def point(times, filters, batch_size):
 
     epoch(corpus, sentences[: 4 * batch_size])  # compiled, and states made
     n = len(corpus)
-    corpus = repeated(corpus, times)
-    sentences = np.concatenate([sentences + n * i for i in range(times)])
-    seconds = min(epoch(corpus, sentences) for _ in range(3 if times < 100 else 1))
+    if not large:
+        corpus = repeated(corpus, times)
+        sentences = np.concatenate([sentences + n * i for i in range(times)])
+    seconds = min(epoch(corpus, sentences) for _ in range(3 if len(sentences) < 20_000 else 1))
 
     averaging = []
     if group is not None:
@@ -155,19 +160,21 @@ def launched(ranks, command):
     return [shutil.which("mpiexec"), "--oversubscribe", "-n", str(ranks), *command]
 
 
-def measured():
-    """Rows of ``scaling.csv``."""
+def measured(large):
+    """Rows of ``scaling.csv``; `large` names a corpus and vectors to be measured too."""
     environment = {
         **os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }  # fmt: skip
-    for ranks, times, filters, batch_size in POINTS:
+    more = [(1, 0, 5, 100)] if large else []
+    for ranks, times, filters, batch_size in POINTS + more:
         command = [sys.executable, __file__, "--point", f"{times},{filters},{batch_size}"]
+        command += ["--large", *large] if times == 0 else []
         told = subprocess.run(
             launched(ranks, command), env=environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
         found = json.loads(told.splitlines()[-1])
         print(ranks, times, filters, batch_size, {k: round(v, 4) for k, v in found.items()}, flush=True)
-        yield ["epoch", ranks, times, filters, batch_size, *(found[n] for n in HEADER[5:])]
+        yield ["epoch" if times else LARGEST, ranks, times, filters, batch_size, *(found[n] for n in HEADER[5:])]
     paths, vectors = _data("paper", (), None)
     with tempfile.TemporaryDirectory() as folder:
         grid = Path(folder) / "grid.toml"
@@ -276,6 +283,13 @@ def cost_rows(rows):
             made.append(("efficiency, data-parallel", name, one / seconds / 2, "share"))
     sweeps = {n: [float(row[9]) for row in rows if row[0] == "sweep" and int(row[1]) == n] for n in (1, 2)}
     made.append(("efficiency, sweep", "4 specifications x 2 seeds", min(sweeps[1]) / min(sweeps[2]) / 2, "share"))
+    one = {row[0]: row for row in rows if list(map(str, row[1:5])) in (["1", "1", "5", "100"], ["1", "0", "5", "100"])}
+    if LARGEST in one:
+        small, large = ([float(cell) for cell in one[name][5:]] for name in ("epoch", LARGEST))
+        for name, place in (("training", 4), ("recording", 5), ("keeping", 6)):
+            ratio = large[place] / large[0] / (small[place] / small[0])
+            made.append(("Large Movie Review Dataset", f"time a token of {name}, times MR's", ratio, "times"))
+        made.append(("Large Movie Review Dataset", "memory", large[8], "MB"))
     made += foretold(model, rows)
     return made
 
@@ -317,18 +331,21 @@ def main():
     """Measure, fit and write; or one point for the parent."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--point", metavar="TIMES,FILTERS,BATCH", help="one point, told on stdout")
+    parser.add_argument("--large", nargs=2, metavar=("CORPUS", "VECTORS"),
+                        help="the Large Movie Review Dataset, to be measured beside MR")
     parser.add_argument("--fit", action="store_true", help="from the measurements that are there")
     chosen = parser.parse_args()
     if chosen.point:
-        found = point(*map(int, chosen.point.split(",")))
+        large = ((chosen.large[0],), chosen.large[1]) if chosen.large else None
+        found = point(*map(int, chosen.point.split(",")), large)
         if found is not None:
             print(json.dumps(found), flush=True)
         mpi.leave(0)
     place = RESULTS / "scaling.csv"
     if not chosen.fit:
-        save_csv(place, HEADER, list(measured()))
-    lines = place.read_text(encoding="utf-8").splitlines()[1:]
-    save_csv(RESULTS / "cost.csv", COST, cost_rows([line.split(",") for line in lines]))
+        save_csv(place, HEADER, list(measured(chosen.large)))
+    rows = [list(row.values()) for row in read_csv(place, HEADER)]
+    save_csv(RESULTS / "cost.csv", COST, cost_rows(rows))
 
 
 if __name__ == "__main__":
