@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test paper bench scaling parity notebooks readme faults image image-test matrix lock clean
+.PHONY: run test paper answers bench scaling parity notebooks readme faults image image-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -27,6 +27,12 @@ paper: $(VENV)/.installed
 	$(BIN)/replicate run --preset paper --seeds 20 --out out/paper
 	$(BIN)/python tools/regression.py out/paper
 	$(BIN)/replicate verify out/paper
+
+# After `make paper`: the multiverse, and what the paper left open; an hour or two.
+answers: $(VENV)/.installed
+	$(BIN)/replicate sweep results/multiverse/grid.toml --out out/multiverse
+	$(BIN)/replicate run --preset paper --seeds 10 --record-arms --epoch-weights all --out out/questions
+	$(BIN)/replicate questions out/questions
 
 # PyTorch and Captum are for comparison only, and bring a newer setuptools.
 TORCH ?= 2.13.0

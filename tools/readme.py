@@ -367,7 +367,8 @@ def larger(name="imdb-large"):
 
     return (
         f"**Q2, does it hold on a larger corpus?** {corpus['sentences']:,} documents, "
-        f"{corpus['tokens'] / 1e6:.1f} million tokens, IMDB vectors, {len(config['seeds'])} seeds of "
+        f"{corpus['tokens'] / 1e6:.1f} million tokens, IMDB vectors (trained on these very texts, without labels), "
+        f"{len(config['seeds'])} seeds of "
         f"{config['epochs']} epochs: T1andT2h − T1andT2ran (O2) {told('O2', 100)} points; "
         f"T1andT2h − T1andT2l (O1, first block) {told('O1', 100)} points; fall of T1andT2h (O5) "
         f"{told('O5', 100)} points; share of epochs at which the misclassified move more (F5) "
