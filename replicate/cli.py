@@ -47,6 +47,12 @@ def main(arguments=None):
         # The reader of our output has gone; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        # Nobody foresaw it where it happened; its traceback is in run.log.
+        where = "" if error.filename is None else f"{error.filename}: "
+        told = " ".join(f"{where}the system refused ({error.strerror or error})".split())
+        click.echo(f"error: {told}; mend that, then run the same command again", err=True)
+        code = 2
     mpi.leave(code or 0)
 
 
@@ -227,11 +233,29 @@ class _Display:
             self.console.print(f"{label}: {how}", highlight=False)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that stops no run when it cannot be written."""
+
+    lost = False
+
+    def handleError(self, record):
+        """Tell it once, where logging would print a traceback for every line."""
+        if not self.lost:
+            self.lost = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
+            click.echo(f"{self.baseFilename}: cannot be written ({reason}); going on without", err=True)
+
+    def close(self):
+        """Close it, be it full or not."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextlib.contextmanager
 def _logging(out):
     """A log file in the run folder."""
     try:
-        handler = logging.FileHandler(Path(out) / "run.log", encoding="utf-8")
+        handler = _LogFile(Path(out) / "run.log", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -239,6 +263,9 @@ def _logging(out):
     log.setLevel(logging.INFO)
     try:
         yield
+    except OSError:
+        log.exception("the system refused")
+        raise
     finally:
         log.removeHandler(handler)
         handler.close()

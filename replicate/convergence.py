@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from . import claims
-from .config import PAPER, InputError, generator
+from .config import PAPER, InputError, brief, generator
 from .instability import sentence_instability
 from .saliency import classify, flat_batch
 from .storage import load_npy, read_csv
@@ -63,9 +63,10 @@ def matched_words(wac, count, seed):
 def _instability_of(place, index):
     wac = np.full(len(index), np.nan)
     count = np.zeros(len(index), dtype=np.int64)
-    for row in read_csv(place, ("word", "count", "wac")):
-        i = index[row["word"]]
-        wac[i], count[i] = float(row["wac"]), int(row["count"])
+    for row in read_csv(place, ("word", "count", "wac"), {"count": int, "wac": float}):
+        if row["word"] not in index:
+            raise InputError(f"{place}: {brief(row['word'])} is not of this corpus; run again")
+        wac[index[row["word"]]], count[index[row["word"]]] = row["wac"], row["count"]
     return wac, count
 
 

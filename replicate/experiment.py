@@ -10,6 +10,7 @@ once.
 import hashlib
 import json
 import platform
+import re
 import zlib
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,7 +21,7 @@ import chainer
 import numpy as np
 
 from . import __version__
-from .config import ARMS, Config, InputError
+from .config import ARMS, Config, InputError, brief, is_seed
 from .corpus import Corpus, read_corpus
 from .instability import sentence_instability, word_instability
 from .model import TextCNN, load_weights
@@ -165,12 +166,12 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
     }
     place = out / "config.json"
     if place.exists():
-        have = load_json(place)
+        have = _read_settings(place)
         for name in settings:
             if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
                 raise InputError(
-                    f"{out}: was made with {name} = {_brief(have.get(name))}, not "
-                    f"{_brief(settings[name])}; choose another --out or the old setting"
+                    f"{out}: was made with {name} = {brief(have.get(name))}, not "
+                    f"{brief(settings[name])}; choose another --out or the old setting"
                 )
         settings["versions"] = have["versions"]
         settings["preset"] = have["preset"]
@@ -187,9 +188,69 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
     return RunFolder(out)
 
 
-def _brief(value):
-    text = str(value)
-    return text if len(text) < 70 else text[:67] + "..."
+def _texts(value):
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _text(value):
+    return isinstance(value, str)
+
+
+def _flag(value):
+    return isinstance(value, bool)
+
+
+def _count(value):
+    return type(value) is int and value >= 0
+
+
+def _share(value):
+    return type(value) in (int, float) and 0 <= value <= 1
+
+
+#: What ``config.json`` holds beside the readings: name -> what a value must be.
+_FACTS = {
+    "preset": _text,
+    "seeds": lambda value: isinstance(value, list) and value and all(map(is_seed, value)),
+    "device": lambda value: _text(value) and re.fullmatch(r"@cpu|@cupy(:\d{1,3})?", value),
+    "implementation": lambda value: value in ("fused", "reference"),
+    "stored": _flag,
+    "epoch_weights": lambda value: value in ("first", "all", "none"),
+    "record_arms": _flag,
+    "corpus": {
+        "sha256": _texts,
+        "label_names": lambda value: (
+            isinstance(value, list) and len(value) > 1 and all(map(_text, value))
+        ),
+        "sentences": _count,
+        "words": _count,
+        "tokens": _count,
+    },
+    "vectors": {
+        "name": _text,
+        "sha256": _text,
+        "dimensions": _count,
+        "known_words": _share,
+        "known_tokens": _share,
+    },
+    "versions": _texts,
+}
+
+
+def _read_settings(place):
+    """``config.json`` of a run, whose facts are of the kinds that they should be."""
+    settings = load_json(place)
+    for name, test in _FACTS.items():
+        have = settings.get(name) if isinstance(settings, dict) else None
+        if isinstance(test, dict):
+            sound = isinstance(have, dict) and all(n in have and t(have[n]) for n, t in test.items())
+        else:
+            sound = test(have)
+        if not sound:
+            raise InputError(
+                f"{place}: not of this program ({name} is {brief(have)}); name a run folder"
+            )
+    return settings
 
 
 class RunFolder:
@@ -202,16 +263,13 @@ class RunFolder:
     def __init__(self, out):
         self.out = Path(out)
         place = self.out / "config.json"
-        self.settings = load_json(place)
+        self.settings = _read_settings(place)
+        self.options = Options(*(self.settings[name] for name in Options.__dataclass_fields__))
+        self.seeds = self.settings["seeds"]
+        self._corpus_facts = self.settings["corpus"]
         try:
-            names = Config.names()
-            self.config = Config(**{name: self.settings[name] for name in names})
-            self.options = Options(
-                *(self.settings[name] for name in Options.__dataclass_fields__)
-            )
-            self.seeds = [int(seed) for seed in self.settings["seeds"]]
-            self._corpus_facts = self.settings["corpus"]
-        except (KeyError, TypeError, ValueError) as error:
+            self.config = Config(**{name: self.settings[name] for name in Config.names()})
+        except (KeyError, InputError) as error:
             raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
         self._corpus = None
         self._vectors = None
@@ -279,10 +337,8 @@ class RunFolder:
         """
         place = self.seed(seed) / "accuracy.csv"
         curves = {}
-        for row in read_csv(place, ACCURACY):
-            curves.setdefault(row["arm"], []).append(
-                [float(row[name]) for name in ACCURACY[1:]]
-            )
+        for row in read_csv(place, ACCURACY, dict.fromkeys(ACCURACY[1:], float)):
+            curves.setdefault(row["arm"], []).append([row[name] for name in ACCURACY[1:]])
         return {arm: np.array(rows) for arm, rows in curves.items()}
 
     def finished(self, seed, arm):
@@ -324,7 +380,7 @@ def stage_holds(folder):
     place = folder / "stage.json"
     try:
         files = load_json(place)["sha256"]
-        return all(sha256(folder / name) == digest for name, digest in files.items())
+        return bool(files) and all(sha256(folder / n) == digest for n, digest in files.items())
     except (InputError, KeyError, AttributeError, TypeError):
         return False
 

@@ -20,7 +20,8 @@ import urllib3
 from filelock import FileLock, Timeout
 
 from .config import InputError
-from .storage import atomic
+from .corpus import DAMAGED_TAR
+from .storage import atomic, sync_folder
 from .storage import sha256 as checksum
 
 __all__ = ["CORPUS", "CORPUS_ARCHIVE", "VECTORS", "Source", "download", "fetch", "unpack_corpus"]
@@ -272,6 +273,7 @@ def _get(source, dest, way, reasons=()):
             f"run again, or put it into {dest} yourself (sha256 {source.sha256})"
         )
     os.replace(part, path)
+    sync_folder(dest)
     return path
 
 
@@ -401,7 +403,7 @@ def _unpack(archive, dest, files):
         raise _Wrong(f"it unpacks to more than {_LIMIT:,} bytes")
     try:
         found = _members(data, {source.name for source in files})
-    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+    except DAMAGED_TAR as error:
         raise _Wrong(f"a truncated or damaged archive ({error})") from None
     for source in files:
         if source.name not in found:

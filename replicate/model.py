@@ -219,7 +219,7 @@ def load_weights(path, model):
             raise InputError(f"{path}: no float32 {name} of shape {shape}; it is another model's")
     odd = set(arrays) - set(wanted) - {"embed/W"}
     if odd:
-        raise InputError(f"{path}: {sorted(odd)[0]} is not a weight of this model; remove the file")
+        raise InputError(f"{path}: {sorted(odd)[0][:70]} is not a weight of this model; remove the file")
     if model.embed.static and "embed/W" in arrays:
         if not np.array_equal(arrays["embed/W"], cuda.to_cpu(model.embed.array)):
             raise InputError(f"{path}: embed/W has other word vectors; it is another model's")

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import struct
 import tokenize
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from .config import InputError
+from .config import InputError, brief, read_text
 
 __all__ = [
     "atomic",
@@ -30,6 +31,7 @@ __all__ = [
     "save_npz",
     "save_text",
     "sha256",
+    "sync_folder",
     "sweep_temporaries",
 ]
 
@@ -61,7 +63,7 @@ def atomic(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         temporary_gone(temporary)
         raise InputError(
@@ -85,7 +87,7 @@ def temporary_gone(path):
         os.unlink(path)
 
 
-def _sync_folder(folder):
+def sync_folder(folder):
     """Make a rename survive a power cut; not every file system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
@@ -138,11 +140,17 @@ def _cell(value):
     return value
 
 
-def read_csv(path, header):
-    """Rows of a CSV table as dictionaries of text.
+def read_csv(path, header, numbers=None):
+    """Rows of a CSV table as dictionaries of text, or of numbers where that is told.
+
+    Args:
+        path: the file.
+        header: names of its columns.
+        numbers (dict): column -> ``int`` or ``float``.
 
     Raises:
-        InputError: when the file is missing or its header is another.
+        InputError: when the file is missing, its header is another, or a
+            number is none.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -157,6 +165,14 @@ def read_csv(path, header):
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise InputError(f"{path}: line {number} is torn; remove the file and run again")
+        for name, kind in (numbers or {}).items():
+            try:
+                row[name] = kind(row[name])
+            except ValueError:
+                raise InputError(
+                    f"{path}: line {number} has {name} = {brief(row[name])}, which is no number; "
+                    "remove the file and run again"
+                ) from None
     return rows
 
 
@@ -164,13 +180,17 @@ def load_json(path):
     """JSON of one of our own files.
 
     Raises:
-        InputError: when it is missing or not JSON.
+        InputError: when it is missing, not JSON, or nothing that
+            :func:`save_json` could have written.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is this a run folder?") from None
+        value = json.loads(read_text(path))
+        # Neither infinity nor half a surrogate pair: they would fail further on.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        told = str(error).removeprefix(f"{path}: ").partition(";")[0]
+        raise InputError(f"{path}: cannot be read ({told}); is this a run folder?") from None
+    return value
 
 
 #: What NumPy and zipfile raise at damaged bytes, each in its way.
@@ -181,6 +201,8 @@ _DAMAGED = (
     EOFError,
     RuntimeError,  # "encrypted", "bad zip flags"; NotImplementedError too
     SyntaxError,
+    TypeError,  # a header of unlike or unhashable keys
+    IndexError,
     MemoryError,
     OverflowError,
     struct.error,
@@ -196,6 +218,8 @@ def _one_line(error):
 
 def _checked(path, name, array, kind, shape, finite):
     where = f"{path}: {name}" if name else str(path)
+    if array.dtype.kind == "U" and not _is_text(array):
+        raise InputError(f"{where} holds what is no text; it is not of this program, remove it")
     if kind is not None and array.dtype.kind not in kind:
         raise InputError(f"{where} has dtype {array.dtype}; it is not of this program, remove it")
     if shape is not None:
@@ -207,6 +231,12 @@ def _checked(path, name, array, kind, shape, finite):
     if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{where} holds NaN or infinity; remove it and run again")
     return array
+
+
+def _is_text(array):
+    """Whether all characters of a text array are some: NumPy reads any four bytes as one."""
+    codes = np.ascontiguousarray(array).reshape(-1).view(array.dtype.byteorder + "u4")
+    return not (codes > 0x10FFFF).any() and not ((codes >> 11) == 0xD800 >> 11).any()
 
 
 def load_npz(path, spec=None, *, finite=True, mapped=()):
@@ -243,7 +273,7 @@ def load_npz(path, spec=None, *, finite=True, mapped=()):
     if spec is None:
         spec = dict.fromkeys(arrays, ("biufU", None))
     if set(spec) != set(arrays):
-        odd = ", ".join(sorted(set(spec) ^ set(arrays)))
+        odd = _one_line(", ".join(sorted(set(spec) ^ set(arrays))))
         raise InputError(f"{path}: the arrays {odd} are missing or too many; remove it")
     for name, (kind, shape) in spec.items():
         _checked(path, name, arrays[name], kind, shape, finite)
@@ -261,7 +291,7 @@ def _mapped(raw, member):
     if version != (1, 0):
         raise ValueError("a header of another kind")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(raw)
-    size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    size = dtype.itemsize * math.prod(shape)
     if dtype.hasobject or fortran or raw.tell() + size != start + member.file_size:
         raise ValueError("its length is not that of its header")
     if not size:
@@ -291,14 +321,22 @@ def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
 
 
 def sha256(path):
-    """Hexadecimal SHA-256 of a file."""
+    """Hexadecimal SHA-256 of a file.
+
+    Raises:
+        InputError: when it cannot be read, or is a device, which may have no end.
+    """
     digest = hashlib.sha256()
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise InputError(f"{path}: no file; check the name")
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    except ValueError:  # a zero byte, or what no file system can write
+        raise InputError(f"{brief(str(path))}: no name of a file; check it") from None
     return digest.hexdigest()
 
 

@@ -5,16 +5,21 @@ on elsewhere from the table alone.
 """
 
 import itertools
+import math
 import shutil
 from pathlib import Path
 
 from .claims import judge, seed_statistics
-from .config import PRESETS, Config, InputError, read_text, tomllib
+from .config import PRESETS, Config, InputError, brief, is_seed, read_text, toml_table
 from .experiment import Options, RunFolder, prepare, run_seed
 from .storage import read_csv, save_csv
 from .workers import Task, run_tasks
 
 __all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows", "verdicts_by_specification"]
+
+
+#: Specifications of a sweep.
+_MOST = 10_000
 
 
 class Specification:
@@ -44,31 +49,40 @@ def read_grid(path):
     Raises:
         InputError: for an unknown key, setting or value.
     """
-    try:
-        table = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not TOML ({error}); correct that place") from None
+    table = toml_table(read_text(path), path)
     odd = set(table) - {"seeds", "preset", "base", "grid", "one"}
     if odd:
-        raise InputError(f"{path}: {sorted(odd)[0]!r} is not known; use seeds, preset, base, grid, one")
+        raise InputError(f"{path}: {brief(sorted(odd)[0])} is not known; use seeds, preset, base, grid, one")
     preset = table.get("preset", "paper")
-    if preset not in PRESETS:
-        raise InputError(f"{path}: preset {preset!r} is not offered; choose {', '.join(PRESETS)}")
+    if not (isinstance(preset, str) and preset in PRESETS):
+        raise InputError(f"{path}: preset {brief(preset)} is not offered; choose {', '.join(PRESETS)}")
     seeds = table.get("seeds")
-    if not (isinstance(seeds, list) and seeds and all(type(s) is int and s >= 0 for s in seeds)):
+    if not (isinstance(seeds, list) and seeds and all(map(is_seed, seeds))):
         raise InputError(f"{path}: seeds must be a list of whole numbers from 0; write seeds = [0, 1]")
-    changes = []
-    for block in table.get("grid", []):
-        lists = [value if isinstance(value, list) else [value] for value in block.values()]
-        changes += [dict(zip(block, chosen)) for chosen in itertools.product(*lists)]
-    changes += table.get("one", [])
+    for name in ("grid", "one"):
+        blocks = table.setdefault(name, [])
+        if not (isinstance(blocks, list) and all(isinstance(block, dict) for block in blocks)):
+            raise InputError(f"{path}: {name} must be tables; write [[{name}]] above its settings")
+    if not isinstance(table.setdefault("base", {}), dict):
+        raise InputError(f"{path}: base must be a table; write [base] above its settings")
+    grids = [
+        {name: value if isinstance(value, list) else [value] for name, value in block.items()}
+        for block in table["grid"]
+    ]
+    size = len(table["one"]) + sum(math.prod(map(len, grid.values())) for grid in grids)
+    if size > _MOST:
+        raise InputError(f"{path}: {size:,} specifications, at most {_MOST:,} are run; shorten its lists")
+    changes = [
+        dict(zip(grid, chosen)) for grid in grids for chosen in itertools.product(*grid.values())
+    ]
+    changes += table["one"]
     try:
-        base = PRESETS[preset].replace(**table.get("base", {}))
+        base = PRESETS[preset].replace(**table["base"])
         made = {}
         for change in changes or [{}]:
             config = base.replace(**change)
             made.setdefault(config, Specification(_name(config, base), config))
-    except (InputError, TypeError) as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return list(made.values()), sorted(set(seeds))
 
@@ -92,16 +106,14 @@ def sweep_rows(place):
     place = Path(place)
     if not place.exists():
         return {}
-    header = read_text(place).partition("\n")[0].split(",")
+    header = read_text(place).partition("\n")[0].rstrip("\r").split(",")
     settings = ["specification", "seed", *Config.names()]
     if header[: len(settings)] != settings:
         raise InputError(f"{place}: line 1 is of another version; move it away")
-    made = {}
-    for row in read_csv(place, header):
-        for name in header[len(settings) :]:
-            row[name] = float(row[name])
-        made[row["specification"], int(row["seed"])] = row
-    return made
+    numbers = {"seed": int, **dict.fromkeys(header[len(settings) :], float)}
+    return {
+        (row["specification"], row["seed"]): row for row in read_csv(place, header, numbers)
+    }
 
 
 def run_specification(folder, name, seed, settings, data, options, tell):

@@ -1,6 +1,7 @@
 """One training run in Chainer's idiom: iterator, optimizer, Trainer, extensions, snapshots (4.3)."""
 
 import contextlib
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -351,7 +352,8 @@ class Snapshot(training.Extension):
         arrays = {
             name: value for name, value in serializer.target.items() if value.dtype.kind != "O"
         }
-        save_npz(self.path, {"fingerprint": np.array(self.fingerprint), **arrays})
+        mark = _digest(self.fingerprint, arrays)
+        save_npz(self.path, {"fingerprint": np.array(mark), **arrays})
         self._last = time.monotonic()
 
     def resume(self, trainer):
@@ -378,7 +380,8 @@ class Snapshot(training.Extension):
             arrays = load_npz(self.path)
         except InputError:
             return None
-        if str(arrays.pop("fingerprint", "")) != self.fingerprint or not _fits(trainer, arrays):
+        mark = str(arrays.pop("fingerprint", ""))
+        if mark != _digest(self.fingerprint, arrays) or not _fits(trainer, arrays):
             return None
         if self.recorder is not None:
             state = "extensions/Recorder/"
@@ -386,6 +389,15 @@ class Snapshot(training.Extension):
             if not self.recorder.holds(*recorded):
                 return None
         return arrays
+
+
+def _digest(fingerprint, arrays):
+    """Of a run and of a whole state: no array of it can be another's."""
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=16)
+    for name in sorted(arrays):
+        digest.update(f"|{name} {arrays[name].dtype.str} {arrays[name].shape}|".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def _fits(trainer, arrays):

@@ -23,6 +23,8 @@ __all__ = ["coverage", "embedding_matrix", "read_vectors"]
 _BLOCK = 4 << 20
 _LONGEST_WORD = 4096
 _WIDEST = 10_000
+# Of a text file: a word and as many numbers of up to a hundred characters.
+_LONGEST_LINE = _LONGEST_WORD + 100 * _WIDEST
 
 
 def embedding_matrix(words, vectors, config, dimensions=300, cache=True):
@@ -145,7 +147,7 @@ def _is_number(text):
 
 def _is_text(body, width):
     """Whether the first line is a word and numbers, be they too few, too many or NaN."""
-    fields = body.split(b"\n", 1)[0].split()
+    fields = body[:_LONGEST_LINE].split(b"\n", 1)[0].split()
     numbers = fields[1:][-width:]
     return bool(numbers) and all(map(_is_number, numbers))
 
@@ -159,6 +161,8 @@ def _read_text(path, file, head, words, header):
     vectors = 0
     for line in _text_lines(file, head):
         number += 1
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"{path}: line {number} is too long for a word and numbers; is it whole?")
         line = line.strip()
         if not line:
             continue
@@ -203,9 +207,9 @@ def _text_lines(file, head):
         block = file.read(_BLOCK)
         if not block:
             break
+        if len(rest) > _LONGEST_LINE:
+            break  # which is told of this line, unread
         rest += block
-        if len(rest) > 64 * _BLOCK:
-            raise OSError("a line has no end")
     if rest:
         yield rest
 

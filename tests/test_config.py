@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from replicate.config import ARMS, PAPER, PRESETS, Config, InputError, generator, read_text
+from replicate.config import ARMS, PAPER, PRESETS, Config, InputError, brief, generator, read_text
 
 FIELDS = dataclasses.fields(Config)
 CHOICES = [field for field in FIELDS if "choices" in field.metadata]
@@ -306,6 +306,46 @@ def test_unknown_name_in_replace(refused):
 # --- The check of messages itself ----------------------------------------------
 
 
+class Lines(InputError):
+    """An InputError that keeps its lines, as none should."""
+
+    def __init__(self, message):
+        ValueError.__init__(self, message)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
+def test_a_message_is_one_line_whatever_it_quotes(end):
+    """Names of files and settings may have line ends in them."""
+    assert str(InputError(f"a{end}b: bad; mend it")) == "a b: bad; mend it"
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [
+        ("a\nb", repr("a\nb")),
+        (5, "5"),
+        ("x" * 99, "'" + "x" * 66 + "..."),
+        ([1 << 20_000], "list too large to show"),
+    ],
+    ids=["text", "number", "long", "huge"],
+)
+def test_a_value_is_shown_in_short(value, shown):
+    """At most 70 characters, and no error of its own."""
+    assert brief(value) == shown and len(shown) <= 70
+
+
+def test_a_value_nested_too_deep_is_shown():
+    """What repr cannot."""
+    deep = []
+    for _ in range(10**5):
+        deep = [deep]
+    with pytest.raises(RecursionError):
+        repr(deep)
+    assert brief(deep) == "list too large to show"
+    while deep:
+        deep = deep.pop()  # else freeing it may recurse, too
+
+
 @pytest.mark.parametrize(
     "message", ["file: bad\nfetch it; try again", "file: bad", "other: bad; fetch it again"]
 )
@@ -314,7 +354,7 @@ def test_a_poor_message_is_caught(message, refused):
     with refused("file"):
         raise InputError("file: bad; fetch it again")
     with pytest.raises(AssertionError), refused("file"):
-        raise InputError(message)
+        raise Lines(message)
 
 
 # --- Generators ----------------------------------------------------------------

@@ -44,33 +44,6 @@ SAME = settings(
 #: Far more than any input of this file takes.
 SECONDS = 30
 
-#: What is still a fault: the test's part of the name -> its cases.  Strict: a
-#: mended reader fails the test until its name goes from here.
-UNMENDED = {
-    "damaged": {"accuracy.csv"},
-    "odd": {
-        "config", "grid", "config.json", "stage.json", "same run again", "sweep.csv",
-        "accuracy.csv", "corpus.npz", "model.npz", "snapshot", "npz mapped",
-    },
-    "giants": {
-        "a first line of numbers", "a line of a table", "a first line of a table",
-        "a name in an archive", "attributes in an archive", "a long word", "a sweep of 20^6",
-        "dotted names",
-    },
-    "found": {...},  # all
-}  # fmt: skip
-
-
-def cases(test, names):
-    """Parametrize over `names`; those not mended yet are expected to fail."""
-    marks = pytest.mark.xfail(strict=True, reason="found by fuzzing, not mended yet")
-    unmended = UNMENDED.get(test, ())
-    marked = [
-        pytest.param(name, marks=marks if name in unmended or ... in unmended else ())
-        for name in names
-    ]
-    return pytest.mark.parametrize("name", marked)
-
 
 # --- inputs ---------------------------------------------------------------------
 
@@ -138,7 +111,7 @@ def test_any_bytes(name, data):
     assert fault(READERS[name], data, SECONDS) == ""
 
 
-@cases("damaged", READERS)
+@pytest.mark.parametrize("name", READERS)
 @settings(SAME, max_examples=80)
 @given(data=st.data())
 def test_damaged_files(name, data):
@@ -238,7 +211,7 @@ ODDLY = (
 )  # fmt: skip
 
 
-@cases("odd", ODDLY)
+@pytest.mark.parametrize("name", ODDLY)
 def test_odd_values(name):
     """Every field in turn has what it never should."""
     tried = 0
@@ -254,6 +227,13 @@ def test_odd_values(name):
 
 
 # --- the rule and the search can fail ---------------------------------------------
+
+
+class Lines(InputError):
+    """An InputError that keeps its lines, as none should."""
+
+    def __init__(self, message):
+        ValueError.__init__(self, message)
 
 
 def _raises(error):
@@ -274,8 +254,8 @@ def _never_ends(data):
         (_raises(IndexError("out of range")), "IndexError at test_fuzz.py"),
         (_raises(ValueError("InputError is one of these")), "ValueError at"),
         (_raises(RecursionError("deep")), "RecursionError at"),
-        (_raises(InputError("one\ntwo; mend it")), "InputError of 2 lines at"),
-        (_raises(InputError("one\rtwo; mend it")), "InputError of 2 lines at"),
+        (_raises(Lines("one\ntwo; mend it")), "Lines of 2 lines at"),
+        (_raises(Lines("one\rtwo; mend it")), "Lines of 2 lines at"),
         (_raises(InputError(" ")), "InputError of"),
         (_never_ends, "TooLong at"),
     ],
@@ -299,7 +279,7 @@ def _two_lines(place):
     try:
         return _bare_json(place)
     except ValueError as error:
-        raise InputError(f"{place}:\n{error}; mend it") from None
+        raise Lines(f"{place}:\n{error}; mend it") from None
 
 
 def _bare_lines(path, *_):
@@ -329,7 +309,7 @@ def test_two_lines_are_found(monkeypatch):
     """A message that quotes text as it is."""
     monkeypatch.setattr(storage, "load_json", _two_lines)
     data = find(damaged("json"), lambda data: fault(READERS["json"], data), settings=SAME)
-    assert fault(READERS["json"], data).startswith("InputError of 2 lines")
+    assert fault(READERS["json"], data).startswith("Lines of 2 lines")
 
 
 def test_nothing_is_found_in_a_sound_reader():
@@ -470,7 +450,6 @@ def feed_giants():
     """
     import resource
 
-    vectors_module._BLOCK = 1 << 18  # a line may be 64 blocks: 16 MB
     inputs = {
         name: (readers.READERS.get(read, read), make()) for name, (read, make) in GIANTS.items()
     }
@@ -495,7 +474,7 @@ def fed(fresh_python):
     return json.loads(fresh_python(code, Path(__file__).parent).splitlines()[-1])
 
 
-@cases("giants", GIANTS)
+@pytest.mark.parametrize("name", GIANTS)
 def test_giants(name, fed):
     """Small files that expand, or promise, to more than there is memory."""
     if name == "the twin":
@@ -504,7 +483,7 @@ def test_giants(name, fed):
         assert fed[name] == ""
 
 
-# --- inputs that once were, or are, a fault ---------------------------------------------
+# --- inputs that once were a fault ---------------------------------------------
 
 
 def again_with(**fields):
@@ -572,7 +551,7 @@ FOUND = {
 }  # fmt: skip
 
 
-@cases("found", FOUND)
+@pytest.mark.parametrize("name", FOUND)
 def test_found(name):
     """What fuzzing found, one input for each cause."""
     read, make = FOUND[name]

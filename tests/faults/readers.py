@@ -121,7 +121,7 @@ def fault(read, data, seconds=0):
         message = str(error)
         if message.strip() and not re.search(r"[\r\n]", message):
             return ""
-        what = f"InputError of {len(message.splitlines())} lines"
+        what = f"{type(error).__name__} of {len(message.splitlines())} lines"
         return f"{what} at {_place(error)}"
     except (Exception, TooLong) as error:
         return f"{type(error).__name__} at {_place(error)}: {' '.join(str(error).split())[:100]}"
