@@ -24,7 +24,7 @@ class Explained:
         text (str): as given.
         words (list of str): L, after the run's cleaning.
         known (numpy.ndarray): (L,) bool; a word that the run's corpus lacks
-            has no vector, and counts as zeros.
+            has no vector in the run, and counts as zeros.
         epochs (numpy.ndarray): (E,), or the last epoch only where the weights
             of every epoch were not kept.
         labels (list of str): E, the name of the predicted label.
@@ -61,7 +61,7 @@ def explain(run, texts, seed=None):
     model = run.model(seed)
     epochs, weights = _weights(run, seed, model)
     index = {word: i for i, word in enumerate(run.corpus.words.tolist())}
-    names = run.corpus.label_names
+    names = run.corpus.label_titles
     made = []
     for text in texts:
         words = tokenize(text, run.config.tokens)
@@ -142,44 +142,60 @@ def shades(saliency):
     return saliency / top if top > 0 else saliency * 0.0
 
 
-def _shown_epochs(epochs, most=12):
-    """At most `most` rows, spread evenly, the first and last among them."""
-    chosen = np.linspace(0, len(epochs) - 1, min(most, len(epochs)))
-    return np.unique(chosen.round().astype(int))
-
-
 def render_terminal(explained, console):
-    """Print heat maps: colours on a terminal, numbers elsewhere.
+    """Print heat maps, a line an epoch: colours on a terminal, numbers elsewhere.
 
     Args:
         explained (list of Explained): of :func:`explain`.
         console (rich.console.Console): where to.
     """
     for e in explained:
-        share = shades(e.saliency)
         if not console.is_terminal:
             print_numbers(e, console)
             continue
-        console.print(Text("label, probability, words; ? marks words without a vector", style="dim"))
-        for i in _shown_epochs(e.epochs):
-            line = Text(f"epoch {e.epochs[i]:3d}  {e.labels[i]} {e.probability[i]:.2f}  ")
-            for word, known, value in zip(e.words, e.known, share[i]):
-                # From the terminal's dark to a strong orange; text stays readable on it.
-                red, green, blue = (round(40 + value * (c - 40)) for c in (230, 120, 20))
-                line.append(word + ("" if known else "?"), style=f"white on rgb({red},{green},{blue})")
+        console.print(Text(_one_line(e.text), style="bold"))
+        told = "label, probability; the brighter a word, the more it drives the label"
+        lacking = "; ?: not in the corpus" if not e.known.all() else ""
+        console.print(Text(told + lacking, style="dim"))
+        width = max(map(len, e.labels))
+        for i, share in enumerate(shades(e.saliency)):
+            line = Text(f"epoch {e.epochs[i]:3d}  {e.labels[i]:{width}} {e.probability[i]:.2f}  ")
+            for word, known, value in zip(e.words, e.known, share):
+                line.append(word + ("" if known else "?"), style=_style(value))
                 line.append(" ")
             console.print(line)
 
 
+def _one_line(text):
+    return " ".join(text.split())
+
+
+def _style(share):
+    """Ground from the terminal's dark to a strong orange; ink that can be read on it.
+
+    Example:
+        >>> _style(0.0), _style(1.0)
+        ('#ffffff on rgb(40,40,40)', '#000000 on rgb(230,120,20)')
+    """
+    ground = [round(40 + share * (c - 40)) for c in (230, 120, 20)]
+    # Relative luminance (WCAG 2): black is the easier to read above 0.179.
+    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in ground]
+    ink = "#000000" if linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179 else "#ffffff"
+    return f"{ink} on rgb({','.join(map(str, ground))})"
+
+
 def print_numbers(e, console):
-    """A line an epoch: epoch, label, probability, then word and saliency."""
+    """The text after ``#``, then a line an epoch: epoch, label, probability, word and saliency."""
+    # To its file: a console makes blanks of tabs.
+    lines = [f"# {_one_line(e.text)}"]
     for i, epoch in enumerate(e.epochs):
         cells = [
             f"{word}{'' if known else '?'}={value:.3e}"
             for word, known, value in zip(e.words, e.known, e.saliency[i])
         ]
         line = f"{epoch}\t{e.labels[i]}\t{e.probability[i]:.4f}\t" + " ".join(cells)
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        lines.append(line)
+    console.file.write("\n".join(lines) + "\n")
 
 
 def render_html(explained):

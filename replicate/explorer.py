@@ -126,7 +126,7 @@ def gather(run, seed):
         "top": top,
         # The few greatest saliencies would leave all others pale.
         "shade": float(np.quantile(on_maps[on_maps > 0], 0.995)) if (on_maps > 0).any() else 0.0,
-        "labels": source.label_names(),
+        "labels": list(corpus.label_titles),
         "stored": source.stored,
         "judged": run.config.judged_epoch or run.config.epochs,
         "totals": {
@@ -210,11 +210,12 @@ class _Source:
         self.readable = np.add.reduceat(characters, self.offsets[:-1]) <= _CHARACTERS
         self.seen = np.unique(self.tokens)
         self.words = corpus.words[self.seen]
-        rows = read_csv(run.seed(seed) / "instability.csv", ("word", "count", "wac"))
+        place = run.seed(seed) / "instability.csv"
+        rows = read_csv(place, ("word", "count", "wac"), {"count": int, "wac": float})
         if [row["word"] for row in rows] != self.words.tolist():
-            raise InputError(f"{run.seed(seed) / 'instability.csv'}: not of this corpus; run again")
-        self.wac = np.array([float(row["wac"]) for row in rows])
-        self.count = np.array([int(row["count"]) for row in rows])
+            raise InputError(f"{place}: not of this corpus; run again")
+        self.wac = np.array([row["wac"] for row in rows])
+        self.count = np.array([row["count"] for row in rows])
         # The most unstable first; of equal ones, the rarer.
         self.order = np.lexsort((self.seen, self.count, -self.wac))
         self.rank = np.empty(len(self.order), dtype=np.int64)
@@ -239,16 +240,6 @@ class _Source:
 
     def random(self, what):
         return generator(f"explorer {what}", self.seed)
-
-    def label_names(self):
-        """MR's labels by what they mean; others as they are."""
-        names = list(self.run.corpus.label_names)
-        files = self.run.corpus.sha256
-        of_mr = names == ["0", "1"] and sorted(f.rsplit(".", 1)[-1] for f in files) == [
-            "neg",
-            "pos",
-        ]
-        return ["negative", "positive"] if of_mr else names
 
     def known(self, chosen):
         """One digit a word; None for a run that was made before they were kept."""

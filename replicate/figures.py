@@ -5,12 +5,14 @@ Ito's, which the colour-blind tell apart; an arm has one colour everywhere.
 """
 
 import io
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
@@ -156,7 +158,8 @@ def _figure_words(run, seed, stem, wrong):
     epochs = np.arange(rows) + 1 - config.dropped_epochs
     parts = [np.arange(offsets[p], offsets[p + 1]) for p in places]
     curves = _standardised(saliency, offsets, parts, config.standardised_over)
-    figure = Figure(figsize=(8.0, 2.5 * max(1, len(parts)) + 0.7))
+    height = 2.5 * max(1, len(parts)) + 0.8
+    figure = Figure(figsize=(8.0, height))
     axes = figure.subplots(max(1, len(parts)), 1, sharex=True, squeeze=False)[:, 0]
     table = []
     for axis, place, part, curve in zip(axes, places, parts, curves):
@@ -173,8 +176,10 @@ def _figure_words(run, seed, stem, wrong):
                 labels.append((last[i], word, colour))
             table += [(seed, int(t1[place]), i, word, int(e), float(v)) for e, v in zip(epochs, curve[:, i])]
         _label_ends(axis, epochs[-1], labels)
+        # Where the paper sees much movement end: epoch 20 of its 50.
+        axis.axvline(0.4 * config.epochs, color="#777777", lw=1, ls=(0, (4, 3)), zorder=1)
         axis.set_ylabel("standardised saliency")
-        axis.set_title(" ".join(words), fontsize=7.5, wrap=True)
+        axis.set_title(textwrap.fill(" ".join(words), 105), fontsize=7.5)
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     kind = "misclassified" if wrong else "correctly classified"
@@ -187,9 +192,12 @@ def _figure_words(run, seed, stem, wrong):
     _caption(
         figure,
         f"{run.title}; seed {seed}\nstandardised within each epoch over the "
-        f"{config.standardised_over}; the seven words that move most are named",
+        f"{config.standardised_over}; the seven words that move most are named\n"
+        f"dashed: epoch {0.4 * config.epochs:g}, up to which the paper sees much movement",
     )
-    figure.subplots_adjust(left=0.09, right=0.86, top=0.9, bottom=0.1, hspace=0.32)
+    figure.subplots_adjust(
+        left=0.09, right=0.86, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.32
+    )
     save_csv(stem.with_suffix(".csv"), ("seed", "sentence", "position", "word", "epoch", "saliency"), table)
     return save_figure(figure, stem)
 
@@ -224,12 +232,20 @@ def _label_ends(axis, x, labels, gap=0.075):
         for i in range(len(heights) - 2, -1, -1):
             heights[i] = min(heights[i], heights[i + 1] - step)
     for height, (value, text, colour) in zip(heights, labels):
+        # Punctuation alone would look like dirt.
+        text = text if any(c.isalnum() for c in text) else f"“{text}”"
         axis.annotate(
             text, (x, value), xytext=(1.015, (height - low) / (high - low)),
-            textcoords=axis.transAxes, color=colour, fontsize=7.5, va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5},
+            textcoords=axis.transAxes, color=_ink(colour), fontsize=7.5, va="center",
+            # From the beginning of the name, not through its neighbours.
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "relpos": (0, 0.5)},
             annotation_clip=False,
         )  # fmt: skip
+
+
+def _ink(colour):
+    """A colour dark enough for small letters on white: a contrast of 4.5 or more."""
+    return tuple(0.62 * part for part in to_rgb(colour))
 
 
 # --- Figs 5 and 6 ------------------------------------------------------------------
@@ -306,12 +322,15 @@ def _figure_6(run, seeds, stem):
     figure = Figure(figsize=(8.4, 4.8))
     axis = figure.subplots()
     table, labels = [], []
-    for arm in ARMS[1:]:
+    for i, arm in enumerate(ARMS[1:]):
         epochs = curves[seeds[0]][arm][:, 0]
         mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds])
         colour = ARM_COLOURS[arm]
-        axis.plot(epochs, mean, color=colour, lw=1.5)
-        axis.fill_between(epochs, low, high, color=colour, alpha=0.08, lw=0)
+        axis.plot(epochs, mean, color=colour, lw=1.5, zorder=3)
+        # Six bands on top of one another could not be read: bars side by side instead.
+        some = np.unique(np.linspace(len(epochs) / 5, len(epochs), 5).round().astype(int)) - 1
+        aside = epochs[some] + (i - 2.5) * 0.012 * epochs[-1]
+        axis.vlines(aside, low[some], high[some], color=colour, lw=1.2, alpha=0.75)
         labels.append((mean[-1], arm, colour))
         table += [
             (arm, int(e), float(m), float(a), float(b))
@@ -324,9 +343,9 @@ def _figure_6(run, seeds, stem):
         colour = ARM_COLOURS.get(name, "#777777")
         axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
         axis.annotate(
-            f"paper: {name} {level}", (start, level), xytext=(-3, 0), textcoords="offset points",
-            ha="right", va="center", fontsize=7.5, color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
+            f"paper: {name} {level}", (start, level), xytext=(0, 2), textcoords="offset points",
+            ha="left", va="bottom", fontsize=7, color=_ink(colour), zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.85},
         )  # fmt: skip
     # The first epochs of a fresh model lie far below: they would flatten all else.
     means = np.array([row[2] for row in table])
@@ -338,7 +357,8 @@ def _figure_6(run, seeds, stem):
     figure.suptitle("Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11)
     _caption(
         figure,
-        f"{run.title}; mean of {_seeds_text(seeds)}; bands: corrected 95 % intervals over splits of this corpus",
+        f"{run.title}; mean of {_seeds_text(seeds)}; bars, moved aside: corrected 95 % intervals over "
+        "splits of this corpus",
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.13)
     save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)

@@ -18,7 +18,8 @@ from markupsafe import Markup
 
 from . import explorer
 from .claims import ALPHA, MARGIN, POWER, judge, seed_statistics
-from .config import PRESETS, Config
+from .config import PAPER, PRESETS, Config
+from .corpus import SAMPLE_FILE, SAMPLE_VECTORS
 from .experiment import VECTOR_TITLES
 from .storage import load_json, read_csv, save_csv, save_json, save_text
 
@@ -37,15 +38,15 @@ FIGURES = {
         "says": "Saliency of words, standardised within each epoch, moves much in epochs 0–20 and "
         "little from 20 on; the change is roughly linear (§5.5.1, §6.1, §7).",
         "caption": "Each panel is a sentence of T1, each line a word of it; the words that move "
-        "most are named. One seed, as in the paper; the interval beside it is over all seeds and "
-        "all correctly classified sentences.",
+        "most are named. The dashed line is where the paper sees the movement end. One seed, as in "
+        "the paper; the interval is over all seeds and all correctly classified sentences.",
     },
     "fig4": {
         "title": "Fig. 4: misclassified sentences",
         "says": "It moves much in epochs 0–20 too, and keeps moving up and down after 20: for many "
         "words it has not converged in the second half of training (§5.5.1, §6.1, §7).",
-        "caption": "Drawn as Fig. 3, from sentences that the model misclassifies. The interval "
-        "beside it is over all seeds and all misclassified sentences.",
+        "caption": "Drawn as Fig. 3, from sentences that the model misclassifies. The interval is "
+        "over all seeds and all misclassified sentences.",
     },
     "fig5": {
         "title": "Fig. 5: movement from epoch to epoch",
@@ -62,8 +63,9 @@ FIGURES = {
         "title": "Fig. 6: accuracy of the six models",
         "says": "Epochs 40–50: T1andT2 about 0.78, T1andT2h about 0.76, the four others about 0.75 "
         "(§6.2). T1andT2h lies above T1andT2l throughout, and falls from epoch 20 on.",
-        "caption": "Accuracy on T3 of the models of the second phase, mean over seeds with its "
-        "interval; the dashed lines are the paper's levels.",
+        "caption": "Accuracy on T3 of the models of the second phase, mean over seeds; the upright "
+        "bars are its intervals at some epochs, moved aside so that all can be seen (the CSV has "
+        "every epoch's); the dashed lines are the paper's levels.",
     },
 }
 
@@ -156,6 +158,7 @@ def write_report(run, verdicts=None):
         explorer=data,
         extremes=None if data is None else _extremes(data),
         settings=run.settings,
+        paper_epochs=PAPER["epochs"],
         vectors=_vectors(run),
         seeds=seeds,
         claims=claims,
@@ -380,29 +383,28 @@ def _timing(run):
 
 
 def _command(run):
-    """The command that repeats the run, from its settings."""
+    """The command that repeats the run, from its settings; files are named without their folders."""
     settings = run.settings
-    changed = [
-        f"--set {row['name']}={row['value']}"
-        for row in _readings(run)
-        if row["changed"] and row["name"] != "epochs"
-    ]
     seeds = settings["seeds"]
     if seeds == list(range(len(seeds))):
         shown = str(len(seeds))
     else:
         shown = ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
-    vectors = settings["vectors"]
-    parts = [
-        "replicate run --preset paper",
-        f"--epochs {settings['epochs']}",
-        f"--seeds {shown}",
-        "--corpus CORPUS",
-        f"--vectors {shlex.quote(vectors['name'])}",
-    ]
+    files, vectors = list(settings["corpus"]["sha256"]), settings["vectors"]
+    sample = files == [SAMPLE_FILE]
+    preset = "sample" if sample else "paper"
+    parts = [f"replicate run --preset {preset} --seeds {shown}"]
+    if not sample:
+        parts += [f"--corpus {shlex.quote(name)}" for name in files]
+    # The sample's own vectors lie beside it.
+    if not (sample and vectors["name"] == SAMPLE_VECTORS):
+        parts.append(f"--vectors {shlex.quote(vectors['name'])}")
     if vectors["name"] == "random":
         parts.append(f"--dimensions {vectors['dimensions']}")
-    parts += changed
+    for row in _readings(run):
+        if settings[row["name"]] != getattr(PRESETS[preset], row["name"]):
+            option = "--epochs " if row["name"] == "epochs" else f"--set {row['name']}="
+            parts.append(option + row["value"])
     # What does not change the numbers, or only their last digits.
     if settings["device"] != "@cpu":
         parts.append(f"--device {settings['device']}")

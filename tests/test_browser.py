@@ -18,7 +18,7 @@ import pytest
 import requests
 from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words
 
-from replicate import claims, explorer, figures, report
+from replicate import claims, explain, explorer, figures, report
 from replicate.experiment import Options
 
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
@@ -542,6 +542,31 @@ def test_print_is_light_and_without_controls(browser, place):
     assert shown == [False, False, False, False, True, True]
     ink = browser.run("return getComputedStyle(document.body).color")
     assert max(int(n) for n in re.findall(r"\d+", ink)) < 80
+
+
+@pytest.mark.parametrize("width", [700, 1100])
+def test_print_fits_paper_upright_and_across(browser, place, width):
+    browser.open(place, width, media="print")
+    assert too_wide(browser) == []
+    wide = browser.every(".beside", "e.getBoundingClientRect().width")
+    # One column, whatever the paper.
+    assert min(wide) > 0.8 * width
+
+
+def test_explained_texts(browser, run, tmp_path):
+    """The page of `replicate explain --html`: as alone, as wide and as accessible as the report."""
+    texts = [" ".join(ODD_WORDS), "word1 film zorblax " * 6]
+    page = tmp_path / "explained.html"
+    page.write_text(explain.render_html(explain.explain(run, texts)), encoding="utf-8")
+    for width in WIDTHS:
+        for theme in THEMES:
+            browser.log("browser"), browser.log("performance")
+            browser.open(page, width, theme)
+            assert browser.log("browser") == [] and requested(browser) == [page.as_uri()]
+            assert too_wide(browser) == [] and violations(browser) == []
+    assert browser.texts("h2 bdi") == texts
+    assert set(ODD_WORDS) == set(browser.texts("table:first-of-type th.w bdi")[: len(ODD_WORDS)])
+    assert browser.run("return window.planted") is None
 
 
 def test_without_javascript(browser, place, data):

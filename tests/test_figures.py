@@ -4,6 +4,8 @@ import csv
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation, Text
 
 from replicate import claims, figures
 from replicate.config import Config
@@ -142,3 +144,91 @@ def test_no_misclassified_sentence(run, monkeypatch):
     assert (folder / "fig4.png").stat().st_size > 5000
     table = [claims.seed_statistics(run, 0)]
     assert {v.verdict for v in claims.judge(table)[1:5]} == {"inconclusive"}
+
+
+# --- what can be read ------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(run, monkeypatch):
+    """The Matplotlib figures of the run: name -> figure."""
+    made = {}
+    real = figures.save_figure
+
+    def keep(figure, stem):
+        made[stem.name] = figure
+        return real(figure, stem)
+
+    monkeypatch.setattr(figures, "save_figure", keep)
+    figures.draw_figures(run)
+    return made
+
+
+def cut_off(figure):
+    """Texts that reach beyond the figure."""
+    FigureCanvasAgg(figure).draw()
+    width, height = figure.get_size_inches() * figure.dpi
+    # Ticks out of view have a text, and are not drawn.
+    unseen = {
+        tick.label1
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    found = []
+    for text in set(figure.findobj(Text)) - unseen:
+        # An annotation's own extent is that of its line too.
+        box = Text.get_window_extent(text)
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        if text.get_text().strip() and text.get_visible() and not inside:
+            found.append(text.get_text())
+    return found
+
+
+def overlapping(figure):
+    """Pairs of names at the ends of lines, one of which covers the other."""
+    FigureCanvasAgg(figure).draw()
+    pairs = []
+    for axis in figure.axes:
+        names = [t for t in axis.texts if isinstance(t, Annotation)]
+        boxes = [(t.get_text(), Text.get_window_extent(t)) for t in names]
+        for i, (one, a) in enumerate(boxes):
+            # Letters have room above and below them in their boxes.
+            pairs += [
+                (one, other)
+                for other, b in boxes[i + 1 :]
+                if min(a.x1, b.x1) > max(a.x0, b.x0)
+                and min(a.y1, b.y1) - max(a.y0, b.y0) > 0.35 * min(a.height, b.height)
+            ]
+    return pairs
+
+
+def test_no_text_is_cut_off_or_covered(drawn):
+    assert set(drawn) == {"fig3", "fig4", "fig5", "fig6"}
+    assert {name: cut_off(figure) for name, figure in drawn.items()} == dict.fromkeys(drawn, [])
+    assert {name: overlapping(figure) for name, figure in drawn.items()} == dict.fromkeys(drawn, [])
+
+
+def test_text_that_is_cut_off_or_covered_is_noticed(drawn):
+    figure = drawn["fig6"]
+    figure.text(0.9, 0.5, "far too long a remark for the margin")
+    assert cut_off(figure) == ["far too long a remark for the margin"]
+    name = figure.axes[0].texts[-1]
+    figure.axes[0].annotate("here too", name.xyann, xycoords=name.anncoords, va="center")
+    assert overlapping(figure) == [(name.get_text(), "here too")]
+
+
+def test_a_long_sentence_is_broken_and_punctuation_is_quoted(drawn):
+    lines = drawn["fig3"].axes[0].get_title(loc="left").splitlines()
+    assert max(map(len, lines)) <= 105
+    with figures.mpl.rc_context(figures.STYLE):
+        axis = figures.Figure().subplots()
+        figures._label_ends(axis, 1, [(0.5, ",", "#000000"), (0.1, "n't", "#E69F00")])
+    assert sorted(t.get_text() for t in axis.texts) == ["n't", "“,”"]
+
+
+@pytest.mark.parametrize("colour", sorted({*figures.ARM_COLOURS.values(), *figures.WORD_COLOURS}))
+def test_names_have_contrast(colour):
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in figures._ink(colour)]
+    assert 1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5

@@ -16,6 +16,7 @@ from odd_corpus import LABELS, ODD_WORDS, odd_run
 
 from replicate import claims, cli, experiment, explorer, figures, report
 from replicate.config import PRESETS, Config
+from replicate.corpus import sample_path
 from replicate.experiment import Options, RunFolder, prepare
 
 TEMPLATES = Path(report.__file__).parent / "templates"
@@ -580,6 +581,45 @@ def test_command_repeats_the_run(tmp_path, settings, options, seeds):
         given["implementation"] == options.implementation
         and given["record_arms"] == options.record_arms
     )
+
+
+def test_command_names_the_files_of_the_corpus(tmp_path):
+    for name, word in (("rt-polarity.pos", "good"), ("rt-polarity.neg", "bad")):
+        (tmp_path / name).write_text("".join(f"{word} film {i % 5}\n" for i in range(40)))
+    run = prepare(
+        tmp_path / "run", PRESETS["paper"], Options(), [0], [tmp_path], "random", dimensions=4
+    )
+    assert parsed(report._command(run))[1]["corpus"] == ("rt-polarity.pos", "rt-polarity.neg")
+
+
+@pytest.mark.parametrize("changed", [{}, {"epochs": 7}, {"n_filters": 5, "tokens": "whitespace"}])
+def test_command_of_the_sample_needs_no_file(tmp_path, changed):
+    """It can be given as it stands, and settings of the sample's preset are not listed."""
+    sample, vectors = sample_path()
+    config = PRESETS["sample"].replace(**changed)
+    run = prepare(tmp_path / "run", config, Options(), [0, 1], [sample], vectors, "sample")
+    command = report._command(run)
+    found, given = parsed(command)
+    assert found == config and given["seeds"] == [0, 1]
+    assert cli._data(given["preset"], given["corpus"], given["vectors"]) == ([sample], vectors)
+    assert command.count("--") == 3 + len(changed)
+    other = prepare(
+        tmp_path / "other", config, Options(), [0], [sample], "random", dimensions=4
+    )
+    assert parsed(report._command(other))[1]["vectors"] == "random"
+
+
+def test_epochs_that_are_not_the_papers_are_told(run, html):
+    """Claims name epochs of 50; those of a shorter run are shares of it."""
+    told = "this run has 6, and the same shares of them are meant"
+    assert told in html
+    folder = RunFolder(run.out)
+    folder.settings["epochs"] = 50
+    try:
+        text = report.write_report(folder).read_text(encoding="utf-8")
+    finally:
+        (run.out / "report.html").write_text(html, encoding="utf-8")
+    assert "the same shares of them are meant" not in text
 
 
 def test_command_quotes_odd_names(run):

@@ -259,6 +259,7 @@ function drawLegend(word, curves) {
     const q = data.details.quantiles.map(quantile);
     entry("area inner-key", `${q[1]} to ${q[2]} of them`);
     entry("area outer-key", `${q[0]} to ${q[3]}`);
+    legend.append(() => document.createTextNode("thin: single occurrences, in the sentences below"));
   } else if (count > 1) {
     legend.append(() => document.createTextNode(
       `The spread is kept for ${grouped(details.size)} words; for this one only the mean is.`,
@@ -384,8 +385,8 @@ function drawCards() {
       const item = list.append("li").attr("aria-current", m === state.sentence ? "true" : null);
       const meta = item.append("p").attr("class", "meta");
       const spans = spansOf(item, maps.sentence[m]);
-      item.append("button").attr("type", "button").text("Every epoch and model")
-        .attr("aria-label", `Every epoch and model of sentence ${sentences.number[maps.sentence[m]]}`)
+      item.append("button").attr("type", "button").text("See every epoch and model")
+        .attr("aria-label", `See every epoch and model of sentence ${sentences.number[maps.sentence[m]]}`)
         .on("click", () => {
           state.sentence = m;
           d3.selectAll(".cards-list li").attr("aria-current", null);
@@ -408,12 +409,12 @@ function drawScale() {
   d3.select("#scale").selectAll("*").remove();
   if (!data.shade) return;
   const width = 190;
-  const svg = d3.select("#scale").append("svg").attr("width", width + 34).attr("height", 30).attr("role", "img")
+  const svg = d3.select("#scale").append("svg").attr("width", width + 44).attr("height", 30).attr("role", "img")
     .attr("aria-label", `Colours from saliency 0 to ${shown(data.shade)} and above`);
   const gradient = svg.append("defs").append("linearGradient").attr("id", "ramp");
   for (const t of d3.range(0, 1.01, 0.1)) gradient.append("stop").attr("offset", t).attr("stop-color", ramp()(t));
-  svg.append("rect").attr("x", 8).attr("width", width).attr("height", 10).attr("fill", "url(#ramp)");
-  const x = d3.scaleLinear([0, data.shade], [8, 8 + width]);
+  svg.append("rect").attr("x", 16).attr("width", width).attr("height", 10).attr("fill", "url(#ramp)");
+  const x = d3.scaleLinear([0, data.shade], [16, 16 + width]);
   svg.append("g").attr("transform", "translate(0,10)").call(
     d3.axisBottom(x).tickValues([0, data.shade / 2, data.shade]).tickSize(3)
       .tickFormat((v) => (v === data.shade ? `≥ ${d3.format(".3f")(v)}` : d3.format(".3f")(v))),

@@ -1,0 +1,212 @@
+"""What `replicate explain` shows: the models of all epochs, in colours, numbers, JSON and HTML."""
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from replicate import cli, explain
+from replicate.config import Config, InputError
+from replicate.experiment import Options, RunFolder, prepare, run_first_phase, run_seed
+from replicate.saliency import flat_batch, word_saliency
+
+ODD = "<script>alert(1)</script> 😀 שלום \"film\" good"
+TEXTS = ["good film zorblax", ODD]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on words of which some are markup, made with white space as the rule."""
+    folder = tmp_path_factory.mktemp("explain")
+    odd = "<script>alert(1)</script> 😀 שלום"
+    lines = [f"{n}\t{w} film {odd if i % 5 == 0 else 'the'}" for i in range(20)
+             for n, w in (("up", "good"), ("down", "bad"))]  # fmt: skip
+    (folder / "c.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    config = Config(n_filters=3, epochs=6, batch_size=4, learning_rate=0.02, tokens="whitespace")
+    made = prepare(folder / "run", config, Options(), [0], [folder / "c.tsv"], "random", dimensions=5)
+    run_seed(made, 0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def explained(run):
+    return explain.explain(run, TEXTS)
+
+
+def test_every_epoch_that_was_kept_is_told(run, explained):
+    for e in explained:
+        assert e.epochs.tolist() == [1, 2, 3, 4, 5, 6] and len(e.labels) == 6
+        assert e.saliency.shape == (6, len(e.words))
+        assert ((e.probability >= 0.5) & (e.probability <= 1)).all()
+    assert explained[0].labels[-1] == "up"
+
+
+def test_a_sentence_of_the_corpus_has_its_recorded_saliency(run):
+    t1 = np.flatnonzero(run.subset(0) == 1)
+    tokens, offsets = run.corpus.take(t1)
+    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
+    doubt = np.load(run.phase(0, "T1") / "doubt.npy", allow_pickle=False)
+    (e,) = explain.explain(run, [run.corpus.sentence(t1[3])])
+    assert e.known.all()
+    assert e.saliency == pytest.approx(saliency[:, offsets[3] : offsets[4]], rel=1e-4, abs=1e-7)
+    assert 1 - e.probability == pytest.approx(doubt[:, 3], rel=1e-3, abs=1e-6)
+    # Not those of another sentence.
+    other = next(n for n in t1 if run.corpus.sentence(n) != " ".join(e.words))
+    (f,) = explain.explain(run, [run.corpus.sentence(other)])
+    assert f.probability != pytest.approx(e.probability, rel=1e-3)
+
+
+def test_words_that_the_corpus_lacks_are_marked_and_count_as_zeros(run, explained):
+    assert explained[0].known.tolist() == [True, True, False]
+    last = explain.explain(run, ["good film zorblax"])[0].saliency[-1]
+    model = run.trained_model(0, "T1")
+    index = run.corpus.words.tolist()
+    rows = np.array([index.index("good"), index.index("film"), -1], dtype=np.int32)
+    looked = word_saliency(model, flat_batch(model, rows, np.array([0, 3])))
+    assert last == pytest.approx(looked.token_saliency, rel=1e-4, abs=1e-8)
+
+
+def test_without_weights_of_the_epochs_the_last_is_told(run, tmp_path):
+    options = Options(epoch_weights="none")
+    paths = [run.out.parent / "c.tsv"]
+    made = prepare(tmp_path / "run", run.config, options, [0], paths, "random", dimensions=5)
+    run_first_phase(made, 0)
+    (e,) = explain.explain(made, ["good film"])
+    assert e.epochs.tolist() == [6]
+    assert e.saliency[-1] == pytest.approx(explain.explain(run, ["good film"])[0].saliency[-1])
+
+
+def test_what_cannot_be_explained_is_refused(run, refused):
+    with refused("no words"):
+        explain.explain(run, ["  "])
+    with refused("seed 7 is not finished"):
+        explain.explain(run, ["good"], seed=7)
+
+
+# --- terminal ---------------------------------------------------------------------
+
+
+def printed(explained, **options):
+    file = io.StringIO()
+    explain.render_terminal(explained, Console(file=file, width=100, **options))
+    return file.getvalue()
+
+
+GROUND = re.compile(r"\x1b\[38;2;(0;0;0|255;255;255);48;2;(\d+);(\d+);(\d+)m(\S+?)\x1b\[0m")
+
+
+def test_terminal_has_colours_for_every_epoch(explained):
+    shown = printed(explained[:1], force_terminal=True, color_system="truecolor")
+    assert "good film zorblax" in shown.splitlines()[0]
+    found = GROUND.findall(shown)
+    assert [word for *_, word in found] == ["good", "film", "zorblax?"] * 6
+    assert re.findall(r"epoch +(\d+)  (\w+) ", shown) == [
+        (str(e), label) for e, label in zip(explained[0].epochs, explained[0].labels)
+    ]
+    reds = np.array([int(red) for _, red, *_ in found]).reshape(6, 3)
+    share = explained[0].saliency / explained[0].saliency.max()
+    assert np.abs(reds - (40 + 190 * share)).max() <= 0.5001
+    assert "?: not in the corpus" in shown
+
+
+def contrast(ink, ground):
+    """Of WCAG 2."""
+    light = []
+    for colour in (ink, ground):
+        parts = [c / 255 for c in colour]
+        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        light.append(0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_words_can_be_read_on_every_ground():
+    inks = {"#ffffff": (255, 255, 255), "#000000": (0, 0, 0)}
+    found = [re.match(r"(#\w+) on rgb\((\d+),(\d+),(\d+)\)", explain._style(s / 50)) for s in range(51)]
+    values = [contrast(inks[m[1]], [int(n) for n in m.groups()[1:]]) for m in found]
+    assert min(values) >= 4.5 and {m[1] for m in found} == set(inks)
+    # White alone could not.
+    assert contrast(inks["#ffffff"], (230, 120, 20)) < 4.5
+
+
+def test_numbers_without_colours_where_there_is_no_terminal(explained):
+    lines = printed(explained).splitlines()
+    assert "\x1b" not in "".join(lines)
+    assert [line for line in lines if line.startswith("# ")] == [f"# {text}" for text in TEXTS]
+    for e, start in zip(explained, (1, 8)):
+        for i, line in enumerate(lines[start : start + 6]):
+            epoch, label, probability, words = line.split("\t")
+            assert (int(epoch), label) == (e.epochs[i], e.labels[i])
+            assert float(probability) == pytest.approx(e.probability[i], abs=5.1e-5)
+            cells = [cell.rpartition("=") for cell in words.split(" ")]
+            assert [word for word, _, _ in cells] == [
+                w + ("" if k else "?") for w, k in zip(e.words, e.known)
+            ]
+            assert [float(v) for *_, v in cells] == pytest.approx(e.saliency[i], rel=6e-4, abs=1e-12)
+
+
+def test_words_that_look_like_markup_of_the_terminal_are_words(run):
+    (e,) = explain.explain(run, ["[bold]good[/bold] film"])
+    for options in ({}, {"force_terminal": True}):
+        assert "[bold]good[/bold]?" in printed([e], **options)
+
+
+# --- command, JSON, HTML --------------------------------------------------------------
+
+
+def called(*arguments):
+    result = CliRunner().invoke(cli.cli, ["explain", *map(str, arguments)], standalone_mode=False)
+    assert result.exception is None, result.exception
+    return result.stdout
+
+
+def test_json_is_what_was_found(run, explained):
+    for told, e in zip(json.loads(called(run.out, *TEXTS, "--json")), explained):
+        assert told["text"] == e.text and told["words"] == e.words
+        assert told["known"] == e.known.tolist() and told["epochs"] == e.epochs.tolist()
+        assert told["labels"] == e.labels
+        assert np.array(told["probability"]) == pytest.approx(e.probability)
+        assert np.array(told["saliency"]) == pytest.approx(e.saliency)
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def test_html_shows_words_as_text(run, tmp_path):
+    place = tmp_path / "shown.html"
+    assert called(run.out, *TEXTS, "--html", place).strip() == str(place)
+    page = Tags(place.read_text(encoding="utf-8"))
+    assert "script" not in page.tags and "img" not in page.tags
+    assert {*TEXTS, "zorblax?", "<script>alert(1)</script>", "😀", "שלום"} <= set(page.texts)
+    # A number in every cell, for those who do not see colours.
+    cells = [text for text in page.texts if re.fullmatch(r"\d\.\d\de[-+]\d\d", text)]
+    assert len(cells) == 6 * (3 + 5)
+
+
+def test_labels_of_mr_have_names(tmp_path):
+    for name, word in (("rt-polarity.pos", "good"), ("rt-polarity.neg", "bad")):
+        (tmp_path / name).write_text("".join(f"{word} film {i % 5}\n" for i in range(40)))
+    config = Config(n_filters=2, epochs=2, learning_rate=0.01, batch_size=10)
+    run = prepare(tmp_path / "run", config, Options(), [0], [tmp_path], "random", dimensions=4)
+    run_first_phase(run, 0)
+    (e,) = explain.explain(RunFolder(run.out), ["good film"])
+    assert set(e.labels) <= {"negative", "positive"}
+
+
+def test_a_run_that_has_not_begun_is_refused(tmp_path):
+    result = CliRunner().invoke(cli.cli, ["explain", str(tmp_path), "good"], standalone_mode=False)
+    assert isinstance(result.exception, InputError)
