@@ -5,9 +5,11 @@ import errno
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 import tarfile
 import threading
@@ -521,6 +523,24 @@ class Full(io.FileIO):
         return super().write(data) if self.tell() + len(data) <= 150_000 else full()
 
 
+def test_a_file_has_its_name_only_when_its_bytes_are_on_the_disk(server, tmp_path, monkeypatch):
+    done = []
+    fsync, rename = os.fsync, os.replace
+
+    def synced(handle):
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def renamed(source, target):
+        done.append(f"{os.path.basename(source)} to {os.path.basename(target)}")
+        rename(source, target)
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("os.replace", renamed)
+    get(source_of(server.url("/f", page(BODY))), tmp_path)
+    assert done == ["file", "file.bin.part to file.bin", "folder"]
+
+
 @pytest.mark.parametrize("place", ["writing", "flushing"])
 def test_a_full_disk_is_said_and_leaves_no_file(server, tmp_path, monkeypatch, place):
     source = source_of(server.url("/f", ranged(BODY)))
@@ -590,7 +610,24 @@ def linking(kind, name="rt/link"):
     return change
 
 
+def tar_head(kind, size):
+    """The header of a member that is not followed by anything."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def summed(head):
+    """A header with the checksum of what it holds now."""
+    head = bytearray(head)
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head)
+
+
 LINK = [*GOOD, ("rt/link", b"")]
+LONG_NAME = tar_head(tarfile.GNUTYPE_LONGNAME, 5) + b"name".ljust(512, b"\0")
+SPARSE = summed(tar_head(tarfile.GNUTYPE_SPARSE, 0)[:482] + b"\1" + bytes(29))
 BAD_ARCHIVES = {
     "parent": (packed([*GOOD, ("rt/../../../rt-polarity.pos", POS)]), "leads out"),
     "parent of another": (packed([*GOOD, ("../other", b"")]), "leads out"),
@@ -614,6 +651,8 @@ BAD_ARCHIVES = {
     "altered": (packed([GOOD[1], ("rt/rt-polarity.neg", NEG[::-1])]), "not the published file"),
     "many": (packed([*GOOD, *((f"rt/{n}", b"") for n in range(100))]), "more than 100 members"),
     "bomb": (packed([*GOOD, ("rt/zeros", bytes(17 << 20))]), "unpacks to more than"),
+    "names of names": (gzip.compress(LONG_NAME * 2000), "truncated or damaged"),
+    "a sparse member cut short": (gzip.compress(SPARSE), "truncated or damaged"),
     "not packed": (packed(pack=bytes), "truncated or damaged"),
     "no tar": (gzip.compress(b"something else" * 100), "truncated or damaged"),
     "empty": (b"", "truncated or damaged"),
@@ -633,9 +672,7 @@ def promised(size, kind=tarfile.REGTYPE):
     tar = bytearray(gzip.decompress(packed()))
     tar[124:136] = size
     tar[156:157] = kind
-    tar[148:156] = b" " * 8
-    tar[148:156] = b"%06o\0 " % sum(tar[:512])
-    return gzip.compress(bytes(tar))
+    return gzip.compress(summed(tar[:512]) + tar[512:])
 
 
 @pytest.mark.parametrize(

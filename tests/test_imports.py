@@ -331,6 +331,45 @@ chainer.initializers.LeCunNormal(rng=random)
     assert global_draws(source) == []
 
 
+# --- No shell ------------------------------------------------------------------
+
+
+def shells(source):
+    """Places where a source could hand words to a shell or start a program."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if re.search(r"^os\.(system|popen|exec|spawn|posix_spawn)|(^|\.)Popen$", called):
+                found.append(called)
+            if called.startswith("subprocess.") or any(k.arg == "shell" for k in node.keywords):
+                found.append(called)
+    return found
+
+
+@EVERY
+def test_no_program_is_started(name):
+    """No name of a file, word or setting can reach a shell: there is none."""
+    assert shells(SOURCES[name]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "os.system(f'gunzip {path}')",
+        "subprocess.run(['tar', 'xf', path])",
+        "subprocess.check_output(line, shell=True)",
+        "run(line, shell=True)",
+        "Popen(line)",
+        "os.popen(line)",
+        "os.execvp(name, words)",
+    ],
+)
+def test_a_shell_is_caught(source):
+    """As it would be written by mistake."""
+    assert shells(source) != []
+
+
 # --- Nothing is unpickled ------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -86,6 +87,25 @@ def test_a_plain_writer_would_be_caught(tmp_path):
         file.write(b"half")
         raise ValueError
     assert place.read_text() != "before"
+
+
+def test_atomic_flushes_before_and_after_the_move(tmp_path, monkeypatch):
+    """The data first, then the name, then the folder: a power cut leaves the old file or the new."""
+    done = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def fsync(handle):
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        real["fsync"](handle)
+
+    def replace(source, target):
+        done.append(f"{Path(target).name} of {os.path.getsize(source)} bytes")
+        real["replace"](source, target)
+
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+    monkeypatch.setattr(storage.os, "replace", replace)
+    save_text(tmp_path / "file", "whole")
+    assert done == ["file", "file of 5 bytes", "folder"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
