@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from replicate import claims, cli
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -36,6 +38,27 @@ def test_a_number_typed_by_hand_is_noticed():
 def test_an_unknown_block_is_an_error():
     with pytest.raises(KeyError):
         tool("readme").filled("<!-- no such -->\n<!-- end no such -->")
+
+
+def out_of_step(page):
+    """What the Japanese page lacks: commands, claims, and lines that end inside of a sentence."""
+    lacking = [name for name in cli.cli.commands if f"`replicate {name}" not in page]
+    rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")]
+    lacking += [c.id for c in (*claims.CLAIMS, claims._S1) if rows.count(f"| {c.id}") != 2]
+    prose = page.split("```")[::2]
+    for line in "".join(prose).splitlines():
+        # Markdown makes a blank of the end of a line: only after a stop does it do no harm.
+        if line and line[0] not in "#|<" and not line.endswith(("。", "：")):
+            lacking.append(line)
+    return lacking
+
+
+def test_the_japanese_page_is_in_step():
+    page = (REPOSITORY / "README.ja.md").read_text(encoding="utf-8")
+    assert out_of_step(page) == []
+    assert out_of_step(page.replace("replicate questions", "")) == ["questions"]
+    assert out_of_step(page.replace("| O3 |", "| O8 |", 1)) == ["O3"]
+    assert out_of_step(page + "記録しま\nす。\n") == ["記録しま"]
 
 
 def test_distance_of_the_paper_itself_is_nil_and_each_part_counts():

@@ -32,6 +32,24 @@ JAPANESE = {
     "contradicted": "反証された",
     "inconclusive": "判定できない",
 }
+#: Claims in Japanese: what is claimed, and the paper's value where it is words.
+JAPANESE_CLAIMS = {
+    "S1": ("T1、T2h、T2l、T3 の文数（表 1）", ""),
+    "F3": ("正しく分類された文：注目度は 0–20 エポックで大きく動き、以後はほとんど動かない", "20 以後は小"),
+    "F4": ("誤分類された文：注目度は 20 エポック以後も動き続ける", "動き続ける"),
+    "F5": ("大半のエポックで、誤分類された文のほうが注目度の動きが大きい", "大半のエポック"),
+    "F5b": ("学習全体の合計でも、誤分類された文のほうが注目度の動きが大きい", "大きい"),
+    "A1": ("40–50 エポックの T1andT2 の正解率", ""),
+    "A2": ("40–50 エポックの T1andT2h の正解率", ""),
+    "A3": ("40–50 エポックの他の四つの正解率", ""),
+    "R1": ("40–50 エポックでは T1andT2 が一位、T1andT2h が二位、他は同程度", "T1andT2 > T1andT2h > 他"),
+    "O1": ("T1andT2h は常に T1andT2l を上回る", "常に > 0"),
+    "O2": ("T1andT2h は T1andT2ran を上回る", ""),
+    "O3": ("0–20 エポックでは T2h が T2l を上回り、T2h が下がるため 30–50 では同程度", "> 0、のち同程度"),
+    "O4": ("0–10 エポックでは T1andT2h と T1andT2 は同程度、20–30 と 25–50 では T1andT2 が上", "同程度、のち T1andT2"),
+    "O5": ("T1andT2h は 20 エポック以後下がり、T1andT2 は後半ほとんど変わらない", "下降；横ばい"),
+    "H": ("T1 と T2h で学習したモデルは、T1 と T2l で学習したモデルより良い", ""),
+}
 
 
 def table(header, rows):
@@ -69,8 +87,12 @@ def claims(name, words=None):
              verdict)
         )  # fmt: skip
     if words:
-        rows = [(row[0], *row[2:5], *row[6:]) for row in rows]
-        return table(("主張", "論文", "本実装", "95 % 区間", "シード数", "判定"), rows)
+        told = [JAPANESE_CLAIMS[row[0]] for row in rows]
+        rows = [
+            (row[0], statement, paper or row[2], *row[3:5], *row[6:])
+            for row, (statement, paper) in zip(rows, told)
+        ]
+        return table(("記号", "主張", "論文", "本実装", "95 % 区間", "シード数", "判定"), rows)
     header = ("id", "claim", "paper", "ours", "95 % interval", "detectable", "seeds", "verdict")
     return table(header, rows)
 
