@@ -147,8 +147,9 @@ pd.DataFrame(
 # ## Fig. 6
 #
 # Accuracy on T3 after every epoch of the second phase, mean over the seeds. The
-# bands are 95 % intervals over splits of this corpus. The dashed lines are the
-# levels that the paper reports.
+# upright bars are 95 % intervals over splits of this corpus, at some epochs and
+# moved aside so that all can be seen. The dashed lines are the levels that the
+# paper reports.
 
 # %%
 draw_figures(run)
@@ -248,6 +249,6 @@ mr[["paper", "ours", "low", "high", "verdict"]].round(3)
 # - Look for what else differs between the halves.
 # - *Inconclusive* is not *false*: neither the effect nor its opposite was shown.
 #
-# **To try.** Run ten seeds: how much narrower do the bands get? Change a
+# **To try.** Run ten seeds: how much shorter do the bars get? Change a
 # reading, for instance `PRESETS[preset].replace(repeated_words="once")`: does
 # any verdict flip?

@@ -189,11 +189,13 @@ def _figure_words(run, seed, stem, wrong):
     figure.suptitle(
         f"Fig. {number}: word saliency of three {kind} sentences", x=0.01, ha="left", fontsize=11
     )
+    whole = PAPER["epochs"]
+    of = "" if config.epochs == whole else f" of {config.epochs}, as 20 of the paper's {whole}"
     _caption(
         figure,
         f"{run.title}; seed {seed}\nstandardised within each epoch over the "
         f"{config.standardised_over}; the seven words that move most are named\n"
-        f"dashed: epoch {0.4 * config.epochs:g}, up to which the paper sees much movement",
+        f"dashed: epoch {0.4 * config.epochs:g}{of}, up to which the paper sees much movement",
     )
     figure.subplots_adjust(
         left=0.09, right=0.86, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.32
@@ -342,9 +344,11 @@ def _figure_6(run, seeds, stem):
     for name, level in (("T1andT2", 0.78), ("T1andT2h", 0.76), ("the others", 0.75)):
         colour = ARM_COLOURS.get(name, "#777777")
         axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
+        # Above its line; the lowest below, for the two others may lie close.
+        side, edge = (-2, "top") if name == "the others" else (2, "bottom")
         axis.annotate(
-            f"paper: {name} {level}", (start, level), xytext=(0, 2), textcoords="offset points",
-            ha="left", va="bottom", fontsize=7, color=_ink(colour), zorder=5,
+            f"paper: {name} {level}", (start, level), xytext=(0, side), textcoords="offset points",
+            ha="left", va=edge, fontsize=7, color=_ink(colour), zorder=5,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.85},
         )  # fmt: skip
     # The first epochs of a fresh model lie far below: they would flatten all else.
