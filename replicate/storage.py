@@ -327,9 +327,9 @@ def sha256(path):
         InputError: when it cannot be read, or is a device, which may have no end.
     """
     digest = hashlib.sha256()
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: no file; check the name")
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise InputError(f"{path}: no file; check the name")
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

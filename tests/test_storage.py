@@ -294,6 +294,19 @@ def test_bad_csv(data, parts, tmp_path, refused):
         read_csv(place, ["a", "b"])
 
 
+def test_csv_numbers(tmp_path, refused):
+    """Columns that are told are numbers; what is none is told with its line."""
+    place = tmp_path / "table.csv"
+    place.write_text("word,count,wac\nfilm,3,0.25\ngood,-1,nan\n")
+    kinds = {"count": int, "wac": float}
+    rows = read_csv(place, ("word", "count", "wac"), kinds)
+    assert rows[0] == {"word": "film", "count": 3, "wac": 0.25} and rows[1]["wac"] != rows[1]["wac"]
+    for bad in ("", "x", "1.5", '"1\n2"', "9" * 5000):
+        place.write_text(f"word,count,wac\nfilm,3,0.25\ngood,{bad},1\n")
+        with refused(place, "line 3 has count = "):
+            read_csv(place, ("word", "count", "wac"), kinds)
+
+
 def test_missing_files(tmp_path, refused):
     """Every reader names the file that is not there."""
     place = tmp_path / "none"
@@ -534,6 +547,33 @@ def test_sha256(tmp_path, refused):
     assert sha256(tmp_path / "a") != hashlib.sha256(data[:-1]).hexdigest()
     with refused(tmp_path):
         sha256(tmp_path)
+
+
+def test_a_device_has_no_checksum(tmp_path, refused):
+    """It may have no end; nor has a name that no file can have."""
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with refused(tmp_path / "zero", "no file"):
+        sha256(tmp_path / "zero")
+    for name in ("\0", "\ud800"):
+        with refused("no name of a file"):
+            sha256(tmp_path / name)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("code, sound", [
+    (0x41, True), (0xD7FF, True), (0xD800, False), (0xDFFF, False), (0xE000, True),
+    (0x10FFFF, True), (0x110000, False), (0xFFFFFFFF, False),
+])  # fmt: skip
+def test_a_text_array_holds_text(code, sound, order, tmp_path, refused):
+    """NumPy takes any four bytes for a character; Python fails at some of them later."""
+    array = np.array([[0x61, code], [0x62, 0]], dtype=f"{order}u4").view(f"{order}U2")
+    np.savez(tmp_path / "x.npz", x=array)
+    if sound:
+        loaded = load_npz(tmp_path / "x.npz")["x"]
+        assert loaded.ravel().tolist() == ["a" + chr(code), "b"]
+    else:
+        with refused("x.npz: x holds what is no text"):
+            load_npz(tmp_path / "x.npz")
 
 
 # --- One run a folder ----------------------------------------------------------
