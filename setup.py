@@ -40,8 +40,8 @@ setup(
         "mpi": ["mpi4py>=4"],
         "notebooks": ["ipykernel", "jupytext", "nbclient", "nbformat", "pandas", "pillow"],
         "test": [
-            "hypothesis", "ipykernel", "jupytext", "mpi4py>=4", "nbclient", "nbformat", "pandas",
-            "pillow", "pytest", "pytest-xdist",
+            "hypothesis", "ipykernel", "jupytext", "mpi4py>=4", "nbclient", "nbformat", "packaging",
+            "pandas", "pillow", "pytest", "pytest-xdist", "pyyaml",
         ],
     },
     entry_points={"console_scripts": ["replicate = replicate.cli:main"]},

@@ -6,8 +6,8 @@
 #   DEBIAN_MIRROR   mirror for debootstrap, if not its default
 #
 # The base image is a stand-in that debootstrap makes, with Debian's own Python,
-# under the name that the Dockerfile asks for.  It is for this test only: images
-# for use are built on the real one, by `make image`.
+# under the tag that the Dockerfile asks for, without its digest.  It is for this
+# test only: images for use are built on the real one, by `make image`.
 set -eu
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "image-test: must be root, for chroot and debootstrap" >&2; exit 2; }
@@ -34,7 +34,7 @@ fi
 
 # --- the stand-in for the base image
 
-base=$(sed -n 's/^ARG BASE=//p' Dockerfile)
+base=$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' Dockerfile)
 debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv \
   bookworm "$work/base" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$work/debootstrap.log" 2>&1 ||
   { tail -20 "$work/debootstrap.log" >&2; fail "debootstrap failed"; }
@@ -50,7 +50,7 @@ echo "base: a stand-in for $base, $base_size MB, ${base_time} s"
 # --- the image
 
 image=word-saliency-replication
-ENGINE=$buildah IMAGE=$image BUILD_OPTIONS="--isolation chroot --pull-never" \
+ENGINE=$buildah IMAGE=$image BUILD_OPTIONS="--isolation chroot --pull-never --build-arg BASE=$base" \
   sh docker/image.sh cpu >"$work/build.log" 2>&1 ||
   { tail -40 "$work/build.log" >&2; fail "the build failed"; }
 tail -1 "$work/build.log"
@@ -72,6 +72,7 @@ case $user in '' | 0* | root*) fail "the image's user is root" ;; esac
 
 mkdir "$work/results"
 chown "$user" "$work/results"
+# shellcheck disable=SC2086  # several words
 alone() { unshare --net $buildah run --isolation chroot "$@"; }
 alone "$container" -- python3 - <<'END' || fail "the container has a network"
 import socket
