@@ -66,10 +66,13 @@ parity: $(VENV)-bench/.installed
 notebooks: $(VENV)/.installed
 	$(BIN)/python tools/notebooks.py --execute
 
-# Kills at random moments, and a fuzzer on every reader: some ten minutes.
+# Kills at random moments, and a fuzzer on every reader: some forty minutes, and
+# the tables of docs/reliability.md.
+ATHERIS ?= 3.0.0
 faults: $(VENV)/.installed
-	$(BIN)/python tests/faults/kill.py --kills 60
-	$(BIN)/python tests/faults/fuzz.py
+	$(BIN)/pip install -q atheris==$(ATHERIS)
+	$(BIN)/python tests/faults/kill.py --kills 60 --write
+	$(BIN)/python tests/faults/fuzz.py --write
 
 readme: $(VENV)/.installed
 	$(BIN)/python tools/readme.py
