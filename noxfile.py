@@ -12,6 +12,7 @@ again, so a matrix that was stopped goes on.  One cell::
 import csv
 import datetime
 import hashlib
+import io
 import json
 import os
 import platform
@@ -104,7 +105,8 @@ def matrix(session, numpy, cupy):
     session.install("setuptools<74", "wheel")
     session.install(
         "--no-build-isolation", "--only-binary=:all:", "--no-binary=chainer",
-        "--no-binary=word-saliency-replication", NUMPYS[numpy], *CUPYS[cupy], "-e", ".[test]", "setuptools<74",
+        "--no-binary=word-saliency-replication", NUMPYS[numpy], *CUPYS[cupy],
+        "-e", ".[test]", "setuptools<74",
     )  # fmt: skip
     folder = Path(session.create_tmp()).resolve()
     # Compiled loops of one NumPy are not for another.
@@ -167,12 +169,12 @@ def numbers(folder):
     """Accuracy, loss and wac of a run: what cells must agree about."""
     found = {}
     for path in sorted(folder.glob("seed-*/accuracy.csv")):
-        for row in csv.DictReader(path.open(encoding="utf-8")):
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
             key = f"{path.parent.name} {row['arm']} {row['epoch']}"
             found[f"accuracy {key}"] = float(row["accuracy"])
             found[f"loss {key}"] = float(row["loss"])
     for path in sorted(folder.glob("seed-*/instability.csv")):
-        for row in csv.DictReader(path.open(encoding="utf-8")):
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
             found[f"wac {path.parent.name} {row['word']}"] = float(row["wac"])
     return found
 

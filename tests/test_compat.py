@@ -133,23 +133,49 @@ print(compat.SUPPLIED)
     assert fresh_python(code, "", MODULES).splitlines() == ["[]"]
 
 
-def test_nothing_else_is_touched(fresh_python):
-    """NumPy gains the two names and, but for modules loaded on the way, no other."""
-    code = """
-import types
+TOUCHED = """
+import sys, types
 import numpy as np
 import numpy.lib, numpy.random, numpy.linalg, numpy.testing
 before = dict(vars(np))
 from replicate import compat
+exec(sys.argv[1])
 after = vars(np)
 new = {n for n in after if n not in before and not isinstance(after[n], types.ModuleType)}
 changed = {n for n in before if after.get(n) is not before[n]}
 print(sorted(new - {"sctypes"}), sorted(changed - {"sctypes"}))
 print("sctypes" in new, "numpy.sctypes" in compat.SUPPLIED)
 """
-    first, second = fresh_python(code).splitlines()
+
+
+def test_nothing_else_is_touched(fresh_python):
+    """NumPy gains the two names and, but for modules loaded on the way, no other."""
+    first, second = fresh_python(TOUCHED, "").splitlines()
     assert first == "[] []"
     assert second in ("True True", "False False")
+    # Twin: one name more and one that is another are told.
+    meddled = fresh_python(TOUCHED, "np.bool_of_old, np.e = bool, 3").splitlines()[0]
+    assert meddled == "['bool_of_old'] ['e']"
+
+
+def test_what_chainer_asks_of_what_is_supplied(fresh_python):
+    """Chainer's check of its environment passes in silence, also as it is on macOS."""
+    ask = """
+import chainer._environment_check as environment
+sys.platform = "darwin"
+environment.check()
+sys.exit(len(environment.numpy.distutils.system_info.get_info("blas_opt")))
+"""
+    lacking = "numpy.distutils pkg_resources"
+    fresh_python(LACKING + PRESENT + "from replicate import compat\n" + ask, lacking, "")
+    # Twin: with a `require` of another error, Chainer warns.
+    other = "def require(requirement):\n    raise KeyError\nenvironment.pkg_resources.require = require\n"
+    told = fresh_python(
+        LACKING + PRESENT + "from replicate import compat\n"
+        + ask.replace("environment.check()", other + "environment.check()"),
+        lacking, "", fails=True,
+    )  # fmt: skip
+    assert "Failed to check requirement: cupy" in told
 
 
 def test_sctypes_have_the_kinds_of_numpy():
