@@ -19,6 +19,7 @@ from pathlib import Path
 from . import compat  # noqa: F401  (before chainer)
 import chainer
 import numpy as np
+from chainer.backends import cuda
 
 from . import __version__
 from .config import ARMS, Config, InputError, brief, is_seed
@@ -90,7 +91,9 @@ def chainer_device(name):
         device = chainer.get_device(f"@cupy:{number or 0}")
         device.use()
     except Exception as error:  # CuPy absent, no driver, no such device
-        reason = str(error).strip().split("\n")[0]
+        # Where it could not import CuPy, Chainer tells why at the end of several lines.
+        cause = error if cuda.available else cuda._resolution_error
+        reason = str(cause).strip().split("\n")[0]
         raise InputError(f"--device {name}: not to be had here ({reason}); use @cpu") from None
     return device
 

@@ -7,9 +7,19 @@ import json
 import numpy as np
 import pytest
 
+from replicate import compat  # noqa: F401  (before chainer)
+from chainer.backends import cuda
+
 from replicate import experiment, selection
 from replicate.config import ARMS, Config
-from replicate.experiment import Options, RunFolder, prepare, run_experiment, run_seed
+from replicate.experiment import (
+    Options,
+    RunFolder,
+    chainer_device,
+    prepare,
+    run_experiment,
+    run_seed,
+)
 from replicate.instability import sentence_instability, word_instability
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
@@ -335,6 +345,15 @@ def test_devices_that_are_not_there(device, made, tmp_path, refused):
     with refused(device):
         made(tmp_path / "run", run=False, options=Options(device=device))
     assert not (tmp_path / "run").exists()
+
+
+def test_why_there_is_no_gpu_is_told(monkeypatch, refused):
+    """What stopped CuPy's import, not only that it is not there."""
+    lacking = ImportError("libcublas.so.12: cannot open shared object file")
+    monkeypatch.setattr(cuda, "available", False)
+    monkeypatch.setattr(cuda, "_resolution_error", lacking, raising=False)
+    with refused("--device @cupy:0", "libcublas.so.12: cannot open"):
+        chainer_device("@cupy:0")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "torn", '{"n_filters": "x"}'])
