@@ -93,6 +93,7 @@ image-lint:
 	$(VENV)-lint/bin/shellcheck docker/*.sh tools/*.sh requirements.sh
 
 # A folder for a machine with a GPU, Python 3.12 and no network; CUPY=1 with CuPy.
+# PYTHON312 names a Python 3.12 here, if not python3.12.
 gpu-test:
 	sh tools/gpu-wheels.sh out/gpu-test
 
@@ -110,4 +111,4 @@ lock:
 	sh requirements.sh $(VENV)-lock/bin/uv
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-lock $(VENV)-nox out build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-lint $(VENV)-lock $(VENV)-nox out build dist *.egg-info
