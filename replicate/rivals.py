@@ -41,6 +41,7 @@ RANDOM_DRAWS = 3
 EARLY = 0.2
 
 CURVE = ("arm", "share", "late", "mean")
+_NUMBERS = dict.fromkeys(CURVE[1:], float)
 
 
 @dataclass(frozen=True)
@@ -294,10 +295,10 @@ def work_on_rivals(out, seed, shares, tell):
     rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
     save_csv(folder / "scores.csv", ("sentence", *scores), rows)
     place = folder / "accuracy.csv"
-    rows = [list(row.values()) for row in read_csv(place, CURVE)] if place.exists() else []
-    have = {(row[0], float(row[1])) for row in rows}
+    rows = [list(row.values()) for row in read_csv(place, CURVE, _NUMBERS)] if place.exists() else []
+    have = {(row[0], row[1]) for row in rows}
     # Scores that choose alike (entropy and margin, with two labels) train once.
-    alike = {selections[key].tobytes(): row for row in rows if (key := (row[0], float(row[1]))) in selections}
+    alike = {selections[key].tobytes(): row for row in rows if (key := (row[0], row[1])) in selections}
     t3 = np.flatnonzero(run.subset(seed) == 3)
     for (arm, share), sentences in selections.items():
         if (arm, share) in have:
@@ -359,9 +360,8 @@ def _table(run, seeds):
         if not place.exists():
             continue
         draws = {}
-        for row in read_csv(place, CURVE):
-            value = np.array([float(row["late"]), float(row["mean"])])
-            share = float(row["share"])
+        for row in read_csv(place, CURVE, _NUMBERS):
+            value, share = np.array([row["late"], row["mean"]]), row["share"]
             if row["arm"].startswith("random_"):
                 draws.setdefault(share, []).append(value)
             else:
@@ -389,7 +389,8 @@ def compare(run, seeds):
     found = _table(run, seeds)
     about = {score.name: score for score in SCORES}
     rows, tests = [], []
-    pairs = [((s.name, share), ("random", share)) for s in SCORES for share in SHARES]
+    shares = sorted({share for arm, share in found if arm == "random"})
+    pairs = [((s.name, share), ("random", share)) for s in SCORES for share in shares]
     pairs.append(((CONTROLS[0], 0.5), (CONTROLS[1], 0.5)))
     for key, against in pairs:
         mine, other = found.get(key, {}), found.get(against, {})
@@ -413,8 +414,8 @@ def compare(run, seeds):
 def _scores_of(run, seed):
     place = run.seed(seed) / "rivals" / "scores.csv"
     names = ("sentence", *(score.name for score in SCORES))
-    rows = read_csv(place, names)
-    return {name: np.array([float(row[name]) for row in rows]) for name in names}
+    rows = read_csv(place, names, dict.fromkeys(names, float))
+    return {name: np.array([row[name] for row in rows]) for name in names}
 
 
 def correlations(run, seeds):

@@ -225,6 +225,14 @@ def test_compare_finds_what_is_there(tmp_path, gain, verdict):
     assert next(row[2] for row in rows if row[0] == "el2n") == 1
 
 
+def test_shares_of_ones_own_are_compared(tmp_path, monkeypatch):
+    """What was trained is told, whatever the shares."""
+    monkeypatch.setattr(rivals, "SHARES", (0.2, 0.5))
+    run = made_up(tmp_path, 0.02)
+    monkeypatch.undo()
+    assert {row[1] for row in rivals.compare(run, range(8))} == {0.2, 0.5}
+
+
 def test_compare_needs_seeds(tmp_path):
     """Two seeds tell nothing, none give no row."""
     run = made_up(tmp_path, 0.1)
