@@ -531,7 +531,7 @@ def test_movement_whatever_is_computed_at_a_time(tmp_path, monkeypatch):
     assert not np.allclose(wrong["movement_raw.npy"], whole["movement_raw.npy"])
 
 
-@pytest.mark.parametrize("tokens", [[], [5], [3, 0, 3, 7]], ids=str)
+@pytest.mark.parametrize("tokens", [[], [5], [3, 0, 3, 7], [2, -1, 4, -1]], ids=str)
 def test_distinct_words_are_those_of_a_sort(tokens):
     tokens = np.array(tokens, dtype=np.int32)
     offsets = np.array([0, len(tokens)])
