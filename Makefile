@@ -19,8 +19,10 @@ $(VENV)/.installed: setup.py requirements-dev.lock
 run: $(VENV)/.installed
 	$(BIN)/replicate run --preset sample --seeds 3 --out out/sample
 
+# One process more than there are cores: many tests wait for commands that they start.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 paper: $(VENV)/.installed
 	$(BIN)/replicate fetch --dest data
