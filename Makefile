@@ -38,11 +38,11 @@ answers: $(VENV)/.installed
 
 # PyTorch and Captum are for comparison only, and bring a newer setuptools.
 TORCH ?= 2.13.0
-$(VENV)-bench/.installed: setup.py requirements-dev.lock
+# They go on top of what .venv has, in an environment of their own.
+$(VENV)-bench/.installed: $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-bench
-	$(VENV)-bench/bin/pip install -q --require-hashes -r requirements-build.lock
-	$(VENV)-bench/bin/pip install -q --no-build-isolation --require-hashes -r requirements-dev.lock
-	$(VENV)-bench/bin/pip install -q --no-build-isolation --no-deps -e .
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > $$($(VENV)-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
 	$(VENV)-bench/bin/pip install -q torch==$(TORCH) captum==0.9.0
 	touch $@
 
