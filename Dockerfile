@@ -82,7 +82,7 @@ RUN sh trim.sh /opt/replicate
 FROM runtime AS jupyter
 COPY --from=jupyter-builder /opt/replicate /opt/replicate
 USER 1000:1000
-WORKDIR /work/notebooks
+WORKDIR /replication/notebooks
 EXPOSE 8888
 ENTRYPOINT ["jupyter"]
 CMD ["lab", "--ip=0.0.0.0", "--port=8888", "--no-browser"]
