@@ -216,24 +216,15 @@ def archive(data):
     _both([put("x.tar.gz", mended_tar(data))])
 
 
-@reader("tsv")
-def tsv(data):
-    _both([put("x.tsv", data)])
+def _of_one_file(name):
+    """A reader of a corpus that is one file of this name."""
+    return lambda data: _both([put(name, data)])
 
 
-@reader("csv")
-def csv(data):
-    _both([put("x.csv", data)])
-
-
-@reader("csv.gz")
-def csv_zipped(data):
-    _both([put("x.csv.gz", data)])
-
-
-@reader("fastText")
-def fasttext(data):
-    _both([put("x.cor", data)])
+for _kind, _name in (
+    ("tsv", "x.tsv"), ("csv", "x.csv"), ("csv.gz", "x.csv.gz"), ("fastText", "x.cor"),
+):  # fmt: skip
+    reader(_kind)(_of_one_file(_name))
 
 
 @reader("pool")
