@@ -28,10 +28,24 @@ __all__ = [
     "pool",
     "project",
     "rows_of",
+    "fill_matrix_buffer",
     "winners",
 ]
 
 _ACTIVATIONS = ("relu", "tanh", "sigmoid")
+
+
+def fill_matrix_buffer():
+    """Fill the matrix library's buffer once, as a new process must for its full speed.
+
+    Some kernels of OpenBLAS fetch ahead of the part of the buffer that a product
+    has filled.  While the pages there were never touched, each such fetch walks
+    the page tables in vain, and products of our size took 3.4 times as long
+    (Zen 1 in a virtual machine).  One larger product, 10 ms, fills it.  A forked
+    process has a buffer of its own.
+    """
+    square = np.zeros((512, 512), dtype=np.float32)
+    np.matmul(square, square)
 
 
 def convolution_max(words, W, b, tokens, offsets, activation="relu", padding="wide"):
@@ -295,6 +309,9 @@ def gradient_before_activation(gy, y, activation):
     if activation == "tanh":
         return gy * (1 - y * y)
     return gy * (y * (1 - y))
+
+
+fill_matrix_buffer()
 
 
 # --- CPU ---------------------------------------------------------------------
