@@ -15,7 +15,7 @@ import numpy as np
 from chainer.backends import cuda
 
 from .config import InputError, generator
-from .functions import convolution_max, rows_of
+from .functions import convolution_loss, convolution_max, rows_of
 from .storage import load_npz, save_npz
 
 __all__ = ["Batch", "TextCNN", "load_weights", "pad"]
@@ -178,7 +178,13 @@ class TextCNN(chainer.Chain):
 
     def training_loss(self, batch, mask=None):
         """Mean loss of a batch against the true labels."""
-        return self.loss(self.head(self.features(batch), mask), batch.labels)
+        if self.implementation == "reference" or self.config.loss == "probabilities":
+            return self.loss(self.head(self.features(batch), mask), batch.labels)
+        conv, fc = self.conv, self.fc
+        return convolution_loss(
+            self.embed(batch.ids), conv.W, conv.b, fc.W, fc.b, batch,
+            self.config.activation, self.config.padding, mask,
+        )  # fmt: skip
 
     def save(self, path):
         """Write all weights, Chainer's names, embedding included."""

@@ -215,6 +215,9 @@ class FusedAdam(optimizers.Adam):
     def create_update_rule(self):
         return FusedAdamRule(self.hyperparam)
 
+    def reallocate_cleared_grads(self):
+        """Nothing: the rule leaves out a parameter without a gradient (Chainer allows this)."""
+
 
 class FusedAdamRule(optimizers.adam.AdamRule):
     """Update rule of :class:`FusedAdam`: Chainer's formula, element by element."""

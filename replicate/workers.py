@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
 
 from .config import InputError
-from .functions import fill_matrix_buffer
 
 __all__ = ["Crew", "Outcome", "Task", "run_tasks"]
 
@@ -181,6 +180,9 @@ def _work(theirs, task):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, args=(theirs,), daemon=True).start()
     try:
+        # Chainer takes a second to import; a parent that only parses words need not.
+        from .functions import fill_matrix_buffer
+
         fill_matrix_buffer()
         result = task.function(*task.arguments, lambda message: theirs.send(("tell", message)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

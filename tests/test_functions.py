@@ -1,5 +1,7 @@
 """The fused convolution against a naive restatement, plain Chainer and finite differences."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -458,3 +460,104 @@ def test_optimizers_and_snapshots_take_it_as_any_function(device):
     for _ in range(30):
         optimizer.update(loss)
     assert float(loss().array) < 0.5 * before
+
+
+def made_loss(seed, device, dtype=np.float64, mask=True, n_labels=3, lengths=(2, 3, 1, 5)):
+    """Inputs of the loss: five arrays, a batch and dropout's mask."""
+    words, W, b, tokens, offsets = made(seed, lengths, dtype=dtype)
+    random = np.random.RandomState(seed + 1)
+    out_W = random.uniform(-1, 1, (n_labels, len(b))).astype(dtype)
+    out_b = random.uniform(-1, 1, n_labels).astype(dtype)
+    labels = random.randint(0, n_labels, len(lengths)).astype(np.int32)
+    drawn = (random.rand(len(lengths), len(b)) > 0.5).astype(dtype) * 2
+    arrays = sent(device, words, W, b, out_W, out_b)
+    batch = Batch(None, *sent(device, tokens, offsets, labels))
+    return arrays, batch, device.send(drawn) if mask else None
+
+
+def composed_loss(words, W, b, out_W, out_b, batch, activation="relu", padding="wide", mask=None):
+    """The same of Chainer's functions."""
+    y = convolution_max(words, W, b, batch.tokens, batch.offsets, activation, padding)
+    if mask is not None:
+        y = chainer.functions.dropout(y, 0.5, mask=mask)
+    logits = chainer.functions.linear(y, out_W, out_b)
+    return chainer.functions.softmax_cross_entropy(logits, batch.labels)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("n_labels", [2, 5])
+def test_the_loss_has_the_bits_of_chainers(activation, padding, dtype, mask, n_labels, device):
+    """Loss and all five gradients, bit for bit on the CPU; to 1e-5 where sums have no order."""
+    arrays, batch, drawn = made_loss(3, device, dtype, mask, n_labels)
+    found = []
+    for loss_of in (functions.convolution_loss, composed_loss):
+        inputs = [chainer.Variable(array) for array in arrays]
+        loss = loss_of(*inputs, batch, activation, padding, drawn)
+        loss.backward()
+        found.append([to_cpu(a) for a in (loss.array, *(x.grad for x in inputs))])
+    for ours, theirs in zip(*found):
+        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        if device.xp is np:
+            assert ours.tobytes() == theirs.tobytes()
+        else:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_of_the_loss_by_finite_differences(activation, device):
+    arrays, batch, mask = made_loss(1, device)
+
+    def loss(*inputs):
+        return functions.convolution_loss(*inputs, batch, activation, "wide", mask)
+
+    gradient_check.check_backward(loss, tuple(arrays), None, eps=1e-6, rtol=1e-4, atol=1e-6)
+
+
+def test_a_wrong_share_of_the_loss_is_noticed(monkeypatch):
+    """The twin: a sum over sentences for the mean fails against Chainer."""
+    monkeypatch.setattr(functions.ConvolutionLoss, "_share", lambda self: np.float64(1.0))
+    with pytest.raises(AssertionError):
+        test_the_loss_has_the_bits_of_chainers(
+            "relu", "wide", np.float32, False, 2, chainer.get_device("@numpy")
+        )
+
+
+@pytest.mark.parametrize(
+    "place, change, error",
+    [
+        ("labels", lambda a: a + 9, ValueError),
+        ("labels", lambda a: a - 9, ValueError),
+        ("labels", lambda a: a[:-1], type_check.InvalidType),
+        ("labels", lambda a: a.astype(np.int64), type_check.InvalidType),
+        ("mask", lambda a: a[:, :-1], type_check.InvalidType),
+        ("mask", lambda a: a.astype(np.float32), type_check.InvalidType),
+        ("out_W", lambda a: a[:, :-1], type_check.InvalidType),
+        ("out_W", lambda a: a[:-1], type_check.InvalidType),
+        ("out_b", lambda a: a.astype(np.float32), type_check.InvalidType),
+        ("offsets", lambda a: a[:1], ValueError),
+        ("tokens", lambda a: a + 99, ValueError),
+    ],
+)
+def test_a_loss_that_does_not_fit_is_refused(place, change, error, device):
+    """Labels, mask, output layer and what the convolution refuses."""
+    arrays, batch, mask = made_loss(0, device)
+    names = dict(zip(("words", "W", "b", "out_W", "out_b"), arrays), mask=mask)
+    functions.convolution_loss(**names, batch=batch)
+    if place in names:
+        names[place] = change(names[place])
+    else:
+        batch = dataclasses.replace(batch, **{place: change(getattr(batch, place))})
+    with pytest.raises(error):
+        functions.convolution_loss(**names, batch=batch)
+
+
+def test_the_loss_has_no_gradient_of_its_gradient(device):
+    arrays, batch, _ = made_loss(0, device)
+    x = chainer.Variable(arrays[0])
+    loss = functions.convolution_loss(x, *arrays[1:], batch)
+    (gx,) = chainer.grad([loss], [x], enable_double_backprop=True)
+    with pytest.raises(RuntimeError, match="gradient of its gradient"):
+        chainer.grad([chainer.functions.sum(gx * gx)], [x])
