@@ -5,6 +5,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from . import compat  # noqa: F401  (before chainer)
 import chainer
@@ -246,7 +247,8 @@ class FusedAdamRule(optimizers.adam.AdamRule):
         self.update_core_cpu(param)
 
     def update_core_cpu(self, param):
-        hp = self.hyperparam
+        # Chainer looks every name up in a chain of three: read them at once.
+        hp = SimpleNamespace(**self.hyperparam.get_dict())
         plain = not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)
         if not plain or param.dtype != np.float32 or not param.array.flags.c_contiguous:
             super().update_core_cpu(param)
