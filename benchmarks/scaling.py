@@ -42,6 +42,7 @@ from replicate import mpi
 from replicate.cli import _data
 from replicate.corpus import read_corpus
 from replicate.model import TextCNN
+from replicate.ranks import ALONE
 from replicate.saliency import Recorder
 from replicate.split import split_corpus
 from replicate.storage import read_csv, save_csv
@@ -78,7 +79,7 @@ def point(times, filters, batch_size, large=None):
 
     MR `times` times over, or the corpus and vectors that `large` names.
     """
-    group = mpi.Group() if mpi.active() else None
+    group = mpi.Group() if mpi.active() else ALONE
     config = CASE.replace(n_filters=filters, batch_size=batch_size, epochs=3)
     paths, vectors = _data("paper", *large) if large else _data("paper", (), None)
     corpus = read_corpus(paths)
@@ -104,15 +105,14 @@ def point(times, filters, batch_size, large=None):
     seconds = min(epoch(corpus, sentences) for _ in range(3 if len(sentences) < 20_000 else 1))
 
     averaging = []
-    if group is not None:
-        for _ in range(200):
-            group.wait()
-            began = time.perf_counter()
-            group.mean_gradient(model)
-            averaging.append(time.perf_counter() - began)
+    for _ in range(200 if group.size > 1 else 0):
+        group.wait()
+        began = time.perf_counter()
+        group.mean_gradient(model)
+        averaging.append(time.perf_counter() - began)
 
     with tempfile.TemporaryDirectory() as folder:
-        folder = group.bcast(folder) if group is not None else folder
+        folder = group.bcast(folder)
         tokens, offsets = corpus.take(sentences)
         recorder = Recorder(model, tokens, offsets, len(corpus.words), config, folder, False, group)
         looks, whole = [], []
@@ -129,9 +129,8 @@ def point(times, filters, batch_size, large=None):
             began = time.perf_counter()
             recorder.record()
             whole.append(time.perf_counter() - began)
-        if group is not None:
-            group.wait()
-    if group is not None and not group.leads:
+        group.wait()
+    if not group.leads:
         return None
     # A batch's distinct words, all ranks' shares together.
     walker = EpochIterator(corpus, sentences, batch_size, 0)

@@ -26,6 +26,7 @@ from .config import ARMS, Config, InputError, brief, is_seed
 from .corpus import Corpus, read_corpus
 from .instability import sentence_instability, word_instability
 from .model import TextCNN, load_weights
+from .ranks import ALONE
 from .saliency import Recorder
 from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
@@ -398,21 +399,20 @@ def _fingerprint(run, seed, arm, sentences):
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def run_first_phase(run, seed, tell=None, group=None):
+def run_first_phase(run, seed, tell=None, group=ALONE):
     """Train and record T1, score T2, and write the training sets of all arms (4.3).
 
     Args:
         run (RunFolder): prepared.
         seed (int): of the run.
         tell: callable ``(epoch, accuracy)``; may be None.
-        group (replicate.mpi.Group): ranks that do it together, of which rank 0
-            writes; may be None.
+        group (replicate.ranks.OneRank): ranks that do it together, of which
+            rank 0 writes.
     """
-    leads = group is None or group.leads
     config, corpus, options = run.config, run.corpus, run.options
     folder = run.phase(seed, "T1")
     subset = split_corpus(corpus.labels, seed, config.split)
-    if leads:
+    if group.leads:
         save_npz(run.seed(seed) / "split.npz", {"subset": subset})
     t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
     model = run.model(seed)
@@ -422,13 +422,13 @@ def run_first_phase(run, seed, tell=None, group=None):
     )
     wanted = options.epoch_weights
     keep = wanted == "all" or (wanted == "first" and seed == min(run.seeds))
-    keeper = EpochWeights(model, config.epochs) if keep and leads else None
+    keeper = EpochWeights(model, config.epochs) if keep and group.leads else None
     rows, optimizer = train(
         model, corpus, t1, t3,
         seed=seed, folder=folder, recorder=recorder, keeper=keeper, tell=tell,
         fingerprint=_fingerprint(run, seed, "T1", t1), group=group,
     )  # fmt: skip
-    if not leads:
+    if not group.leads:
         return
     names = _save_training(folder, model, "T1", rows, embedding=True)
     if keeper is not None:
@@ -477,7 +477,7 @@ def save_instability(path, words, wac, count):
     save_csv(path, INSTABILITY, rows)
 
 
-def run_arm(run, seed, arm, tell=None, group=None):
+def run_arm(run, seed, arm, tell=None, group=ALONE):
     """Train one model of the second phase (4.4).
 
     The first phase must be done, but for the arms that need no score.
@@ -514,7 +514,7 @@ def run_arm(run, seed, arm, tell=None, group=None):
         seed=seed, folder=folder, optimizer=optimizer, recorder=recorder, tell=tell,
         fingerprint=_fingerprint(run, seed, arm, sentences), group=group,
     )  # fmt: skip
-    if group is not None and not group.leads:
+    if not group.leads:
         return
     names = _save_training(folder, model, arm, rows, config.vectors_mode == "finetuned")
     if recorder is not None:
@@ -557,7 +557,7 @@ def finish_seed(run, seed):
     save_csv(run.seed(seed) / "accuracy.csv", ACCURACY, rows)
 
 
-def run_seed(run, seed, tell=None, group=None):
+def run_seed(run, seed, tell=None, group=ALONE):
     """All stages of a seed, one after another, in this process.
 
     Args:
@@ -568,14 +568,10 @@ def run_seed(run, seed, tell=None, group=None):
     """
     tell = tell or (lambda arm, epoch, accuracy: None)
     for arm in ARMS:
-        if group is None:
-            todo = not run.finished(seed, arm)
-        else:
-            # Waits, too, until rank 0 has written what this stage reads.
-            todo = group.bcast(group.leads and not run.finished(seed, arm))
-        if todo:
+        # Waits, too, until rank 0 has written what this stage reads.
+        if group.bcast(group.leads and not run.finished(seed, arm)):
             _stage(run, seed, arm)(run, seed, *_argument(arm), _telling(tell, arm), group)
-    if group is None or group.leads:
+    if group.leads:
         finish_seed(run, seed)
 
 

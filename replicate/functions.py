@@ -11,6 +11,7 @@ Letters: U distinct words, T tokens, B sentences, D dimensions, F filters, h
 words a filter covers.
 """
 
+import os
 from functools import partial
 
 import numba
@@ -48,8 +49,13 @@ def fill_matrix_buffer():
     (Zen 1 in a virtual machine).  One larger product, 10 ms, fills it.  A forked
     process has a buffer of its own.
     """
-    square = np.zeros((512, 512), dtype=np.float32)
-    np.matmul(square, square)
+    if _buffer["filled by"] != os.getpid():
+        square = np.zeros((512, 512), dtype=np.float32)
+        np.matmul(square, square)
+        _buffer["filled by"] = os.getpid()
+
+
+_buffer = {"filled by": None}
 
 
 def convolution_max(words, W, b, tokens, offsets, activation="relu", padding="wide"):

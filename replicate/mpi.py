@@ -19,6 +19,7 @@ import time
 import numpy as np
 
 from .config import InputError
+from .ranks import OneRank
 from .workers import Crew
 
 __all__ = ["Group", "RankCrew", "active", "leave", "rank_crew", "serve"]
@@ -222,14 +223,8 @@ def serve(jobs, threads=1):
 # --- one model on all ranks ----------------------------------------------------------
 
 
-class Group:
-    """Ranks that train one model together, by ChainerMN's communicator.
-
-    Attributes:
-        rank (int): of this process.
-        size (int): number of ranks.
-        leads (bool): whether it is rank 0, the one that writes.
-    """
+class Group(OneRank):
+    """All ranks, which train one model together by ChainerMN's communicator."""
 
     def __init__(self):
         world = _world()
@@ -248,7 +243,7 @@ class Group:
         self.comm.mpi_comm.barrier()
 
     def sum(self, number):
-        """Sum of a float over ranks, on all of them."""
+        """Sum of a number over ranks, on all of them."""
         return self.comm.mpi_comm.allreduce(number)
 
     def same_weights(self, model):
@@ -260,23 +255,14 @@ class Group:
         self.comm.multi_node_mean_grad(model, zero_fill=True)
 
     def bounds(self, offsets):
-        """First and last (exclusive) of this rank's sentences: equal shares of the words.
-
-        Args:
-            offsets (numpy.ndarray): (n + 1,) of all sentences.
-        """
+        """First and last (exclusive) of this rank's sentences; see :meth:`OneRank.bounds`."""
         shares = offsets[0] + (offsets[-1] - offsets[0]) * np.arange(self.size + 1) / self.size
         ends = np.searchsorted(offsets, shares)
         ends[0], ends[-1] = 0, len(offsets) - 1
         return int(ends[self.rank]), int(ends[self.rank + 1])
 
     def gather(self, arrays):
-        """Arrays of all ranks, one after another, on rank 0; None on the others.
-
-        Args:
-            arrays (list of numpy.ndarray): one-dimensional, the same number and
-                dtypes on every rank.
-        """
+        """Arrays of all ranks, one after another, on rank 0; see :meth:`OneRank.gather`."""
         world = self.comm.mpi_comm
         made = []
         for array in arrays:

@@ -22,6 +22,7 @@ from . import functions
 from .config import InputError
 from .instability import StreamingInstability, movement, standardise
 from .model import Batch
+from .ranks import ALONE
 
 __all__ = [
     "Classified",
@@ -331,23 +332,22 @@ class Recorder(training.Extension):
         config (Config): ``epochs``, ``record_epoch_0``, ``standardised_over``.
         folder: where the files go.
         stored (bool): keep ``saliency.npy``; the streaming form does not.
-        group (replicate.mpi.Group): ranks that look at the sentences together;
-            rank 0 alone keeps and writes.  May be None.
+        group (replicate.ranks.OneRank): ranks that look at the sentences together;
+            rank 0 alone keeps and writes.
     """
 
     trigger = (1, "epoch")
     # Before LogReport and the snapshot, which tell that the epoch is recorded.
     priority = training.PRIORITY_WRITER
 
-    def __init__(self, model, tokens, offsets, n_words, config, folder, stored=True, group=None):
+    def __init__(self, model, tokens, offsets, n_words, config, folder, stored=True, group=ALONE):
         self.model = model
         self.offsets = np.asarray(offsets)
         self.group = group
-        first, last = (0, len(offsets) - 1) if group is None else group.bounds(self.offsets)
+        first, last = group.bounds(self.offsets)
         mine = self.offsets[first : last + 1]
         self.batch = flat_batch(model, tokens[mine[0] : mine[-1]], mine - mine[0])
-        self.keeps = group is None or group.leads
-        if not self.keeps:
+        if not group.leads:
             self.config, self.names = config, []
             return
         self.stream = StreamingInstability(tokens, n_words)
@@ -438,14 +438,12 @@ class Recorder(training.Extension):
 
     def _look(self):
         """Saliency of all sentences; None on a rank that keeps none."""
-        if self.group is None:
-            return word_saliency(self.model, self.batch)
         parts = [np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)]
         if len(self.batch):
             looked = word_saliency(self.model, self.batch)
             parts = [looked.token_saliency, looked.predicted, looked.doubt]
         parts = self.group.gather(parts)
-        return Saliency(*parts) if self.keeps else None
+        return Saliency(*parts) if self.group.leads else None
 
     def _record_movement(self, row, looked):
         before, after = self.stream.last, looked.token_saliency
@@ -482,14 +480,14 @@ class Recorder(training.Extension):
 
     def flush(self):
         """Put the rows on the disk, so that a snapshot may count on them."""
-        if not self.keeps:
+        if not self.group.leads:
             return
         for array in self.arrays.values():
             array.flush()
 
     def finish(self):
         """Give every file its final name."""
-        if not self.keeps:
+        if not self.group.leads:
             return
         self.flush()
         self.arrays.clear()
@@ -498,7 +496,7 @@ class Recorder(training.Extension):
 
     def serialize(self, serializer):
         """The streaming state; the rows are in their files."""
-        if not self.keeps:
+        if not self.group.leads:
             return
         self.stream.serialize(serializer["stream"])
         self.last_doubt = serializer("last_doubt", self.last_doubt)

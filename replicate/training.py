@@ -17,6 +17,7 @@ from chainer.training import extensions
 
 from .config import generator
 from .model import Batch
+from .ranks import ALONE
 from .saliency import classify, flat_batch
 from .storage import InputError, load_npz, save_npz
 
@@ -36,13 +37,13 @@ class EpochIterator(chainer.dataset.Iterator):
         batch_size (int): B.
         seed (int): names the order; arms of like size share it.
         xp: numpy or cupy, where batches go.
-        group (replicate.mpi.Group): of ranks that share every batch; may be None.
+        group (replicate.ranks.OneRank): ranks that share every batch.
 
     Attributes:
         last (numpy.ndarray): sentences of the last batch, of all ranks.
     """
 
-    def __init__(self, corpus, sentences, batch_size, seed, xp=np, group=None):
+    def __init__(self, corpus, sentences, batch_size, seed, xp=np, group=ALONE):
         self.corpus = corpus
         self.sentences = np.asarray(sentences)
         self.batch_size = batch_size
@@ -82,9 +83,7 @@ class EpochIterator(chainer.dataset.Iterator):
             self.position = 0
             self._order = None
         self.last = chosen
-        if self.group is not None:
-            chosen = chosen[self.group.rank :: self.group.size]
-        return self._batch(chosen)
+        return self._batch(chosen[self.group.rank :: self.group.size])
 
     next = __next__
 
@@ -146,34 +145,28 @@ class Updater(training.updaters.StandardUpdater):
         epoch = iterator.epoch
         batch = iterator.next()
         mask = self._mask(len(iterator.last), epoch)
-        if iterator.group is None:
-            self._optimizers["main"].update(self._loss, batch, mask)
-        else:
-            self._update_together(iterator.group, batch, len(iterator.last), mask)
+        self._step(iterator.group, batch, len(iterator.last), mask)
 
-    def _update_together(self, group, batch, n, mask):
+    def _step(self, group, batch, n, mask):
         """One step on a batch of n sentences that the ranks of a group have cut up.
 
         ChainerMN averages over ranks; shares differ in length, so each loss is
         weighted for the average to be the mean over sentences.  (ChainerMN's
         own optimizer would leave out the first step.)
         """
-        optimizer = self._optimizers["main"]
         self.model.cleargrads()
         total = 0.0
         if len(batch):
             share = None if mask is None else mask[group.rank :: group.size]
-            loss = self.model.training_loss(batch, share) * (len(batch) * group.size / n)
+            loss = self.model.training_loss(batch, share)
+            weight = len(batch) * group.size / n
+            if weight != 1:
+                loss *= weight
             loss.backward()
-            total = float(loss.array)
+            total = loss.array
         group.mean_gradient(self.model)
-        optimizer.update()
+        self._optimizers["main"].update()
         chainer.report({"main/loss": group.sum(total) / group.size})
-
-    def _loss(self, batch, mask):
-        loss = self.model.training_loss(batch, mask)
-        chainer.report({"main/loss": loss})
-        return loss
 
     def _mask(self, n, epoch):
         """Dropout's mask (B, F) for Chainer's own function, or None."""
@@ -297,11 +290,10 @@ class Evaluator(training.Extension):
     trigger = (1, "epoch")
     priority = training.PRIORITY_WRITER
 
-    def __init__(self, model, corpus, sentences, group=None):
+    def __init__(self, model, corpus, sentences, group=ALONE):
         self.model = model
         self.group = group
-        if group is not None:
-            sentences = sentences[group.rank :: group.size]
+        sentences = sentences[group.rank :: group.size]
         self.labels = corpus.labels[sentences]
         self.batch = flat_batch(model, *corpus.take(sentences), self.labels)
 
@@ -311,8 +303,6 @@ class Evaluator(training.Extension):
         if len(self.batch):
             classified = classify(self.model, self.batch)
             right, loss = classified.predicted == self.labels, classified.loss
-        if self.group is None:
-            return float(right.mean()), float(loss.mean(dtype=np.float64))
         sums = (len(loss), right.sum(), loss.sum(dtype=np.float64))
         n, right, loss = (self.group.sum(float(number)) for number in sums)
         return right / n, loss / n
@@ -330,13 +320,13 @@ class Snapshot(training.Extension):
         fingerprint (str): of what is trained; another run's state is not taken up.
         recorder (Recorder): its files are flushed first; may be None.
         seconds (float): least time between two snapshots.
-        group (replicate.mpi.Group): rank 0 writes, all take up; may be None.
+        group (replicate.ranks.OneRank): rank 0 writes, all take up.
     """
 
     trigger = (1, "epoch")
     priority = -100
 
-    def __init__(self, path, fingerprint, recorder=None, seconds=20.0, group=None):
+    def __init__(self, path, fingerprint, recorder=None, seconds=20.0, group=ALONE):
         self.group = group
         self.path = Path(path)
         self.fingerprint = fingerprint
@@ -347,7 +337,7 @@ class Snapshot(training.Extension):
     def __call__(self, trainer):
         if time.monotonic() - self._last < self.seconds:
             return
-        if self.group is not None and not self.group.leads:
+        if not self.group.leads:
             return
         if self.recorder is not None:
             self.recorder.flush()
@@ -370,9 +360,7 @@ class Snapshot(training.Extension):
         Returns:
             bool: whether there was one.
         """
-        arrays = self._read(trainer) if self.group is None or self.group.leads else None
-        if self.group is not None:
-            arrays = self.group.bcast(arrays)
+        arrays = self.group.bcast(self._read(trainer) if self.group.leads else None)
         if arrays is None:
             return False
         # Not strict: what was None at the time has no array.
@@ -485,7 +473,7 @@ def train(
     fingerprint="",
     tell=None,
     snapshot_seconds=None,
-    group=None,
+    group=ALONE,
 ):
     """Train a model on some sentences and evaluate it after every epoch.
 
@@ -506,8 +494,8 @@ def train(
         tell: callable ``(epoch, accuracy)``; may be None.
         snapshot_seconds (float): least time between two snapshots; None takes
             that of the environment's ``REPLICATE_SNAPSHOT_SECONDS``, or 20.
-        group (replicate.mpi.Group): ranks that train this model together, all
-            of which call this; may be None.
+        group (replicate.ranks.OneRank): ranks that train this model together,
+            all of which call this.
 
     Returns:
         tuple: rows ``(epoch, accuracy, loss, training loss)`` and the
@@ -534,15 +522,14 @@ def train(
     if config.record_epoch_0:
         rows.append((0, *evaluator.evaluate(), float("nan")))
     snapshot.resume(trainer)
-    if group is not None:
-        group.same_weights(model)
+    group.same_weights(model)
     # Types were checked when the functions were tested; per call it costs as
     # much as some of them.
     with chainer.using_config("type_check", False), chainer.using_config("train", True):
         trainer.run(show_loop_exception_msg=False)
     if recorder is not None:
         recorder.finish()
-    if group is None or group.leads:
+    if group.leads:
         with contextlib.suppress(OSError):
             (folder / "snapshot.npz").unlink()
     rows += [

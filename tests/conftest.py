@@ -94,6 +94,24 @@ def mr_folder():
     return folder
 
 
+@pytest.fixture(scope="module")
+def recorded_run(tmp_path_factory):
+    """Three seeds of the sample with six epochs, all that the questions need recorded."""
+    # Inside, for Chainer takes a second to import and most files do without.
+    from replicate.config import PRESETS
+    from replicate.corpus import sample_path
+    from replicate.experiment import Options, prepare, run_seed
+
+    out = tmp_path_factory.mktemp("recorded") / "run"
+    config = PRESETS["sample"].replace(epochs=6, n_filters=6)
+    corpus, vectors = sample_path()
+    options = Options(epoch_weights="all", record_arms=True)
+    made = prepare(out, config, options, [0, 1, 2], [corpus], vectors)
+    for seed in made.seeds:
+        run_seed(made, seed)
+    return made
+
+
 @pytest.fixture(scope="session")
 def refused():
     """Context whose body must raise a good InputError; see :func:`one_clear_line`."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from test_rivals import made_up, table
+from test_convergence import table
+from test_rivals import made_up
 
 from replicate import beyond, convergence, rivals
 from replicate.storage import read_csv
@@ -33,3 +34,31 @@ def test_rivals_are_drawn(tmp_path):
         pictures.append(beyond.draw_rivals(rows, tmp_path / f"{name}-drawn", "made up").read_bytes())
     assert pictures[0].startswith(b"\x89PNG")
     assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_answers_are_written(recorded_run):
+    """Five tables with a row for all that was asked, and two figures; once more, the same bytes."""
+    seeds = list(recorded_run.seeds)
+    for seed in seeds:
+        rivals.work_on_rivals(str(recorded_run.out), seed, (0.5,), lambda message: None)
+    written = beyond.write_answers(recorded_run, seeds)
+    first = {place: place.read_bytes() for place in written}
+    out = recorded_run.out / "questions"
+    names = ("questions", "statistics", "rivals", "correlations", "confounds")
+    assert written == [*(out / f"{n}.csv" for n in names), out / "rivals.png", out / "convergence.png"]
+    questions = read_csv(out / "questions.csv", beyond.QUESTIONS)
+    assert [(q["id"], q["measure"]) for q in questions] == [q[:2] for q in convergence.QUESTIONS]
+    assert {q["seeds"] for q in questions} == {"3"}
+    scores = [score.name for score in rivals.SCORES]
+    compared = read_csv(out / "rivals.csv", beyond.RIVALS)
+    assert set(scores) <= {row["score"] for row in compared}
+    assert {float(row["share"]) for row in compared} == {0.5}
+    assert [row["score"] for row in read_csv(out / "correlations.csv", ("score", *scores))] == scores
+    covariates = [row["covariate"] for row in read_csv(out / "confounds.csv", beyond.CONFOUNDS)]
+    assert covariates == ["length", "rarity", "unknown", "label", "R2"]
+    asked = convergence.seed_answers(recorded_run, 1)
+    rows = read_csv(out / "statistics.csv", ("seed", *asked), dict.fromkeys(asked, float))
+    assert [row["seed"] for row in rows] == ["0", "1", "2"]
+    assert {name: rows[1][name] for name in asked} == pytest.approx(asked, nan_ok=True)
+    beyond.write_answers(recorded_run, seeds)
+    assert first == {place: place.read_bytes() for place in written}

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
 #: A module imports only from those before it.
 ORDER = """
-    compat config storage corpus fetch vectors split kernels functions model instability saliency
+    compat config storage corpus fetch vectors split kernels functions model instability ranks saliency
     training selection preload workers mpi experiment claims rivals convergence sweep figures beyond explorer report explain select cli
 """.split()
 

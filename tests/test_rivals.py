@@ -5,80 +5,61 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replicate import convergence, rivals
-from replicate.config import PRESETS
-from replicate.experiment import Options, prepare, run_seed
-from replicate.corpus import sample_path
+from replicate import rivals
 from replicate.instability import sentence_instability, token_instability
 from replicate.saliency import classify, flat_batch
 from replicate.storage import load_npy, load_npz, read_csv, save_csv
 
-SEEDS = (0, 1, 2)
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Three seeds of the sample with six epochs, all that the questions need recorded."""
-    out = tmp_path_factory.mktemp("rivals") / "run"
-    config = PRESETS["sample"].replace(epochs=6, n_filters=6)
-    options = Options(epoch_weights="all", record_arms=True)
-    corpus, vectors = sample_path()
-    made = prepare(out, config, options, list(SEEDS), [corpus], vectors)
-    for seed in SEEDS:
-        run_seed(made, seed)
-    return made
-
-
-@pytest.fixture(scope="module")
-def scored(run):
+def scored(recorded_run):
     """All scores of seed 0."""
-    return rivals.score_sentences(run, 0)
+    return rivals.score_sentences(recorded_run, 0)
 
 
 @pytest.fixture(scope="module")
-def predictions(run):
+def predictions(recorded_run):
     """Probabilities on T2 by the T1 model of every epoch, (E, n, 2), and labels."""
-    t2 = np.flatnonzero(run.subset(0) == 2)
-    model, weights = run.model(0), load_npz(run.phase(0, "T1") / "weights.npz")
-    batch = flat_batch(model, *run.corpus.take(t2))
+    t2 = np.flatnonzero(recorded_run.subset(0) == 2)
+    model, weights = recorded_run.model(0), load_npz(recorded_run.phase(0, "T1") / "weights.npz")
+    batch = flat_batch(model, *recorded_run.corpus.take(t2))
     made = []
     for epoch in range(6):
         model.set_weights({name: array[epoch] for name, array in weights.items()})
         made.append(classify(model, batch).probabilities.astype(np.float64))
-    return np.array(made), run.corpus.labels[t2]
+    return np.array(made), recorded_run.corpus.labels[t2]
 
 
-def test_every_score_is_a_number_a_sentence(run, scored):
+def test_every_score_is_a_number_a_sentence(recorded_run, scored):
     """Names in order, one finite number for each sentence of T2."""
     assert list(scored) == [score.name for score in rivals.SCORES]
-    n = (run.subset(0) == 2).sum()
+    n = (recorded_run.subset(0) == 2).sum()
     for name, values in scored.items():
         assert values.shape == (n,) and np.isfinite(values).all(), name
 
 
-def test_the_papers_score_is_that_of_the_run(run, scored):
+def test_the_papers_score_is_that_of_the_run(recorded_run, scored):
     """instability is A_S as sentences.csv has it."""
-    rows = read_csv(run.seed(0) / "sentences.csv", ("sentence", "label", "subset", "arm", "instability"))
+    rows = read_csv(recorded_run.seed(0) / "sentences.csv", ("sentence", "label", "subset", "arm", "instability"))
     stored = [float(row["instability"]) for row in rows if row["subset"] == "2"]
     np.testing.assert_allclose(scored["instability"], stored, rtol=1e-9)
 
 
-def test_scores_of_words(run, scored):
+def test_scores_of_words(recorded_run, scored):
     """Length, rarity, unknown, level variance and the logit form, word by word."""
-    corpus = run.corpus
-    t1, t2 = (np.flatnonzero(run.subset(0) == k) for k in (1, 2))
+    corpus = recorded_run.corpus
+    t1, t2 = (np.flatnonzero(recorded_run.subset(0) == k) for k in (1, 2))
     tokens1, offsets1 = corpus.take(t1)
     count = np.bincount(tokens1, minlength=len(corpus.words))
     total = count.sum() + len(count)
-    saliency = load_npy(run.phase(0, "T1") / "saliency.npy").astype(np.float64)
-    doubt = load_npy(run.phase(0, "T1") / "doubt.npy").astype(np.float64)
+    saliency = load_npy(recorded_run.phase(0, "T1") / "saliency.npy").astype(np.float64)
+    doubt = load_npy(recorded_run.phase(0, "T1") / "doubt.npy").astype(np.float64)
     logit = saliency / np.repeat(doubt, np.diff(offsets1), axis=1)
     level, changes = saliency.var(axis=0), token_instability(logit)
     for place in (0, 7, len(t2) - 1):
         words = corpus.take(t2[place : place + 1])[0]
         assert scored["length"][place] == len(words)
         assert scored["rarity"][place] == pytest.approx(np.mean([-np.log((count[w] + 1) / total) for w in words]))
-        assert scored["unknown"][place] == pytest.approx(np.mean([not run.known[w] for w in words]))
+        assert scored["unknown"][place] == pytest.approx(np.mean([not recorded_run.known[w] for w in words]))
         for name, values in (("level_variance", level), ("instability_logit", changes)):
             of_word = [values[tokens1 == w].mean() for w in words if count[w]]
             assert scored[name][place] == pytest.approx(np.mean(of_word), rel=1e-5), name
@@ -101,13 +82,13 @@ def test_scores_of_predictions(scored, predictions):
     )
 
 
-def test_grand_is_the_gradient_of_the_output_layer(run, scored):
+def test_grand_is_the_gradient_of_the_output_layer(recorded_run, scored):
     """GraNd against Chainer's own gradient of fc/W and fc/b for single sentences."""
-    t2 = np.flatnonzero(run.subset(0) == 2)
-    model, weights = run.model(0), load_npz(run.phase(0, "T1") / "weights.npz")
+    t2 = np.flatnonzero(recorded_run.subset(0) == 2)
+    model, weights = recorded_run.model(0), load_npz(recorded_run.phase(0, "T1") / "weights.npz")
     model.set_weights({name: array[0] for name, array in weights.items()})
     for place in (0, 5):
-        batch = flat_batch(model, *run.corpus.take(t2[place : place + 1]), run.corpus.labels[t2[place : place + 1]])
+        batch = flat_batch(model, *recorded_run.corpus.take(t2[place : place + 1]), recorded_run.corpus.labels[t2[place : place + 1]])
         model.cleargrads()
         model.training_loss(batch).backward()
         norm = np.sqrt((model.fc.W.grad**2).sum() + (model.fc.b.grad**2).sum())
@@ -155,7 +136,7 @@ def test_matched_halves_are_alike():
     assert score[high].mean() > score[low].mean()
 
 
-def test_a_selection_is_trained_once_and_kept(run, monkeypatch):
+def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
     """Rows of a stopped seed are kept, alike selections copied, arms have the right size."""
     trained = []
     real = rivals.train
@@ -169,26 +150,26 @@ def test_a_selection_is_trained_once_and_kept(run, monkeypatch):
     monkeypatch.setattr(rivals, "train", counted)
     told = []
     with pytest.raises(KeyboardInterrupt):
-        rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
+        rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
     assert len(told) == 2
-    rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
-    rows = read_csv(run.seed(0) / "rivals" / "accuracy.csv", rivals.CURVE)
+    rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
+    rows = read_csv(recorded_run.seed(0) / "rivals" / "accuracy.csv", rivals.CURVE)
     names = {row["arm"] for row in rows}
     assert names == {*(s.name for s in rivals.SCORES), *rivals.CONTROLS, "random_0", "random_1", "random_2"}
     by_name = {row["arm"]: row for row in rows}
     assert by_name["entropy"]["late"] == by_name["small_margin"]["late"]  # two labels: the same order
     assert len(trained) < len(rows) + 1
-    t1, t2 = ((run.subset(0) == k).sum() for k in (1, 2))
+    t1, t2 = ((recorded_run.subset(0) == k).sum() for k in (1, 2))
     assert max(trained) == t1 + t2 // 2
     trained.clear()
-    rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
+    rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
     assert trained == []
 
 
-def test_what_was_not_kept_is_told(run, tmp_path, refused):
+def test_what_was_not_kept_is_told(recorded_run, tmp_path, refused):
     """A run without weights of every epoch, or without saliency, cannot be scored."""
     fake = SimpleNamespace(
-        phase=lambda seed, arm: tmp_path, subset=run.subset, config=run.config, corpus=run.corpus
+        phase=lambda seed, arm: tmp_path, subset=recorded_run.subset, config=recorded_run.config, corpus=recorded_run.corpus
     )
     with refused("saliency.npy"):
         rivals.score_sentences(fake, 0)
@@ -238,74 +219,3 @@ def test_compare_needs_seeds(tmp_path):
     run = made_up(tmp_path, 0.1)
     assert {row[-1] for row in rivals.compare(run, range(2))} == {"inconclusive"}
     assert rivals.compare(run, []) == []
-
-
-# --- convergence ---------------------------------------------------------------
-
-
-def test_matched_words_are_of_equal_frequency():
-    """Pairs have one count; unstable ones are of the top quarter, stable ones of the lower half."""
-    random = np.random.RandomState(1)
-    count = random.poisson(3, 2000)
-    wac = np.where(count > 0, random.rand(2000), np.nan)
-    unstable, stable = convergence.matched_words(wac, count, 0)
-    assert len(unstable) == len(stable) > 100
-    assert (count[unstable] == count[stable]).all() and (count[unstable] >= 2).all()
-    usable = np.sort(wac[(count >= 2)])
-    assert wac[unstable].min() >= usable[int(0.74 * len(usable))]
-    assert wac[stable].max() <= usable[int(0.51 * len(usable))]
-    assert len(set(stable)) == len(stable)
-    assert convergence.matched_words(np.full(3, np.nan), np.zeros(3, int), 0)[0].size == 0
-
-
-def test_seed_answers(run):
-    """Numbers of one seed, restated from the files."""
-    found = convergence.seed_answers(run, 0)
-    assert found["gap.T1"] > 0
-    assert set(found) >= {f"gap.{a}" for a in convergence.ARMS_ASKED} | {"rich.T1", "rest.T1", "rarity"}
-    corpus = run.corpus
-    t3 = np.flatnonzero(run.subset(0) == 3)
-    model = run.trained_model(0, "T1andT2h")
-    right = classify(model, flat_batch(model, *corpus.take(t3))).predicted == corpus.labels[t3]
-    quarter = len(t3) // 4
-    whole = (found["rich.T1andT2h"] * quarter + found["rest.T1andT2h"] * (len(t3) - quarter)) / len(t3)
-    assert whole == pytest.approx(right.mean())
-
-
-def test_an_unrecorded_run_is_told(run, tmp_path, refused):
-    """Without --record-arms there is nothing to follow."""
-    fake = SimpleNamespace(
-        corpus=run.corpus, config=run.config, seed=run.seed, subset=run.subset,
-        phase=lambda seed, arm: run.phase(seed, arm) if arm == "T1" else tmp_path,
-    )  # fmt: skip
-    with refused("--record-arms"):
-        convergence.seed_answers(fake, 0)
-
-
-def table(shift, seeds=10):
-    """Made-up statistics: T1andT2h closes `shift` more of the gap than T1andT2ran."""
-    random = np.random.RandomState(0)
-    rows = []
-    for _ in range(seeds):
-        noise = lambda: 0.02 * random.randn()  # noqa: E731
-        row = {"gap.T1": 1 + noise(), "rarity": -0.3 + noise(), "rarity.often": noise()}
-        for arm in convergence.ARMS_ASKED:
-            row[f"gap.{arm}"] = 0.6 + noise() - (shift if arm == "T1andT2h" else 0)
-            row[f"late.{arm}"] = 0.1 + noise()
-            row[f"rich.{arm}"], row[f"rest.{arm}"] = 0.7 + noise(), 0.75 + noise()
-        rows.append({**row, "late.T1": 0.3 + noise(), "rich.T1": 0.6, "rest.T1": 0.75})
-    return rows
-
-
-@pytest.mark.parametrize("shift, answer", [(0.3, "yes"), (-0.3, "no"), (0.0, "inconclusive")])
-def test_answers(shift, answer):
-    """The contrast with random sentences decides, not the fall itself."""
-    rows = {row[1]: row for row in convergence.answers(table(shift))}
-    assert rows["closed in T1andT2h less in T1andT2ran"][-1].split(":")[0] == answer
-    assert rows["how much of that gap is closed in T1andT2ran"][-1].startswith("yes")
-    assert rows["rank correlation of wac with frequency in T1"][-1].startswith("yes")
-
-
-def test_answers_without_seeds():
-    """Nothing is inconclusive, never yes."""
-    assert {row[-1] for row in convergence.answers([])} == {"inconclusive"}

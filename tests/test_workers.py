@@ -1,4 +1,4 @@
-"""Tasks in processes: their order, failures, deaths; and what they start warm with."""
+"""Tasks in processes: their order, failures and deaths."""
 
 import os
 import signal
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from replicate import functions, preload, training
 from replicate.config import InputError
 from replicate.workers import Task, run_tasks
 
@@ -43,10 +42,6 @@ def leave(code, tell):
 
 def environment(tell):
     return {n: os.environ.get(n) for n in ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
-
-
-def compiled(tell):
-    return len(functions._pool_cpu.signatures), len(training._adam.signatures)
 
 
 def wait(seconds, tell):
@@ -126,27 +121,6 @@ def test_one_thread_each():
     results = {}
     run_tasks([Task("e", environment, (), ())], 1, lambda n, m: results.update({n: m}))
     assert results["e"] == ("result", {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"})
-
-
-def test_workers_start_warm():
-    """Every loop of training and recording is compiled before a worker is forked."""
-    results = {}
-    run_tasks([Task("c", compiled, (), ())], 1, lambda n, m: results.update({n: m}))
-    assert min(results["c"][1]) >= 1
-
-
-def test_warm_up_calls_every_loop():
-    """Each compiled function of the package has a float32 signature after warm_up."""
-    preload.warm_up()
-    loops = [
-        value
-        for module in (functions, training)
-        for value in vars(module).values()
-        if hasattr(value, "signatures") and hasattr(value, "py_func")
-    ]
-    assert len(loops) >= 5
-    cold = [loop.__name__ for loop in loops if not loop.signatures]
-    assert cold == []
 
 
 def test_workers_end_with_their_parent(tmp_path):
