@@ -589,10 +589,6 @@ def _argument(arm):
 
 # --- side by side ----------------------------------------------------------------
 
-# So that no process is left alone with a long one at the end.
-_LONGEST_FIRST = ("T1", "T1andT2", "T1andT2h", "T1andT2l", "T1andT2ran", "T2h", "T2l")
-
-
 
 def work_on_arm(out, seed, arm, tell):
     """Task: one training run of a prepared folder, and what follows it."""
@@ -619,7 +615,8 @@ def run_experiment(run, jobs=1, tell=None, threads=1, crew=None):
     tasks = []
     for seed in run.seeds:
         first_done = run.finished(seed, "T1")
-        for arm in _LONGEST_FIRST:
+        # The short ones last, so that no process is left alone with a long one.
+        for arm in sorted(ARMS, key=lambda arm: arm.startswith("T2")):
             if arm == "T1":
                 if not first_done:
                     tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), ()))

@@ -199,7 +199,7 @@ _DAMAGED = (
     KeyError,
     OSError,
     EOFError,
-    RuntimeError,  # "encrypted", "bad zip flags"; NotImplementedError too
+    RuntimeError,  # "encrypted", "bad zip flags", a compression that zipfile lacks
     SyntaxError,
     TypeError,  # a header of unlike or unhashable keys
     IndexError,

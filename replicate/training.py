@@ -145,31 +145,26 @@ class Updater(training.updaters.StandardUpdater):
         epoch = iterator.epoch
         batch = iterator.next()
         mask = self._mask(len(iterator.last), epoch)
-        self._step(iterator.group, batch, len(iterator.last), mask)
-
-    def _step(self, group, batch, n, mask):
-        """One step on a batch of n sentences that the ranks of a group have cut up.
-
-        ChainerMN averages over ranks; shares differ in length, so each loss is
-        weighted for the average to be the mean over sentences.  (ChainerMN's
-        own optimizer would leave out the first step.)
-        """
+        group = iterator.group
         self.model.cleargrads()
         total = 0.0
         if len(batch):
             share = None if mask is None else mask[group.rank :: group.size]
             loss = self.model.training_loss(batch, share)
-            weight = len(batch) * group.size / n
+            # ChainerMN averages over ranks; shares differ in length, so each loss
+            # is weighted for the average to be the mean over sentences.
+            weight = len(batch) * group.size / len(iterator.last)
             if weight != 1:
                 loss *= weight
             loss.backward()
             total = loss.array
         group.mean_gradient(self.model)
+        # Not by ChainerMN's own optimizer, which would leave out the first step.
         self._optimizers["main"].update()
         chainer.report({"main/loss": group.sum(total) / group.size})
 
     def _mask(self, n, epoch):
-        """Dropout's mask (B, F) for Chainer's own function, or None."""
+        """Dropout's mask (B, F), or None."""
         ratio = self.model.config.dropout
         if ratio == 0:
             return None

@@ -94,6 +94,12 @@ def mr_folder():
     return folder
 
 
+@pytest.fixture
+def importable(monkeypatch):
+    """Workers import a test file by its name to find its functions."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
 @pytest.fixture(scope="module")
 def recorded_run(tmp_path_factory):
     """Three seeds of the sample with six epochs, all that the questions need recorded."""

@@ -1,4 +1,4 @@
-"""Figures of what the paper left open, drawn from made-up results."""
+"""Tables and figures of what the paper left open."""
 
 import numpy as np
 import pytest

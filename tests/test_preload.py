@@ -1,12 +1,13 @@
 """What workers start with: loops compiled, and the matrix library's buffer filled."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from replicate import functions, preload, training
 from replicate.workers import Task, run_tasks
+
+pytestmark = pytest.mark.usefixtures("importable")
 
 
 def compiled(tell):
@@ -15,12 +16,6 @@ def compiled(tell):
 
 def filled(tell):
     return os.getpid(), functions._buffer["filled by"]
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    """Workers import this file by its name to find the functions."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
 def test_workers_start_warm():

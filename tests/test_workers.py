@@ -14,6 +14,8 @@ from replicate.workers import Task, run_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+pytestmark = pytest.mark.usefixtures("importable")
+
 
 def write(place, text, tell):
     """Append to a file, and tell."""
@@ -47,12 +49,6 @@ def environment(tell):
 def wait(seconds, tell):
     tell("waiting")
     time.sleep(seconds)
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    """Workers import this file by its name to find the functions."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
 def test_order_and_messages(tmp_path):
