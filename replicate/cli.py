@@ -26,6 +26,7 @@ from rich.text import Text
 from . import __version__, mpi
 from .config import ARMS, PRESETS, Config, InputError
 from .storage import folder_lock, load_json, save_csv, save_json
+from .workers import start_server
 
 log = logging.getLogger("replicate")
 
@@ -308,7 +309,10 @@ def run(
     paths, vectors = _data(preset, corpus, vectors)
     out = Path(out or Path("out") / Path(preset).stem)
     console = Console()
-    # Chainer and Numba take a second to import: not before the words are known to be right.
+    # Chainer and Numba take seconds to import: not before the words are known to be
+    # right, and then here and where workers come from at once.
+    if not data_parallel:
+        start_server(threads)
     from .experiment import Options, prepare, run_experiment
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
@@ -320,6 +324,7 @@ def run(
         total = config.epochs * sum(
             not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
         )
+        drawn = []
         with _Display(console, total, quiet, verbose) as display:
 
             def tell(name, message):
@@ -332,12 +337,14 @@ def run(
             if data_parallel:
                 outcome = _lead(work, tell)
             else:
-                outcome = run_experiment(work, _jobs(jobs), tell, threads, crew)
+                outcome = run_experiment(
+                    work, _jobs(jobs), tell, threads, crew, lambda: drawn.extend(_draw_early(work))
+                )
         _timing(out, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
-        verdicts, report = _conclude(work)
+        verdicts, report = _conclude(work, drawn)
         if not quiet:
             _print_claims(console, verdicts)
         if outcome.failures:
@@ -395,7 +402,14 @@ def _timing(out, seconds, peak, jobs):
     )
 
 
-def _conclude(work):
+def _draw_early(work):
+    """Figures of what was recorded, drawn beside the last arms; what it imports is needed later."""
+    from . import claims, figures, report  # noqa: F401
+
+    return figures.draw_recorded(work)
+
+
+def _conclude(work, drawn=None):
     """Claims, figures and report of what is finished."""
     from . import claims, figures, report
 
@@ -403,7 +417,7 @@ def _conclude(work):
     verdicts = claims.judge(table)
     report.write_claims(work, verdicts)
     if table:
-        figures.draw_figures(work)
+        figures.draw_figures(work, drawn)
     return verdicts, report.write_report(work)
 
 

@@ -598,7 +598,7 @@ def work_on_arm(out, seed, arm, tell):
     )
 
 
-def run_experiment(run, jobs=1, tell=None, threads=1, crew=None):
+def run_experiment(run, jobs=1, tell=None, threads=1, crew=None, meanwhile=None):
     """Carry out what is unfinished of a run.
 
     Args:
@@ -607,7 +607,8 @@ def run_experiment(run, jobs=1, tell=None, threads=1, crew=None):
         tell: callable ``(name, message)``: name is ``(seed, arm)``, message
             ``"done"``, ``"failed"`` or ``(epoch, accuracy)``.
         threads (int): of the matrix library in each process.
-        crew (replicate.workers.Crew): see :func:`replicate.workers.run_tasks`.
+        crew (replicate.workers.Crew), meanwhile: see
+            :func:`replicate.workers.run_tasks`.
 
     Returns:
         Outcome: failures are by ``(seed, arm)``.
@@ -623,7 +624,7 @@ def run_experiment(run, jobs=1, tell=None, threads=1, crew=None):
             elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
                 after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
                 tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
-    outcome = run_tasks(tasks, jobs, tell, threads, crew) if tasks else Outcome()
+    outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
     for seed in run.seeds:
         if not any(name[0] == seed for name in outcome.failures):
             finish_seed(run, seed)

@@ -27,6 +27,7 @@ __all__ = [
     "STYLE",
     "calibration",
     "draw_figures",
+    "draw_recorded",
     "drawn_sentences",
     "save_figure",
     "specification_curve",
@@ -62,11 +63,13 @@ STYLE = {
 }
 
 
-def draw_figures(run):
+def draw_figures(run, recorded_of=None):
     """Draw what the finished seeds of a run allow, into ``DIR/figures``.
 
     Args:
         run (replicate.experiment.RunFolder): with one finished seed or more.
+        recorded_of (list of int): what :func:`draw_recorded` returned; its
+            figures are left as they are if those are the finished seeds.
 
     Returns:
         list of Path: the PNG files.  Figs 3 and 4 need stored saliency and
@@ -77,14 +80,34 @@ def draw_figures(run):
     if not seeds:
         return []
     _table_1(run, seeds, folder)
-    made = []
+    if recorded_of != seeds:
+        draw_recorded(run, seeds)
     with mpl.rc_context(STYLE):
-        if run.options.stored:
-            for number, wrong in ((3, False), (4, True)):
-                made.append(_figure_words(run, seeds[0], folder / f"fig{number}", wrong))
-        made.append(_figure_5(run, seeds, folder / "fig5"))
-        made.append(_figure_6(run, seeds, folder / "fig6"))
-    return made
+        _figure_6(run, seeds, folder / "fig6")
+    numbers = (3, 4, 5, 6) if run.options.stored else (5, 6)
+    return [folder / f"fig{number}.png" for number in numbers]
+
+
+def draw_recorded(run, seeds=None):
+    """Draw Figs 3 to 5, which need nothing but what was recorded of T1.
+
+    Args:
+        run (replicate.experiment.RunFolder): as :func:`draw_figures`.
+        seeds (list of int): whose; None takes those whose T1 is done.
+
+    Returns:
+        list of int: those seeds.
+    """
+    folder = run.out / "figures"
+    if seeds is None:
+        seeds = [seed for seed in run.seeds if run.finished(seed, "T1")]
+    if seeds:
+        with mpl.rc_context(STYLE):
+            if run.options.stored:
+                for number, wrong in ((3, False), (4, True)):
+                    _figure_words(run, seeds[0], folder / f"fig{number}", wrong)
+            _figure_5(run, seeds, folder / "fig5")
+    return seeds
 
 
 def save_figure(figure, stem):

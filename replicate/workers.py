@@ -17,7 +17,7 @@ from multiprocessing import connection, forkserver
 
 from .config import InputError
 
-__all__ = ["Crew", "Outcome", "Task", "run_tasks"]
+__all__ = ["Crew", "Outcome", "Task", "run_tasks", "start_server"]
 
 #: What a worker is given: a name, a function of this package and its arguments,
 #: and the names of the tasks that come first.  `function(*arguments, tell)`.
@@ -32,7 +32,7 @@ class Outcome:
     peak_memory: int = 0
 
 
-def run_tasks(tasks, jobs, tell=None, threads=1, crew=None):
+def run_tasks(tasks, jobs, tell=None, threads=1, crew=None, meanwhile=None):
     """Run tasks in processes of their own, as many at once as `jobs`.
 
     A process that dies is reported, tasks that wait for it are left out, and
@@ -45,6 +45,9 @@ def run_tasks(tasks, jobs, tell=None, threads=1, crew=None):
             ``("result", value)`` where the function returned one, or ``"failed"``.
         threads (int): of the matrix library in each process.
         crew (Crew): who runs them, instead of `jobs` processes of this machine.
+        meanwhile: callable for a core that has no task left: called once, beside
+            the last tasks, in a thread of this process; never where there is no
+            such core.  What it raises is raised at the end.
 
     Returns:
         Outcome: failures by name.
@@ -55,6 +58,7 @@ def run_tasks(tasks, jobs, tell=None, threads=1, crew=None):
     tell = tell or (lambda name, message: None)
     waiting = list(tasks)
     done, running, outcome = set(), 0, Outcome()
+    beside = None
     crew = Crew(jobs, threads) if crew is None else crew
     try:
         while waiting or running:
@@ -67,6 +71,8 @@ def run_tasks(tasks, jobs, tell=None, threads=1, crew=None):
                     waiting.remove(task)
                     crew.start(task)
                     running += 1
+            if meanwhile and not beside and not waiting and running and crew.free:
+                beside = _Beside(meanwhile)
             for task, kind, message in crew.wait() if running else ():
                 if kind == "tell":
                     tell(task.name, message)
@@ -83,7 +89,31 @@ def run_tasks(tasks, jobs, tell=None, threads=1, crew=None):
                     tell(task.name, "failed")
     finally:
         crew.stop()
+    if beside:
+        beside.end()
     return outcome
+
+
+class _Beside(threading.Thread):
+    """A function called in a thread, which a process that is ended does not wait for."""
+
+    def __init__(self, function):
+        super().__init__(daemon=True)
+        self.function = function
+        self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.function()
+        except BaseException as error:
+            self.error = error
+
+    def end(self):
+        """Wait for it, and raise what it raised."""
+        self.join()
+        if self.error is not None:
+            raise self.error
 
 
 class Crew:
@@ -96,7 +126,7 @@ class Crew:
 
     def __init__(self, jobs, threads=1):
         self.jobs = jobs
-        self._context = _server(threads)
+        self._context = start_server(threads)
         self._running = {}
 
     @property
@@ -152,11 +182,18 @@ class Crew:
         self._running.clear()
 
 
-def _server(threads):
-    """Where workers are forked from: a process that has imported everything and no more.
+def start_server(threads=1):
+    """Start the process that workers are forked from: it imports everything and does no more.
 
-    It is started with its own environment, since matrix libraries read the
-    number of threads when they are loaded.
+    It is started once, with its own environment, since matrix libraries read the
+    number of threads when they are loaded.  It takes seconds to be ready, which a
+    caller that asks early need not wait for.
+
+    Args:
+        threads (int): of the matrix library in each worker.
+
+    Returns:
+        multiprocessing context: whose processes are forked from it.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["replicate.preload"])

@@ -40,7 +40,7 @@ COMMAND = [
 ]  # fmt: skip
 #: The command without figures and report, which take most of its time.
 SHORT = (
-    "from replicate import cli; cli._conclude = lambda work: ([], 'not drawn'); "
+    "from replicate import cli; cli._conclude = lambda *a: ([], 'not drawn'); "
     "{before}; cli.main()"
 )
 T1 = Path("seed-000/T1")
@@ -107,7 +107,7 @@ def again(capsys, monkeypatch):
     def run(folder, drawn=False):
         with monkeypatch.context() as patch:
             if not drawn:
-                patch.setattr(cli, "_conclude", lambda work: ([], "not drawn"))
+                patch.setattr(cli, "_conclude", lambda *a: ([], "not drawn"))
             with pytest.raises(SystemExit) as stopped:
                 main([*COMMAND, "--out", str(folder)])
         return stopped.value.code, capsys.readouterr().err

@@ -44,6 +44,29 @@ def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run):
     assert {place.name: place.read_bytes() for place in folder.iterdir()} == before
 
 
+def test_figures_of_the_record_are_drawn_before_the_arms_are_done(run):
+    """Early or late, the same bytes; what was drawn early of the same seeds is left as it is."""
+    figures.draw_figures(run)
+    folder = run.out / "figures"
+    late = {place.name: place.read_bytes() for place in folder.iterdir()}
+    for place in folder.iterdir():
+        place.unlink()
+    arm = run.phase(0, "T2h") / "stage.json"
+    mark = arm.read_bytes()
+    arm.unlink()
+    try:
+        assert run.finished_seeds() == [] and figures.draw_recorded(run) == [0]
+    finally:
+        arm.write_bytes(mark)
+    early = {place.name: place.read_bytes() for place in folder.iterdir()}
+    assert early == {name: late[name] for name in late if name[:4] in ("fig3", "fig4", "fig5")}
+    (folder / "fig5.csv").write_text("as it is")
+    figures.draw_figures(run, [0])
+    assert (folder / "fig5.csv").read_text() == "as it is" and (folder / "fig6.png").exists()
+    figures.draw_figures(run, [0, 1])  # seed 1 failed since
+    assert {place.name: place.read_bytes() for place in folder.iterdir()} == late
+
+
 def test_figure_6_draws_the_accuracies(run):
     figures.draw_figures(run)
     drawn = rows(run.out / "figures" / "fig6.csv")

@@ -51,6 +51,15 @@ def wait(seconds, tell):
     time.sleep(seconds)
 
 
+def wait_for(place, tell):
+    """Until a file is there; a minute at most."""
+    for _ in range(600):
+        if place.exists():
+            return "seen"
+        time.sleep(0.1)
+    return "not seen"
+
+
 def test_order_and_messages(tmp_path):
     """A task waits for those it needs; what it tells and returns arrives."""
     place, told = tmp_path / "f", []
@@ -110,6 +119,36 @@ def test_no_more_at_once_than_jobs():
 
     run_tasks([Task(i, wait, (0.05,), ()) for i in range(6)], 2, tell)
     assert 1 <= max(most) <= 2
+
+
+def test_a_core_without_a_task_does_something_else(tmp_path):
+    """Once, and beside the last tasks: one of them waits for it."""
+    place, calls, results = tmp_path / "f", [], {}
+
+    def meanwhile():
+        calls.append(len(results))
+        place.touch()
+
+    tasks = [Task("a", wait, (0,), ()), Task("b", wait_for, (place,), ("a",)), Task("c", wait, (0,), ())]
+    run_tasks(tasks, 2, lambda n, m: results.update({n: m}), meanwhile=meanwhile)
+    assert len(calls) == 1 and results["b"] == ("result", "seen")
+
+
+def test_a_core_that_has_tasks_does_nothing_else():
+    """As many tasks as jobs, to the last: it is never called."""
+    tasks = [Task(name, wait, (0,), ()) for name in "abc"]
+    run_tasks(tasks, 1, meanwhile=lambda: pytest.fail("called"))
+
+
+def test_what_is_done_beside_tasks_may_fail(tmp_path):
+    """The tasks go on to their end; then its error is raised."""
+
+    def meanwhile():
+        raise ZeroDivisionError("beside")
+
+    with pytest.raises(ZeroDivisionError, match="beside"):
+        run_tasks([Task("a", write, (tmp_path / "f", "x"), ())], 2, meanwhile=meanwhile)
+    assert (tmp_path / "f").read_text() == "x"
 
 
 def test_one_thread_each():
