@@ -53,6 +53,7 @@ bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python benchmarks/bench.py --reader
 	$(VENV)-bench/bin/python benchmarks/bench.py --growth 100
 	$(VENV)-bench/bin/python benchmarks/bench.py --full-seed
+	$(VENV)-bench/bin/python benchmarks/bench.py --rounding
 	$(VENV)-bench/bin/python tools/readme.py
 
 # The cost model of docs/cluster.md; a quarter of an hour, with Open MPI installed.

@@ -15,10 +15,12 @@ for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import argparse
 import resource
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from replicate import compat  # noqa: F401  (before chainer)
@@ -26,10 +28,20 @@ import chainer
 import numpy as np
 from chainer import training
 
+from replicate import experiment
+from replicate.claims import window
 from replicate.cli import _data
-from replicate.config import Config
+from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
-from replicate.experiment import RunFolder
+from replicate.experiment import (
+    SENTENCES,
+    Options,
+    RunFolder,
+    finish_seed,
+    prepare,
+    run_arm,
+    run_seed,
+)
 from replicate.functions import project
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
@@ -41,7 +53,7 @@ from replicate.vectors import embedding_matrix
 HEADER = ("measure", "variant", "threads", "repetitions", "minimum_s", "median_s", "times_slower")
 
 # The case the project's bounds are stated for.
-CASE = Config(n_filters=100, batch_size=50, epochs=50)
+CASE = PRESETS["paper"].replace(n_filters=100, batch_size=50)
 
 
 def chainer_epoch(matrix, corpus, sentences, implementation):
@@ -257,22 +269,102 @@ def draw_growth(rows, stem):
     figure.savefig(stem.with_suffix(".png"), dpi=120)
 
 
-def full_seed(corpus, vectors, implementation, jobs, threads, epochs):
-    """Seconds of a whole seed by the command a user would type, and each arm's last accuracy."""
-    with tempfile.TemporaryDirectory() as out:
-        command = [
-            sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
-            "--set", "n_filters=100", "--set", "batch_size=50", "--epochs", str(epochs), "--seeds", "1",
-            "--implementation", implementation, "--jobs", str(jobs), "--threads", str(threads),
-            "--out", out + "/run", "--vectors", str(vectors),
-        ]  # fmt: skip
-        for path in corpus:
-            command += ["--corpus", str(path)]
-        began = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        seconds = time.perf_counter() - began
-        curves = RunFolder(out + "/run").accuracies(0)
-        return seconds, {arm: rows[-1, 1] for arm, rows in curves.items()}
+def full_seed(corpus, vectors, implementation, jobs, threads, out):
+    """Seconds of a whole seed by the command a user would type, into a new folder `out`."""
+    command = [
+        sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
+        "--set", f"n_filters={CASE.n_filters}", "--set", f"batch_size={CASE.batch_size}",
+        "--epochs", str(CASE.epochs), "--seeds", "1",
+        "--implementation", implementation, "--jobs", str(jobs), "--threads", str(threads),
+        "--out", str(out), "--vectors", str(vectors),
+    ]  # fmt: skip
+    for path in corpus:
+        command += ["--corpus", str(path)]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def own_process(*arguments):
+    """Run this file with some arguments, on one thread of the matrix library."""
+    subprocess.run([sys.executable, __file__, "--threads", "1", *map(str, arguments)], check=True)
+
+
+def side_by_side(function, items):
+    """What a function makes of each item, as many at once as there are cores."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(function, items))
+
+
+AGREEMENT = ("variant", "arm", "last", "epochs_40_50", "other_half")
+
+
+def outcome(run):
+    """Of seed 0: arm -> last accuracy and mean of epochs 40-50, and the half of each T2 sentence."""
+    halves = [row["arm"] for row in read_csv(run.seed(0) / "sentences.csv", SENTENCES) if row["arm"]]
+    levels = {}
+    for arm, rows in run.accuracies(0).items():
+        late = window(rows[:, 0], *PAPER["level_epochs"])
+        levels[arm] = (rows[-1, 1], rows[late, 1].mean())
+    return levels, halves
+
+
+#: Units in the last place by which initial weights are moved -> a variant of agreement.csv.
+NUDGES = {0: "fused", -1: "fused, weights one unit down", 1: "fused, weights one unit up"}
+
+
+def nudged_seed(corpus, vectors, direction, out):
+    """Run seed 0 in this process, each initial weight moved to the next number, if `direction` is not 0."""
+
+    def nudged(*args, **kwargs):
+        model = TextCNN(*args, **kwargs)
+        if direction:
+            for param in model.params():
+                param.array[...] = np.nextafter(param.array, np.float32(direction * np.inf))
+        return model
+
+    options = Options("@cpu", "fused", True, "none", False)
+    run = prepare(out, CASE, options, [0], corpus, vectors)
+    experiment.TextCNN = nudged
+    run_seed(run, 0)
+
+
+def rounding():
+    """What rounding alone does to a seed: variant -> :func:`outcome`, of weights moved by one unit."""
+
+    def one(direction):
+        with tempfile.TemporaryDirectory() as out:
+            own_process("--nudge", direction, "--out", out)
+            return outcome(RunFolder(out))
+
+    return dict(zip(NUDGES.values(), side_by_side(one, NUDGES)))
+
+
+def with_other_halves(folder, other):
+    """:func:`outcome` of a run whose T2h and T2l are trained again on another's halves."""
+    for arm in ("T2h", "T2l"):
+        name = Path("seed-000") / "arms" / arm / "sentences.npy"
+        shutil.copy(other / name, folder / name)
+    side_by_side(lambda arm: own_process("--retrain", arm, "--out", folder), ("T2h", "T2l"))
+    run = RunFolder(folder)
+    finish_seed(run, 0)
+    levels, _ = outcome(run)
+    _, halves = outcome(RunFolder(other))
+    return {arm: levels[arm] for arm in ("T2h", "T2l")}, halves
+
+
+def save_agreement(place, found):
+    """Add variants to ``agreement.csv``, in place of what it had of them.
+
+    Sentences in another half are counted against the variant "fused".
+    """
+    kept = [list(row.values()) for row in read_csv(place, AGREEMENT)] if place.exists() else []
+    kept = [row for row in kept if row[0] not in found]
+    _, usual = found["fused"]
+    for name, (levels, halves) in found.items():
+        moved = sum(a != b for a, b in zip(halves, usual, strict=True))
+        kept += [[name, arm, str(last), str(mean), str(moved)] for arm, (last, mean) in levels.items()]
+    save_csv(place, AGREEMENT, sorted(kept, key=lambda row: (row[0], ARMS.index(row[1]))))
 
 
 def vector_reader(folder, n_words=500_000, width=300):
@@ -313,8 +405,17 @@ def main():
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
     parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, told on stdout")
     parser.add_argument("--reader", action="store_true")
+    parser.add_argument("--rounding", action="store_true", help="what rounding alone does to a seed")
+    parser.add_argument("--nudge", type=int, choices=list(NUDGES), help="one run of it, into the folder --out")
+    parser.add_argument("--retrain", metavar="ARM", help="train an arm of the run --out again")
     chosen = parser.parse_args()
     paths, vectors = _data("paper", (), None)
+    if chosen.nudge is not None:
+        nudged_seed(paths, vectors, chosen.nudge, chosen.out)
+        return
+    if chosen.retrain:
+        run_arm(RunFolder(chosen.out), 0, chosen.retrain)
+        return
     corpus = read_corpus(paths)
     matrix, _ = embedding_matrix(corpus.words, vectors, CASE)
     sentences = np.flatnonzero(split_corpus(corpus.labels, 0) == 1)
@@ -324,7 +425,7 @@ def main():
         return
     out = Path(chosen.out)
     rows = []
-    if not (chosen.full_seed or chosen.growth or chosen.reader):
+    if not (chosen.full_seed or chosen.rounding or chosen.growth or chosen.reader):
         fused, fused_model = chainer_epoch(matrix, corpus, sentences, "fused")
         reference, reference_model = chainer_epoch(matrix, corpus, sentences, "reference")
         epoch, autograd, captum, by_length = torch_variants(matrix, corpus, sentences)
@@ -359,16 +460,19 @@ def main():
         # The reference takes long, so the fused form is timed before and after it.
         ways = [("fused", cores, 1), ("reference", 1, 2), ("fused", cores, 1), ("fused", cores, 1)]
         names = {"fused": f"fused, {cores} processes", "reference": "reference, 1 process of 2 threads"}
-        seconds, last = {name: [] for name in names.values()}, {}
-        for form, jobs, threads in ways:
-            taken, last[form] = full_seed(paths, vectors, form, jobs, threads, CASE.epochs)
-            seconds[names[form]].append(taken)
-        rows += rows_of("one full seed, 7 arms x 50 epochs", seconds, names["fused"])
-        save_csv(
-            out / "agreement.csv",
-            ("arm", "fused", "reference"),
-            [(arm, value, last["reference"][arm]) for arm, value in last["fused"].items()],
-        )
+        seconds = {name: [] for name in names.values()}
+        with tempfile.TemporaryDirectory() as folder:
+            places = {form: Path(folder) / form for form in names}
+            for form, jobs, threads in ways:
+                shutil.rmtree(places[form], ignore_errors=True)
+                taken = full_seed(paths, vectors, form, jobs, threads, places[form])
+                seconds[names[form]].append(taken)
+            rows += rows_of("one full seed, 7 arms x 50 epochs", seconds, names["fused"])
+            found = {form: outcome(RunFolder(place)) for form, place in places.items()}
+            found["reference, fused's halves"] = with_other_halves(places["reference"], places["fused"])
+        save_agreement(out / "agreement.csv", found)
+    if chosen.rounding:
+        save_agreement(out / "agreement.csv", rounding())
     if rows:
         place = out / "bench.csv"
         kept = [list(row.values()) for row in read_csv(place, HEADER)] if place.exists() else []

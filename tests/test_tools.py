@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +39,23 @@ def test_a_number_typed_by_hand_is_noticed():
 def test_an_unknown_block_is_an_error():
     with pytest.raises(KeyError):
         tool("readme").filled("<!-- no such -->\n<!-- end no such -->")
+
+
+def test_memory_is_told_by_epochs(tmp_path, monkeypatch):
+    """From each run's own settings and timing, whatever the order they are named in."""
+    collect, readme = tool("collect"), tool("readme")
+
+    def folder(place):
+        return SimpleNamespace(out=place, config=SimpleNamespace(epochs=int(place.name)), seeds=[0])
+
+    monkeypatch.setattr(collect, "RunFolder", folder)
+    for epochs, peak in ((36, 7_000_000), (3, 5_000_000)):
+        (tmp_path / str(epochs)).mkdir()
+        (tmp_path / str(epochs) / "timing.json").write_text(f'{{"peak_memory_bytes": {peak}}}')
+    collect.collect_memory("made", [tmp_path / "36", tmp_path / "3"], tmp_path)
+    place = tmp_path / "made" / "memory.csv"
+    assert readme.memory(place) == " Peak memory of a process by epochs: 5 MB with 3 and 7 MB with 36."
+    assert readme.memory(tmp_path / "no.csv") == ""
 
 
 def out_of_step(page):

@@ -2,8 +2,10 @@
 
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --questions DIR NAME
+       python tools/collect.py --memory NAME DIR…
 
-With ``--questions`` it is the answers that ``replicate questions`` wrote.
+With ``--questions`` it is the answers that ``replicate questions`` wrote; with
+``--memory`` the peak memory of runs that differ in their epochs.
 """
 
 import shutil
@@ -14,11 +16,12 @@ from replicate import claims
 from replicate.config import ARMS
 from replicate.experiment import RunFolder
 from replicate.rivals import CURVE
-from replicate.storage import read_csv, save_csv
+from replicate.storage import load_json, read_csv, save_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPECTED = REPOSITORY / "replicate" / "data" / "expected.csv"
 EXPECTED_HEADER = ("identity", "id", "verdict")
+MEMORY = ("epochs", "seeds", "peak_memory_bytes")
 
 
 def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
@@ -67,8 +70,19 @@ def collect_questions(folder, name, root=REPOSITORY / "results"):
     save_csv(place / "accuracy.csv", ("seed", *CURVE), rows)
 
 
+def collect_memory(name, folders, root=REPOSITORY / "results"):
+    """Epochs and peak memory of a process of several runs, by epochs."""
+    rows = []
+    for run in map(RunFolder, folders):
+        peak = load_json(run.out / "timing.json")["peak_memory_bytes"]
+        rows.append((run.config.epochs, len(run.seeds), peak))
+    save_csv(Path(root) / name / "memory.csv", MEMORY, sorted(rows))
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--questions"]:
         collect_questions(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--memory"]:
+        collect_memory(sys.argv[2], sys.argv[3:])
     else:
         collect(*sys.argv[1:3])
