@@ -342,15 +342,14 @@ def rounding():
 
 def with_other_halves(folder, other):
     """:func:`outcome` of a run whose T2h and T2l are trained again on another's halves."""
-    for arm in ("T2h", "T2l"):
-        name = Path("seed-000") / "arms" / arm / "sentences.npy"
-        shutil.copy(other / name, folder / name)
-    side_by_side(lambda arm: own_process("--retrain", arm, "--out", folder), ("T2h", "T2l"))
-    run = RunFolder(folder)
+    run, source = RunFolder(folder), RunFolder(other)
+    arms = ("T2h", "T2l")
+    for arm in arms:
+        shutil.copy(source.phase(0, arm) / "sentences.npy", run.phase(0, arm) / "sentences.npy")
+    side_by_side(lambda arm: own_process("--retrain", arm, "--out", folder), arms)
     finish_seed(run, 0)
-    levels, _ = outcome(run)
-    _, halves = outcome(RunFolder(other))
-    return {arm: levels[arm] for arm in ("T2h", "T2l")}, halves
+    (levels, _), (_, halves) = outcome(run), outcome(source)
+    return {arm: levels[arm] for arm in arms}, halves
 
 
 def save_agreement(place, found):
