@@ -15,7 +15,7 @@ import numpy as np
 from chainer.backends import cuda
 
 from .config import InputError, generator
-from .functions import convolution_loss, convolution_max, rows_of
+from .functions import convolution_loss, convolution_max, loss_and_gradients, rows_of
 from .storage import load_npz, save_npz
 
 __all__ = ["Batch", "TextCNN", "load_weights", "pad"]
@@ -178,13 +178,44 @@ class TextCNN(chainer.Chain):
 
     def training_loss(self, batch, mask=None):
         """Mean loss of a batch against the true labels."""
-        if self.implementation == "reference" or self.config.loss == "probabilities":
+        if not self._has_one_function():
             return self.loss(self.head(self.features(batch), mask), batch.labels)
+        return convolution_loss(*self._inputs(batch), batch, *self._readings(), mask)
+
+    def set_gradients(self, batch, mask=None, weight=1.0):
+        """Leave the gradients of a batch's mean loss, times a weight, in the parameters.
+
+        Returns:
+            array: (), the loss times the weight.
+        """
+        # What needs Chainer's graph: gradients of word vectors, hooks of functions.
+        graph = not (self._has_one_function() and self.embed.static and self.xp is np)
+        if graph or chainer.get_function_hooks():
+            self.cleargrads()
+            loss = self.training_loss(batch, mask)
+            if weight != 1:
+                loss *= weight
+            loss.backward()
+            return loss.array
+        words, *params = self._inputs(batch)
+        arrays = (param.array for param in params)
+        loss, gradients = loss_and_gradients(
+            words, *arrays, batch, *self._readings(), mask, weight
+        )
+        for param, gradient in zip(params, gradients):
+            param.grad = gradient
+        return loss
+
+    def _has_one_function(self):
+        """Whether :func:`~replicate.functions.convolution_loss` is this network's loss."""
+        return self.implementation == "fused" and self.config.loss != "probabilities"
+
+    def _inputs(self, batch):
         conv, fc = self.conv, self.fc
-        return convolution_loss(
-            self.embed(batch.ids), conv.W, conv.b, fc.W, fc.b, batch,
-            self.config.activation, self.config.padding, mask,
-        )  # fmt: skip
+        return self.embed(batch.ids), conv.W, conv.b, fc.W, fc.b
+
+    def _readings(self):
+        return self.config.activation, self.config.padding
 
     def save(self, path):
         """Write all weights, Chainer's names, embedding included."""

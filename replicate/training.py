@@ -146,18 +146,15 @@ class Updater(training.updaters.StandardUpdater):
         batch = iterator.next()
         mask = self._mask(len(iterator.last), epoch)
         group = iterator.group
-        self.model.cleargrads()
         total = 0.0
         if len(batch):
             share = None if mask is None else mask[group.rank :: group.size]
-            loss = self.model.training_loss(batch, share)
             # ChainerMN averages over ranks; shares differ in length, so each loss
             # is weighted for the average to be the mean over sentences.
             weight = len(batch) * group.size / len(iterator.last)
-            if weight != 1:
-                loss *= weight
-            loss.backward()
-            total = loss.array
+            total = self.model.set_gradients(batch, share, weight)
+        else:
+            self.model.cleargrads()
         group.mean_gradient(self.model)
         # Not by ChainerMN's own optimizer, which would leave out the first step.
         self._optimizers["main"].update()
@@ -201,8 +198,18 @@ def make_optimizer(model, config):
 class FusedAdam(optimizers.Adam):
     """Chainer's Adam with its CPU update in one loop over memory instead of twelve."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # What the rules of one update have in common, while it lasts.
+        self._shared = {}
+
     def create_update_rule(self):
-        return FusedAdamRule(self.hyperparam)
+        return FusedAdamRule(self.hyperparam, self._shared)
+
+    def update(self, *args, **kwargs):
+        self._shared.clear()
+        super().update(*args, **kwargs)
+        self._shared.clear()
 
     def reallocate_cleared_grads(self):
         """Nothing: the rule leaves out a parameter without a gradient (Chainer allows this)."""
@@ -212,6 +219,10 @@ class FusedAdamRule(optimizers.adam.AdamRule):
     """Update rule of :class:`FusedAdam`: Chainer's formula, element by element."""
 
     _hooked = False
+
+    def __init__(self, parent_hyperparam, shared):
+        super().__init__(parent_hyperparam)
+        self._shared = shared
 
     def add_hook(self, *args, **kwargs):
         self._hooked = True
@@ -235,22 +246,28 @@ class FusedAdamRule(optimizers.adam.AdamRule):
         self.update_core_cpu(param)
 
     def update_core_cpu(self, param):
-        # Chainer looks every name up in a chain of three: read them at once.
-        hp = SimpleNamespace(**self.hyperparam.get_dict())
-        plain = not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)
-        if not plain or param.dtype != np.float32 or not param.array.flags.c_contiguous:
+        constants, weight = self._constants(), param.array
+        if constants is None or weight.dtype != np.float32 or not weight.flags.c_contiguous:
             super().update_core_cpu(param)
         elif param.grad is not None:
-            _adam(
-                param.array.reshape(-1),
-                np.ascontiguousarray(param.grad).reshape(-1),
-                self.state["m"].reshape(-1),
-                self.state["v"].reshape(-1),
-                np.float32(self.alpha_t * hp.eta),
-                np.float32(1 - hp.beta1),
-                np.float32(1 - hp.beta2),
-                np.float32(hp.eps),
-            )
+            grad = np.ascontiguousarray(param.grad)
+            _adam(weight.ravel(), grad.ravel(), self._state["m"].ravel(), self._state["v"].ravel(), *constants)
+
+    def _constants(self):
+        """Step size, 1 - beta1, 1 - beta2 and epsilon; None for a form of Adam other than its first."""
+        # Chainer looks each name up in a chain of three; rules that have no
+        # hyperparameter of their own, and all else in common, do so once.
+        own = len(self.hyperparam.__dict__) > 1  # beside its parent
+        if not own and self.t in self._shared:
+            return self._shared[self.t]
+        hp = SimpleNamespace(**self.hyperparam.get_dict())
+        constants = None
+        if not (hp.amsgrad or hp.adabound or hp.weight_decay_rate):
+            numbers = (self.alpha_t * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps)
+            constants = tuple(map(np.float32, numbers))
+        if not own:
+            self._shared[self.t] = constants
+        return constants
 
 
 # Division as NumPy's, without a check for zero that would keep it from SIMD.

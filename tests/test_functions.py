@@ -1,5 +1,6 @@
 """The fused convolution against a naive restatement, plain Chainer and finite differences."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -462,6 +463,29 @@ def test_optimizers_and_snapshots_take_it_as_any_function(device):
     assert float(loss().array) < 0.5 * before
 
 
+@pytest.mark.parametrize("n_sentences", range(1, 21))
+def test_gradient_of_filters_for_any_number_of_sentences(n_sentences, device):
+    """Rows are added eight, four and one at a time; none may be left out or taken twice."""
+    lengths = [1 + s % 4 for s in range(n_sentences)]
+    words, W, b, tokens, offsets = made(n_sentences, lengths)
+    arrays = sent(device, words, W, b)
+    indices = sent(device, tokens, offsets)
+    filters = chainer.Parameter(arrays[1])
+    y = convolution_max(arrays[0], filters, arrays[2], *indices, "tanh")
+    gy = np.random.RandomState(1).uniform(0.5, 1, y.shape)
+    y.grad = device.send(gy)
+    y.backward()
+    where = to_cpu(y.creator.where)
+    gz = gy * (1 - to_cpu(y.array) ** 2)
+    expected = np.zeros_like(W)
+    for s, f in np.ndindex(gz.shape):
+        for k in range(W.shape[2]):
+            t = where[s, f] + k
+            if 0 <= t < lengths[s]:
+                expected[f, 0, k] += gz[s, f] * words[tokens[offsets[s] + t]]
+    np.testing.assert_allclose(to_cpu(filters.grad), expected, rtol=1e-12, atol=1e-14)
+
+
 def made_loss(seed, device, dtype=np.float64, mask=True, n_labels=3, lengths=(2, 3, 1, 5)):
     """Inputs of the loss: five arrays, a batch and dropout's mask."""
     words, W, b, tokens, offsets = made(seed, lengths, dtype=dtype)
@@ -504,6 +528,44 @@ def test_the_loss_has_the_bits_of_chainers(activation, padding, dtype, mask, n_l
             assert ours.tobytes() == theirs.tobytes()
         else:
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("weight", [1.0, 0.75])
+def test_without_a_graph_the_bits_are_the_same(activation, padding, dtype, mask, weight, device):
+    """The weighted loss and the gradients of four parameters."""
+    (words, *params), batch, drawn = made_loss(4, device, dtype, mask)
+    inputs = [chainer.Parameter(array) for array in params]
+    loss = functions.convolution_loss(words, *inputs, batch, activation, padding, drawn) * weight
+    loss.backward()
+    bare, gradients = functions.loss_and_gradients(
+        words, *params, batch, activation, padding, drawn, weight
+    )
+    for ours, theirs in zip((bare, *gradients), (loss.array, *(x.grad for x in inputs)), strict=True):
+        ours, theirs = to_cpu(ours), to_cpu(theirs)
+        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        if device.xp is np:
+            assert ours.tobytes() == theirs.tobytes()
+        else:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_of_another_weight_are_noticed(monkeypatch):
+    """The twin: a weight that reaches the loss only fails against the graph."""
+    right = functions.ConvolutionLoss.gradients
+
+    def unweighted(self, indexes, x, w, out_w, gy):
+        return right(self, indexes, x, w, out_w, gy if isinstance(gy, np.ndarray) else x.dtype.type(1))
+
+    monkeypatch.setattr(functions.ConvolutionLoss, "gradients", unweighted)
+    for weight, fails in ((1.0, contextlib.nullcontext()), (0.75, pytest.raises(AssertionError))):
+        with fails:
+            test_without_a_graph_the_bits_are_the_same(
+                "relu", "wide", np.float32, True, weight, chainer.get_device("@numpy")
+            )
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

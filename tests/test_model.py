@@ -1,5 +1,7 @@
 """The network: both forms alike, initial weights by seed, weights read and refused."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,39 @@ def test_fine_tuned_vectors_are_trained_and_padding_is_not(device):
     np.testing.assert_allclose(*grads, rtol=1e-4, atol=1e-7)
     model.embed.W.array[:] = 5  # a copy: the run's vectors are not touched
     assert VECTORS.max() < 2
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+@pytest.mark.parametrize("form", ["fused", "reference"])
+@pytest.mark.parametrize("readings", [{}, {"vectors_mode": "finetuned"}, {"loss": "probabilities"}])
+@pytest.mark.parametrize("hooked", [False, True])
+def test_gradients_are_set_as_by_the_graph(form, readings, weight, hooked, device):
+    """Loss and gradients of a step, bit for bit on the CPU, whichever way they are computed.
+
+    Old gradients are replaced, and hooks of functions see the step.
+    """
+    found, hook = [], chainer.function_hooks.TimerHook()
+    for direct in (True, False):
+        model = model_of(form, **readings)
+        model.to_device(device)
+        batch = batch_of(model)
+        for param in model.params():
+            param.grad = model.xp.ones_like(param.array)
+        if direct:
+            with hook if hooked else contextlib.nullcontext():
+                loss = model.set_gradients(batch, None, weight)
+        else:
+            model.cleargrads()
+            loss = model.training_loss(batch) * weight
+            loss.backward()
+            loss = loss.array
+        found.append([loss, *(param.grad for _, param in sorted(model.namedparams()))])
+    assert bool(hook.call_history) == hooked
+    for ours, graphs in zip(*(map(to_cpu, arrays) for arrays in found)):
+        if device.xp is np:
+            assert ours.tobytes() == graphs.tobytes()
+        else:
+            np.testing.assert_allclose(ours, graphs, rtol=1e-5, atol=1e-7)
 
 
 def test_softmax_twice_is_another_loss(device):
