@@ -499,6 +499,16 @@ def made_loss(seed, device, dtype=np.float64, mask=True, n_labels=3, lengths=(2,
     return arrays, batch, device.send(drawn) if mask else None
 
 
+def assert_same(ours, theirs, device):
+    """Arrays of one dtype and shape: the same bits on the CPU, to 1e-5 where sums have no order."""
+    for our, their in zip(map(to_cpu, ours), map(to_cpu, theirs), strict=True):
+        assert our.dtype == their.dtype and our.shape == their.shape
+        if device.xp is np:
+            assert our.tobytes() == their.tobytes()
+        else:
+            np.testing.assert_allclose(our, their, rtol=1e-5, atol=1e-7)
+
+
 def composed_loss(words, W, b, out_W, out_b, batch, activation="relu", padding="wide", mask=None):
     """The same of Chainer's functions."""
     y = convolution_max(words, W, b, batch.tokens, batch.offsets, activation, padding)
@@ -521,13 +531,8 @@ def test_the_loss_has_the_bits_of_chainers(activation, padding, dtype, mask, n_l
         inputs = [chainer.Variable(array) for array in arrays]
         loss = loss_of(*inputs, batch, activation, padding, drawn)
         loss.backward()
-        found.append([to_cpu(a) for a in (loss.array, *(x.grad for x in inputs))])
-    for ours, theirs in zip(*found):
-        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
-        if device.xp is np:
-            assert ours.tobytes() == theirs.tobytes()
-        else:
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        found.append([loss.array, *(x.grad for x in inputs)])
+    assert_same(*found, device)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -544,13 +549,7 @@ def test_without_a_graph_the_bits_are_the_same(activation, padding, dtype, mask,
     bare, gradients = functions.loss_and_gradients(
         words, *params, batch, activation, padding, drawn, weight
     )
-    for ours, theirs in zip((bare, *gradients), (loss.array, *(x.grad for x in inputs)), strict=True):
-        ours, theirs = to_cpu(ours), to_cpu(theirs)
-        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
-        if device.xp is np:
-            assert ours.tobytes() == theirs.tobytes()
-        else:
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert_same((bare, *gradients), (loss.array, *(x.grad for x in inputs)), device)
 
 
 def test_gradients_of_another_weight_are_noticed(monkeypatch):
