@@ -35,12 +35,12 @@ from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import (
     SENTENCES,
+    UNSCORED,
     Options,
     RunFolder,
     finish_seed,
     prepare,
-    run_arm,
-    run_seed,
+    work_on_arm,
 )
 from replicate.functions import project
 from replicate.model import TextCNN
@@ -309,35 +309,44 @@ def outcome(run):
     return levels, halves
 
 
-#: Units in the last place by which initial weights are moved -> a variant of agreement.csv.
-NUDGES = {0: "fused", -1: "fused, weights one unit down", 1: "fused, weights one unit up"}
+#: Variants of agreement.csv that show what rounding alone does to a seed: the form, the
+#: dtype of weights and word vectors, and units in the last place by which initial weights
+#: are moved.  What two forms do in float64 they would do without rounding, nearly.
+CONTROLS = {
+    "fused": ("fused", "float32", 0),
+    "fused, weights one unit down": ("fused", "float32", -1),
+    "fused, weights one unit up": ("fused", "float32", 1),
+    "fused, float64": ("fused", "float64", 0),
+    "reference, float64": ("reference", "float64", 0),
+}
 
 
-def nudged_seed(corpus, vectors, direction, out):
-    """Run seed 0 in this process, each initial weight moved to the next number, if `direction` is not 0."""
+def train_arm(out, arm, control):
+    """Train one arm of seed 0 of a prepared run, in this process, as a control asks for."""
+    _, dtype, direction = CONTROLS[control]
+    chainer.global_config.dtype = np.dtype(dtype)
 
-    def nudged(*args, **kwargs):
-        model = TextCNN(*args, **kwargs)
+    def made(vectors, *args, **kwargs):
+        model = TextCNN(np.asarray(vectors, dtype=dtype), *args, **kwargs)
         if direction:
             for param in model.params():
-                param.array[...] = np.nextafter(param.array, np.float32(direction * np.inf))
+                param.array[...] = np.nextafter(param.array, param.dtype.type(direction * np.inf))
         return model
 
-    options = Options("@cpu", "fused", True, "none", False)
-    run = prepare(out, CASE, options, [0], corpus, vectors)
-    experiment.TextCNN = nudged
-    run_seed(run, 0)
+    experiment.TextCNN = made
+    work_on_arm(out, 0, arm, lambda message: None)
 
 
-def rounding():
-    """What rounding alone does to a seed: variant -> :func:`outcome`, of weights moved by one unit."""
-
-    def one(direction):
-        with tempfile.TemporaryDirectory() as out:
-            own_process("--nudge", direction, "--out", out)
-            return outcome(RunFolder(out))
-
-    return dict(zip(NUDGES.values(), side_by_side(one, NUDGES)))
+def control_seed(corpus, vectors, control):
+    """:func:`outcome` of seed 0 as a control asks for."""
+    options = Options("@cpu", CONTROLS[control][0], True, "none", False)
+    first = ("T1", *UNSCORED)
+    with tempfile.TemporaryDirectory() as out:
+        run = prepare(out, CASE, options, [0], corpus, vectors)
+        for arms in (first, [arm for arm in ARMS if arm not in first]):
+            side_by_side(lambda arm: own_process("--arm", arm, "--control", control, "--out", out), arms)
+        finish_seed(run, 0)
+        return outcome(run)
 
 
 def with_other_halves(folder, other):
@@ -346,7 +355,7 @@ def with_other_halves(folder, other):
     arms = ("T2h", "T2l")
     for arm in arms:
         shutil.copy(source.phase(0, arm) / "sentences.npy", run.phase(0, arm) / "sentences.npy")
-    side_by_side(lambda arm: own_process("--retrain", arm, "--out", folder), arms)
+    side_by_side(lambda arm: own_process("--arm", arm, "--out", folder), arms)
     finish_seed(run, 0)
     (levels, _), (_, halves) = outcome(run), outcome(source)
     return {arm: levels[arm] for arm in arms}, halves
@@ -404,16 +413,15 @@ def main():
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
     parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, told on stdout")
     parser.add_argument("--reader", action="store_true")
-    parser.add_argument("--rounding", action="store_true", help="what rounding alone does to a seed")
-    parser.add_argument("--nudge", type=int, choices=list(NUDGES), help="one run of it, into the folder --out")
-    parser.add_argument("--retrain", metavar="ARM", help="train an arm of the run --out again")
+    parser.add_argument(
+        "--rounding", action="store_true", help="what rounding alone does to a seed; half an hour for the reference"
+    )
+    parser.add_argument("--arm", choices=ARMS, help="train one arm of the run --out")
+    parser.add_argument("--control", choices=list(CONTROLS), default="fused", help="how --arm is trained")
     chosen = parser.parse_args()
     paths, vectors = _data("paper", (), None)
-    if chosen.nudge is not None:
-        nudged_seed(paths, vectors, chosen.nudge, chosen.out)
-        return
-    if chosen.retrain:
-        run_arm(RunFolder(chosen.out), 0, chosen.retrain)
+    if chosen.arm:
+        train_arm(chosen.out, chosen.arm, chosen.control)
         return
     corpus = read_corpus(paths)
     matrix, _ = embedding_matrix(corpus.words, vectors, CASE)
@@ -471,7 +479,8 @@ def main():
             found["reference, fused's halves"] = with_other_halves(places["reference"], places["fused"])
         save_agreement(out / "agreement.csv", found)
     if chosen.rounding:
-        save_agreement(out / "agreement.csv", rounding())
+        found = {control: control_seed(paths, vectors, control) for control in CONTROLS}
+        save_agreement(out / "agreement.csv", found)
     if rows:
         place = out / "bench.csv"
         kept = [list(row.values()) for row in read_csv(place, HEADER)] if place.exists() else []

@@ -250,10 +250,13 @@ def load_weights(path, model):
             the model's, or a weight is not finite.
     """
     arrays = load_npz(path)
-    wanted = {name[1:]: param.shape for name, param in model.namedparams()}
-    for name, shape in wanted.items():
-        if name not in arrays or arrays[name].dtype != np.float32 or arrays[name].shape != shape:
-            raise InputError(f"{path}: no float32 {name} of shape {shape}; it is another model's")
+    wanted = {name[1:]: param.array for name, param in model.namedparams()}
+    for name, like in wanted.items():
+        have = arrays.get(name)
+        if have is None or (have.dtype, have.shape) != (like.dtype, like.shape):
+            raise InputError(
+                f"{path}: no {like.dtype} {name} of shape {like.shape}; it is another model's"
+            )
     odd = set(arrays) - set(wanted) - {"embed/W"}
     if odd:
         raise InputError(f"{path}: {sorted(odd)[0][:70]} is not a weight of this model; remove the file")
