@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test paper answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
+.PHONY: run test paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -29,6 +29,16 @@ paper: $(VENV)/.installed
 	$(BIN)/replicate run --preset paper --seeds 20 --out out/paper
 	$(BIN)/python tools/regression.py out/paper
 	$(BIN)/replicate verify out/paper
+
+# How far rounding alone moves a seed, which tools/regression.py goes by: the same
+# run under four sets of OpenBLAS's kernels.  Needs a processor with AVX-512.
+KERNELS := SkylakeX Haswell Nehalem Prescott
+RESULT ?= paper-googlenews-subset
+rounding: $(VENV)/.installed
+	for kernels in $(KERNELS); do \
+	  OPENBLAS_CORETYPE=$$kernels $(BIN)/replicate run --preset paper --seeds 20 \
+	    --out out/rounding/$$kernels || exit; done
+	$(BIN)/python tools/regression.py --rounding $(RESULT) $(KERNELS:%=out/rounding/%)
 
 # After `make paper`: the multiverse, and what the paper left open; an hour or two.
 answers: $(VENV)/.installed

@@ -232,15 +232,25 @@ def growth_point(matrix, corpus, sentences, parameter, value):
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def growth(n_sentences, most):
-    """Rows of ``growth.csv``; a process of its own for each, so that memory is its own."""
+def growth(n_sentences, most, rounds=3):
+    """Rows of ``growth.csv``: least seconds, and most memory, of some rounds over all points.
+
+    A point has a process of its own, so that memory is its own; in rounds, so that
+    the machine's drift is not taken for growth.
+    """
     points = [("sentences", n_sentences * t) for t in (1, 10, 100) if t <= most]
     points += [("n_filters", v) for v in (10, 50, 100, 200, 400)]
     points += [("batch_size", v) for v in (10, 50, 200, 1000)]
-    for parameter, value in points:
-        command = [sys.executable, __file__, "--threads", THREADS, "--growth-point", f"{parameter}={value}"]
-        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        yield parameter, value, *map(float, told.split())
+    measured = {point: [] for point in points}
+    for _ in range(rounds):
+        for (parameter, value), made in measured.items():
+            point = f"{parameter}={value}"
+            command = [sys.executable, __file__, "--threads", THREADS, "--growth-point", point]
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            made.append([float(number) for number in told.split()])
+    for (parameter, value), made in measured.items():
+        seconds, memory = zip(*made)
+        yield parameter, value, min(seconds), max(memory)
 
 
 def draw_growth(rows, stem):

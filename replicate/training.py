@@ -207,9 +207,10 @@ class FusedAdam(optimizers.Adam):
         return FusedAdamRule(self.hyperparam, self._shared)
 
     def update(self, *args, **kwargs):
-        self._shared.clear()
-        super().update(*args, **kwargs)
-        self._shared.clear()
+        try:
+            super().update(*args, **kwargs)
+        finally:
+            self._shared.clear()
 
     def reallocate_cleared_grads(self):
         """Nothing: the rule leaves out a parameter without a gradient (Chainer allows this)."""

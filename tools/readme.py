@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import regression
 
 from replicate import claims as judging
-from replicate.config import PAPER, Config
+from replicate.config import ARMS, PAPER, Config
 from replicate.storage import load_json, read_csv, save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -174,6 +175,28 @@ def excluded():
     )
 
 
+def rounding():
+    """How far rounding alone moves a seed."""
+    names = [name for name in RUNS if (RESULTS / name / "rounding.csv").exists()]
+    if not names:
+        return "Not measured yet: `make rounding`."
+    titles = {f"A.{arm}": f"level of {arm}" for arm in ARMS}
+    titles |= {"H.mean": "T1andT2h − T1andT2l", "O2.mean": "T1andT2h − T1andT2ran"}
+    spreads = [regression.spread(RESULTS / name) for name in names]
+    rows = [(title, *(f"{100 * s[name].deviation:.2f} ({100 * s[name].greatest:.2f})" for s in spreads)) for name, title in titles.items()]
+    moved, alike = [], []
+    for name in names:
+        found = read_csv(RESULTS / name / "rounding.csv", regression.ROUNDING)
+        others = [int(row["other_half"]) for row in found if row["kernels"] != found[0]["kernels"]]
+        moved.append(f"{np.mean(others):.0f} ({max(others)})")
+        seeds = {row["seed"] for row in found}
+        restless = {row["seed"] for row in found if int(row["other_half"])}
+        alike.append(f"{len(seeds - restless)} of {len(seeds)}")
+    rows.append(("sentences of T2 in another half, mean (most)", *moved))
+    rows.append(("seeds whose halves are the same under all sets", *alike))
+    return table(("standard deviation (greatest difference)", *(RUNS[name] for name in names)), rows)
+
+
 def multiverse():
     """Which verdicts flip with which reading."""
     place = RESULTS / "multiverse" / "verdicts.csv"
@@ -282,15 +305,18 @@ def agreement():
     for row in read_csv(place, ("variant", "arm", "last", "epochs_40_50", "other_half")):
         found.setdefault(row["variant"], {})[row["arm"]] = row
 
-    def apart(names, column="last"):
-        """The largest difference from the fused form, in points, with its arm; None if not measured."""
+    def apart(names, column="last", of="fused"):
+        """The largest difference from a variant, in points, with its arm if any; None if not measured."""
         differences = [
-            (100 * abs(float(row[column]) - float(found["fused"][arm][column])), arm)
+            (100 * abs(float(row[column]) - float(found[of][arm][column])), arm)
             for name in names
             for arm, row in found.get(name, {}).items()
             if row[column]
         ]
-        return "{:.2f} points at most ({})".format(*max(differences)) if differences else None
+        if not differences:
+            return None
+        most, arm = max(differences)
+        return f"{most:.2f} points at most ({arm})" if most else "0.00 points"
 
     parts = [f"{apart(['reference'])} at the last epoch of a full seed's seven arms"]
     if level := apart(["reference"], "epochs_40_50"):
@@ -300,7 +326,13 @@ def agreement():
         parts.append(f"Rounding is passed on by the halves: {moved} sentences of T2 lie in another half. ")
     if same := apart(["reference, fused's halves"]):
         parts.append(f"With the fused form's halves T2h and T2l are {same} apart. ")
-    if nudged := [name for name in found if name.startswith("fused, ")]:
+    if double := apart(["reference, float64"], of="fused, float64"):
+        parts.append(
+            f"It is rounding and nothing else: in float64 the two forms are {double} apart at the last "
+            f"epoch, by {apart(['reference, float64'], 'epochs_40_50', 'fused, float64')} in the mean "
+            "of epochs 40–50. "
+        )
+    if nudged := [name for name in found if name.startswith("fused, weights")]:
         some = " and ".join(found[name]["T1"]["other_half"] for name in nudged)
         parts.append(
             "The fused form against itself, every initial weight moved by one unit in its last place: "
@@ -524,6 +556,7 @@ BLOCKS = {
     "calibration": calibration,
     "effects": effects,
     "excluded": excluded,
+    "rounding": rounding,
     "agreement": agreement,
     "growth": growth,
     "cost": cost,
