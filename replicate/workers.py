@@ -140,7 +140,12 @@ class Crew:
         return self.busy < self.jobs
 
     def start(self, task):
-        """Run a task in a new process."""
+        """Run a task in a new process.
+
+        Raises:
+            OSError: where as many files as that takes cannot be opened.
+        """
+        _check_descriptors()
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, task), daemon=True)
         process.start()
@@ -180,6 +185,25 @@ class Crew:
         for process, _ in self._running.values():
             process.join()
         self._running.clear()
+
+
+#: Files that are open in this process while it has a worker started: a pipe for what
+#: the worker tells, two to the server, the connection to it, and one to spare.
+_DESCRIPTORS = 8
+
+
+def _check_descriptors():
+    """Raise OSError before a worker is asked for, not halfway.
+
+    A server that gets half a request ends, and says so at length.
+    """
+    opened = []
+    try:
+        while len(opened) < _DESCRIPTORS:
+            opened.extend(os.pipe())
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def start_server(threads=1):

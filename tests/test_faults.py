@@ -502,9 +502,10 @@ def test_few_file_descriptors_will_do(whole, tmp_path):
     assert (code, told) == (0, "") and differences(tmp_path / "run", whole) == []
 
 
-def test_too_few_file_descriptors_are_one_line(tmp_path):
-    """With 12 the fork server cannot be started."""
-    code, told = spawn(tmp_path / "run", descriptor_limit(12))
+@pytest.mark.parametrize("limit", [8, 12, 14, 16])
+def test_too_few_file_descriptors_are_one_line(tmp_path, limit):
+    """Whether it is the fork server that cannot be started or, with more, a worker."""
+    code, told = spawn(tmp_path / "run", descriptor_limit(limit))
     assert code == 2 and is_one_line(told, os.strerror(errno.EMFILE)), told
 
 
