@@ -624,7 +624,12 @@ def run_experiment(run, jobs=1, tell=None, threads=1, crew=None, meanwhile=None)
             elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
                 after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
                 tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
-    outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
+    try:
+        outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
+    except BaseException:
+        # Workers that were ended may have been writing.
+        sweep_temporaries(run.out)
+        raise
     for seed in run.seeds:
         if not any(name[0] == seed for name in outcome.failures):
             finish_seed(run, seed)
