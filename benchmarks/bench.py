@@ -34,7 +34,6 @@ from replicate.cli import _data
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import (
-    SENTENCES,
     UNSCORED,
     Options,
     RunFolder,
@@ -311,12 +310,11 @@ AGREEMENT = ("variant", "arm", "last", "epochs_40_50", "other_half")
 
 def outcome(run):
     """Of seed 0: arm -> last accuracy and mean of epochs 40-50, and the half of each T2 sentence."""
-    halves = [row["arm"] for row in read_csv(run.seed(0) / "sentences.csv", SENTENCES) if row["arm"]]
     levels = {}
     for arm, rows in run.accuracies(0).items():
         late = window(rows[:, 0], *PAPER["level_epochs"])
         levels[arm] = (rows[-1, 1], rows[late, 1].mean())
-    return levels, halves
+    return levels, run.halves(0)
 
 
 #: Variants of agreement.csv that show what rounding alone does to a seed: the form, the

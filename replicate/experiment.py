@@ -334,6 +334,11 @@ class RunFolder:
         spec = {"subset": ("i", (len(self.corpus),))}
         return load_npz(self.seed(seed) / "split.npz", spec)["subset"]
 
+    def halves(self, seed):
+        """The half, h or l, of every sentence of T2, in the corpus's order."""
+        rows = read_csv(self.seed(seed) / "sentences.csv", SENTENCES)
+        return [row["arm"] for row in rows if row["arm"]]
+
     def accuracies(self, seed):
         """Accuracy and loss on T3: arm -> (epochs,) arrays of epoch, accuracy, loss.
 
@@ -624,12 +629,7 @@ def run_experiment(run, jobs=1, tell=None, threads=1, crew=None, meanwhile=None)
             elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
                 after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
                 tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
-    try:
-        outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
-    except BaseException:
-        # Workers that were ended may have been writing.
-        sweep_temporaries(run.out)
-        raise
+    outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
     for seed in run.seeds:
         if not any(name[0] == seed for name in outcome.failures):
             finish_seed(run, seed)

@@ -344,6 +344,8 @@ def sha256(path):
 def folder_lock(folder):
     """Keep two runs off one folder.  The kernel frees it when its holder dies.
 
+    At the end what workers were writing when they were ended is removed.
+
     Raises:
         InputError: when another process holds it, or the folder is not writable.
     """
@@ -364,4 +366,5 @@ def folder_lock(folder):
     try:
         yield
     finally:
+        sweep_temporaries(folder)
         lock.release()

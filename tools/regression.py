@@ -28,7 +28,7 @@ from scipy import stats
 
 from replicate import claims
 from replicate.config import ARMS, InputError
-from replicate.experiment import SENTENCES, UNSCORED, RunFolder
+from replicate.experiment import UNSCORED, RunFolder
 from replicate.storage import load_json, read_csv, save_csv
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -60,16 +60,12 @@ def collect_rounding(name, folders, results=RESULTS):
             raise InputError(f"{run.out}: other settings or seeds than {runs[0].out}; name runs alike")
     rows = []
     for seed in seeds:
-        halves = [_halves(run, seed) for run in runs]
+        halves = [run.halves(seed) for run in runs]
         for run, half in zip(runs, halves):
             found = claims.accuracy_statistics(run.accuracies(seed))
             moved = sum(a != b for a, b in zip(half, halves[0], strict=True))
             rows.append((run.out.name, seed, moved, *(found[name] for name in MEASURED)))
     save_csv(Path(results) / name / "rounding.csv", ROUNDING, rows)
-
-
-def _halves(run, seed):
-    return [row["arm"] for row in read_csv(run.seed(seed) / "sentences.csv", SENTENCES) if row["arm"]]
 
 
 #: What rounding alone does to a statistic of a seed: standard deviation within a
