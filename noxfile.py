@@ -74,8 +74,12 @@ def without_wheel(python, numpy, cupy):
 def digest():
     """Of what a cell's result depends on, but for the packages' versions."""
     found = hashlib.sha256()
-    places = [HERE / name for name in ("setup.py", "noxfile.py", "conftest.py", "tests/conftest.py")]
-    places += sorted(HERE.glob("replicate/*.py")) + [HERE / f"tests/test_{part}.py" for part in CORE]
+    places = [
+        HERE / name for name in ("setup.py", "noxfile.py", "conftest.py", "tests/conftest.py")
+    ]
+    places += sorted(HERE.glob("replicate/*.py")) + [
+        HERE / f"tests/test_{part}.py" for part in CORE
+    ]
     for place in places:
         found.update(place.name.encode() + b"\0" + place.read_bytes())
     return found.hexdigest()
@@ -121,7 +125,9 @@ def matrix(session, numpy, cupy):
     sample = folder / "sample"
     shutil.rmtree(sample, ignore_errors=True)
     began = time.monotonic()
-    session.run("replicate", "run", "--preset", "sample", "--seeds", "2", "--quiet", "--out", str(sample))
+    session.run(
+        "replicate", "run", "--preset", "sample", "--seeds", "2", "--quiet", "--out", str(sample)
+    )
     found["sample_seconds"] = round(time.monotonic() - began, 1)
     found["numbers"] = numbers(sample)
 
@@ -134,7 +140,9 @@ def matrix(session, numpy, cupy):
     last = told.strip().splitlines()[-1]
     session.log(last)
     if "failed" in last or "error" in last:
-        session.error("\n".join(line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))))
+        session.error(
+            "\n".join(line for line in told.splitlines() if line.startswith(("FAILED", "ERROR")))
+        )
     if cupy != "absent" and "NVRTC is not there" in told:
         session.error("the kernels were not compiled: NVRTC is not there")
     if session.posargs:
@@ -219,7 +227,11 @@ def table(session):
                     rows.append([python, numpy, cupy, "", "", "", reason or "not run", "", "", ""])
                     continue
                 off = differences(found["numbers"], first)
-                wrong += [f"{python} {numpy} {cupy}: {k} by {off[k]:g}" for k in off if off[k] > limits[k] + 1e-9]
+                wrong += [
+                    f"{python} {numpy} {cupy}: {k} by {off[k]:g}"
+                    for k in off
+                    if off[k] > limits[k] + 1e-9
+                ]
                 supplied = " ".join(name.removeprefix("numpy.") for name in found["supplied"])
                 rows.append([
                     found["python"], found["numpy"], found["cupy"] or "absent", found["scipy"],

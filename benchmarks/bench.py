@@ -274,7 +274,9 @@ def draw_growth(rows, stem):
         lower.set_xlabel(label)
     axes[0, 0].set_ylabel("seconds an epoch")
     axes[1, 0].set_ylabel("peak memory, MB")
-    figure.suptitle("One epoch of training in the fused form, one thread", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(
+        "One epoch of training in the fused form, one thread", x=0.01, ha="left", fontsize=11
+    )
     figure.savefig(stem.with_suffix(".png"), dpi=120)
 
 
@@ -352,7 +354,9 @@ def control_seed(corpus, vectors, control):
     with tempfile.TemporaryDirectory() as out:
         run = prepare(out, CASE, options, [0], corpus, vectors)
         for arms in (first, [arm for arm in ARMS if arm not in first]):
-            side_by_side(lambda arm: own_process("--arm", arm, "--control", control, "--out", out), arms)
+            side_by_side(
+                lambda arm: own_process("--arm", arm, "--control", control, "--out", out), arms
+            )
         finish_seed(run, 0)
         return outcome(run)
 
@@ -379,7 +383,9 @@ def save_agreement(place, found):
     _, usual = found["fused"]
     for name, (levels, halves) in found.items():
         moved = sum(a != b for a, b in zip(halves, usual, strict=True))
-        kept += [[name, arm, str(last), str(mean), str(moved)] for arm, (last, mean) in levels.items()]
+        kept += [
+            [name, arm, str(last), str(mean), str(moved)] for arm, (last, mean) in levels.items()
+        ]
     save_csv(place, AGREEMENT, sorted(kept, key=lambda row: (row[0], ARMS.index(row[1]))))
 
 
@@ -408,7 +414,10 @@ def vector_reader(folder, n_words=500_000, width=300):
                 shell or other, shell=bool(shell), check=True, stdout=subprocess.DEVNULL
             ),
         }
-        yield f"read {n_words} vectors, {'gzip' if place is packed else 'plain'}", timed(variants, 5)
+        yield (
+            f"read {n_words} vectors, {'gzip' if place is packed else 'plain'}",
+            timed(variants, 5),
+        )
 
 
 def main():
@@ -419,13 +428,19 @@ def main():
     parser.add_argument("--out", default="results")
     parser.add_argument("--full-seed", action="store_true", help="half an hour for the reference")
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
-    parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, told on stdout")
+    parser.add_argument(
+        "--growth-point", metavar="NAME=VALUE", help="one point of it, told on stdout"
+    )
     parser.add_argument("--reader", action="store_true")
     parser.add_argument(
-        "--rounding", action="store_true", help="what rounding alone does to a seed; half an hour for the reference"
+        "--rounding",
+        action="store_true",
+        help="what rounding alone does to a seed; half an hour for the reference",
     )
     parser.add_argument("--arm", choices=ARMS, help="train one arm of the run --out")
-    parser.add_argument("--control", choices=list(CONTROLS), default="fused", help="how --arm is trained")
+    parser.add_argument(
+        "--control", choices=list(CONTROLS), default="fused", help="how --arm is trained"
+    )
     chosen = parser.parse_args()
     paths, vectors = _data("paper", (), None)
     if chosen.arm:
@@ -474,7 +489,10 @@ def main():
         cores = len(os.sched_getaffinity(0))
         # The reference takes long, so the fused form is timed before and after it.
         ways = [("fused", cores, 1), ("reference", 1, 2), ("fused", cores, 1), ("fused", cores, 1)]
-        names = {"fused": f"fused, {cores} processes", "reference": "reference, 1 process of 2 threads"}
+        names = {
+            "fused": f"fused, {cores} processes",
+            "reference": "reference, 1 process of 2 threads",
+        }
         seconds = {name: [] for name in names.values()}
         with tempfile.TemporaryDirectory() as folder:
             places = {form: Path(folder) / form for form in names}
@@ -484,7 +502,9 @@ def main():
                 seconds[names[form]].append(taken)
             rows += rows_of("one full seed, 7 arms x 50 epochs", seconds, names["fused"])
             found = {form: outcome(RunFolder(place)) for form, place in places.items()}
-            found["reference, fused's halves"] = with_other_halves(places["reference"], places["fused"])
+            found["reference, fused's halves"] = with_other_halves(
+                places["reference"], places["fused"]
+            )
         save_agreement(out / "agreement.csv", found)
     if chosen.rounding:
         found = {control: control_seed(paths, vectors, control) for control in CONTROLS}

@@ -172,8 +172,22 @@ def measured(large):
             launched(ranks, command), env=environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
         found = json.loads(told.splitlines()[-1])
-        print(ranks, times, filters, batch_size, {k: round(v, 4) for k, v in found.items()}, flush=True)
-        yield ["epoch" if times else LARGEST, ranks, times, filters, batch_size, *(found[n] for n in HEADER[5:])]
+        print(
+            ranks,
+            times,
+            filters,
+            batch_size,
+            {k: round(v, 4) for k, v in found.items()},
+            flush=True,
+        )
+        yield [
+            "epoch" if times else LARGEST,
+            ranks,
+            times,
+            filters,
+            batch_size,
+            *(found[n] for n in HEADER[5:]),
+        ]
     paths, vectors = _data("paper", (), None)
     with tempfile.TemporaryDirectory() as folder:
         grid = Path(folder) / "grid.toml"
@@ -202,7 +216,9 @@ def fitted(columns, seconds):
 def fit(rows):
     """The cost model of measured rows: name -> value."""
     epochs = [dict(zip(HEADER, row)) for row in rows if row[0] == "epoch"]
-    epochs = [{k: float(v) if v != "" and k != "measure" else v for k, v in e.items()} for e in epochs]
+    epochs = [
+        {k: float(v) if v != "" and k != "measure" else v for k, v in e.items()} for e in epochs
+    ]
     alone = [e for e in epochs if e["ranks"] == 1]
 
     def column(table, make):
@@ -221,7 +237,9 @@ def fit(rows):
         [column(alone, lambda e: e["tokens"]), column(alone, lambda e: e["tokens"] * e["filters"])],
         column(alone, lambda e: e["recording_s"]),
     )
-    keeping = fitted([column(alone, lambda e: e["tokens"])], column(alone, lambda e: e["keeping_s"]))
+    keeping = fitted(
+        [column(alone, lambda e: e["tokens"])], column(alone, lambda e: e["keeping_s"])
+    )
     together = [e for e in epochs if e["ranks"] == 2]
     averaging = fitted(
         [column(together, lambda e: 1.0), column(together, lambda e: e["parameters"])],
@@ -229,7 +247,9 @@ def fit(rows):
     )
     # Memory against tokens, at one number of filters.
     same = [e for e in alone if e["filters"] == 100 and e["batch_size"] == 50]
-    memory = np.polyfit(column(same, lambda e: e["tokens"]), column(same, lambda e: e["peak_memory_mb"]), 1)
+    memory = np.polyfit(
+        column(same, lambda e: e["tokens"]), column(same, lambda e: e["peak_memory_mb"]), 1
+    )
     model = dict(zip(("c_n", "c_T", "c_TF", "c_UF"), training))
     model.update(zip(("r_T", "r_TF"), recording))
     model.update(k_T=keeping[0], c_s=averaging[0], c_P=averaging[1])
@@ -269,25 +289,60 @@ def cost_rows(rows):
         if row[0] != "epoch":
             continue
         e = {k: float(v) for k, v in zip(HEADER[1:], row[1:])}
-        told = epoch_seconds(model, e["tokens"], e["batches"], e["distinct"], e["filters"], e["parameters"], e["ranks"])
+        told = epoch_seconds(
+            model,
+            e["tokens"],
+            e["batches"],
+            e["distinct"],
+            e["filters"],
+            e["parameters"],
+            e["ranks"],
+        )
         errors.append((e["ranks"], abs(told / e["seconds"] - 1)))
     for ranks in (1, 2):
         of = [error for r, error in errors if r == ranks]
-        made.append(("fit", f"greatest error of an epoch, {ranks} rank{'s' * (ranks > 1)}", max(of), "share"))
+        made.append(
+            (
+                "fit",
+                f"greatest error of an epoch, {ranks} rank{'s' * (ranks > 1)}",
+                max(of),
+                "share",
+            )
+        )
     by = {tuple(map(float, row[1:5])): float(row[9]) for row in rows if row[0] == "epoch"}
     for (ranks, *rest), seconds in by.items():
         one = by.get((1.0, *rest))
         if ranks == 2 and one:
             name = "{:.0f} x MR, {:.0f} filters, batches of {:.0f}".format(*rest)
             made.append(("efficiency, data-parallel", name, one / seconds / 2, "share"))
-    sweeps = {n: [float(row[9]) for row in rows if row[0] == "sweep" and int(row[1]) == n] for n in (1, 2)}
-    made.append(("efficiency, sweep", "4 specifications x 2 seeds", min(sweeps[1]) / min(sweeps[2]) / 2, "share"))
-    one = {row[0]: row for row in rows if list(map(str, row[1:5])) in (["1", "1", "5", "100"], ["1", "0", "5", "100"])}
+    sweeps = {
+        n: [float(row[9]) for row in rows if row[0] == "sweep" and int(row[1]) == n] for n in (1, 2)
+    }
+    made.append(
+        (
+            "efficiency, sweep",
+            "4 specifications x 2 seeds",
+            min(sweeps[1]) / min(sweeps[2]) / 2,
+            "share",
+        )
+    )
+    one = {
+        row[0]: row
+        for row in rows
+        if list(map(str, row[1:5])) in (["1", "1", "5", "100"], ["1", "0", "5", "100"])
+    }
     if LARGEST in one:
         small, large = ([float(cell) for cell in one[name][5:]] for name in ("epoch", LARGEST))
         for name, place in (("training", 4), ("recording", 5), ("keeping", 6)):
             ratio = large[place] / large[0] / (small[place] / small[0])
-            made.append(("Large Movie Review Dataset", f"time a token of {name}, times MR's", ratio, "times"))
+            made.append(
+                (
+                    "Large Movie Review Dataset",
+                    f"time a token of {name}, times MR's",
+                    ratio,
+                    "times",
+                )
+            )
         made.append(("Large Movie Review Dataset", "memory", large[8], "MB"))
     made += foretold(model, rows)
     return made
@@ -322,7 +377,12 @@ def foretold(model, rows):
             + sum(record_seconds(model, t1, filters))
         ) / 3600, "hours"  # fmt: skip
         yield name, "memory of rank 0", (model["m_0"] + t1 * model["m_T"] / 1e6) / 1e3, "GB"
-        yield name, "traffic of a rank an epoch of training", 2 * 4 * parameters * batches / 1e6, "MB"
+        yield (
+            name,
+            "traffic of a rank an epoch of training",
+            2 * 4 * parameters * batches / 1e6,
+            "MB",
+        )
         yield name, "traffic to rank 0 a recording", 4 * t1 / 1e9, "GB"
 
 
@@ -330,8 +390,12 @@ def main():
     """Measure, fit and write; or one point for the parent."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--point", metavar="TIMES,FILTERS,BATCH", help="one point, told on stdout")
-    parser.add_argument("--large", nargs=2, metavar=("CORPUS", "VECTORS"),
-                        help="the Large Movie Review Dataset, to be measured beside MR")
+    parser.add_argument(
+        "--large",
+        nargs=2,
+        metavar=("CORPUS", "VECTORS"),
+        help="the Large Movie Review Dataset, to be measured beside MR",
+    )
     parser.add_argument("--fit", action="store_true", help="from the measurements that are there")
     chosen = parser.parse_args()
     if chosen.point:

@@ -33,11 +33,21 @@ def write_answers(run, seeds):
     gains = rivals.compare(run, seeds)
     names, correlation = rivals.correlations(run, seeds)
     save_csv(out / "questions.csv", QUESTIONS, answers)
-    save_csv(out / "statistics.csv", ("seed", *table[0]), [(s, *row.values()) for s, row in zip(seeds, table)])
+    save_csv(
+        out / "statistics.csv",
+        ("seed", *table[0]),
+        [(s, *row.values()) for s, row in zip(seeds, table)],
+    )
     save_csv(out / "rivals.csv", RIVALS, gains)
-    save_csv(out / "correlations.csv", ("score", *names), [(n, *row) for n, row in zip(names, correlation)])
+    save_csv(
+        out / "correlations.csv",
+        ("score", *names),
+        [(n, *row) for n, row in zip(names, correlation)],
+    )
     save_csv(out / "confounds.csv", CONFOUNDS, rivals.confounds(run, seeds))
-    written = [out / f"{n}.csv" for n in ("questions", "statistics", "rivals", "correlations", "confounds")]
+    written = [
+        out / f"{n}.csv" for n in ("questions", "statistics", "rivals", "correlations", "confounds")
+    ]
     written.append(draw_rivals(gains, out / "rivals", run.title))
     written.append(draw_convergence(table, out / "convergence", run.title))
     return written
@@ -68,7 +78,9 @@ def draw_rivals(rows, stem, title):
             axis.axhline(0, color="#000000", lw=0.8)
             axis.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
             axis.plot(x, gain, "o-", color=colour, ms=3.5, lw=1.4)
-            axis.set_title(score.name.replace("_", " ") + (" (labels)" if score.labels else ""), fontsize=8.5)
+            axis.set_title(
+                score.name.replace("_", " ") + (" (labels)" if score.labels else ""), fontsize=8.5
+            )
         for axis in list(axes.flat)[len(scores) :]:
             axis.set_visible(False)
         for axis in axes[:, 0]:
@@ -76,10 +88,27 @@ def draw_rivals(rows, stem, title):
         for axis in list(axes.flat)[max(0, len(scores) - columns) : len(scores)]:
             axis.set_xlabel("% of T2")
             axis.tick_params(labelbottom=True)
-        figure.suptitle("Accuracy on T3 over random sentences of the same number", x=0.01, ha="left", fontsize=11)
+        figure.suptitle(
+            "Accuracy on T3 over random sentences of the same number",
+            x=0.01,
+            ha="left",
+            fontsize=11,
+        )
         seeds = max((r[7] for r in rows), default=0)
-        figure.text(0.01, 0.01, f"{title}; {seeds} seeds, epochs 40–50; bands: corrected 95 % intervals", fontsize=7.5, color="#555555")
-        figure.subplots_adjust(left=0.06, right=0.985, top=1 - 0.62 / (2.1 * lines + 0.9), bottom=0.22 if lines == 1 else 0.11, hspace=0.42)
+        figure.text(
+            0.01,
+            0.01,
+            f"{title}; {seeds} seeds, epochs 40–50; bands: corrected 95 % intervals",
+            fontsize=7.5,
+            color="#555555",
+        )
+        figure.subplots_adjust(
+            left=0.06,
+            right=0.985,
+            top=1 - 0.62 / (2.1 * lines + 0.9),
+            bottom=0.22 if lines == 1 else 0.11,
+            hspace=0.42,
+        )
         return save_figure(figure, Path(stem))
 
 
@@ -119,8 +148,18 @@ def draw_convergence(table, stem, title):
             axis.set_xticks(range(len(phases)), phases, fontsize=7)
             axis.set_xlim(-0.5, len(phases) - 0.5)
             axis.set_title(label, fontsize=9)
-        figure.suptitle("Q1: do the unstable words settle in the second phase?", x=0.01, ha="left", fontsize=11)
-        figure.text(0.01, 0.01, f"{title}; {len(table)} seeds; words of equal frequency; bars: corrected 95 % intervals", fontsize=7.5, color="#555555")
+        figure.suptitle(
+            "Q1: do the unstable words settle in the second phase?", x=0.01, ha="left", fontsize=11
+        )
+        figure.text(
+            0.01,
+            0.01,
+            f"{title}; {len(table)} seeds; words of equal frequency; bars: corrected 95 % intervals",
+            fontsize=7.5,
+            color="#555555",
+        )
         figure.subplots_adjust(left=0.07, right=0.985, top=0.82, bottom=0.16)
-        save_csv(stem.with_suffix(".csv"), ("statistic", "phase", "seeds", "mean", "low", "high"), rows)
+        save_csv(
+            stem.with_suffix(".csv"), ("statistic", "phase", "seeds", "mean", "low", "high"), rows
+        )
         return save_figure(figure, stem)

@@ -213,7 +213,9 @@ def movement_statistics(record, seed):
         )
         if kind == "raw":
             moving = len(right) > 1 and right.std() > 0 and mis.std() > 0
-            made["F5.correlation"] = float(np.corrcoef(right, mis)[0, 1]) if moving else float("nan")
+            made["F5.correlation"] = (
+                float(np.corrcoef(right, mis)[0, 1]) if moving else float("nan")
+            )
     right, mis = movement_curves(record, "raw", drawn_hundred(record.correct, seed))
     made["F5.share.100"] = _mean(mis > right)
     return made
@@ -311,9 +313,7 @@ def _r1():
     first = [Component("A.T1andT2 - A.T1andT2h", "above")]
     second = [Component(f"A.T1andT2h - A.{arm}", "above") for arm in OTHERS]
     alike = [
-        Component(f"A.{a} - A.{b}", "within")
-        for i, a in enumerate(OTHERS)
-        for b in OTHERS[i + 1 :]
+        Component(f"A.{a} - A.{b}", "within") for i, a in enumerate(OTHERS) for b in OTHERS[i + 1 :]
     ]
     return (*first, *second, *alike)
 
@@ -586,7 +586,9 @@ def judge(table):
         >>> [verdict.verdict for verdict in judge([])][:2]
         ['inconclusive', 'inconclusive']
     """
-    tested = [[test_component(c, column(table, c.name)) for c in claim.components] for claim in CLAIMS]
+    tested = [
+        [test_component(c, column(table, c.name)) for c in claim.components] for claim in CLAIMS
+    ]
     p_yes = holm([max(t.p_yes for t in row) for row in tested])
     p_no = holm([min(1.0, len(row) * min(t.p_no for t in row)) for row in tested])
     made = [_judge_sizes(table)]
@@ -604,8 +606,16 @@ def judge(table):
         seeds = min(t.seeds for t in row)
         made.append(
             Verdict(
-                claim, first.mean, first.low, first.high, seeds, verdict,
-                float(yes), float(no), first.detectable, tuple(row),
+                claim,
+                first.mean,
+                first.low,
+                first.high,
+                seeds,
+                verdict,
+                float(yes),
+                float(no),
+                first.detectable,
+                tuple(row),
             )  # fmt: skip
         )
     return made
@@ -671,7 +681,9 @@ def verify(verdicts, expected=None):
     if not seeds:
         return 2, ["cannot tell: no finished seed"]
     opposite = {"reproduced": "contradicted", "contradicted": "reproduced"}
-    wrong = [] if verdicts[0].verdict != "contradicted" else ["S1: the sizes are not those of Table 1"]
+    wrong = (
+        [] if verdicts[0].verdict != "contradicted" else ["S1: the sizes are not those of Table 1"]
+    )
     for verdict in verdicts[1:]:
         was = (expected or {}).get(verdict.claim.id)
         if was in opposite and verdict.verdict == opposite[was]:

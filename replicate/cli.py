@@ -244,7 +244,9 @@ class _LogFile(logging.FileHandler):
         if not self.lost:
             self.lost = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
-            click.echo(f"{self.baseFilename}: cannot be written ({reason}); going on without", err=True)
+            click.echo(
+                f"{self.baseFilename}: cannot be written ({reason}); going on without", err=True
+            )
 
     def close(self):
         """Close it, be it full or not."""
@@ -258,7 +260,9 @@ def _logging(out):
     try:
         handler = _LogFile(Path(out) / "run.log", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
+        raise InputError(
+            f"{out}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -499,7 +503,9 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     for (name, seed), reason in outcome.failures.items():
         click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
     if not quiet:
-        click.echo(f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {out / 'sweep.csv'}")
+        click.echo(
+            f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {out / 'sweep.csv'}"
+        )
     return 1 if outcome.failures else 0
 
 
@@ -623,7 +629,9 @@ def questions(folder, shares, jobs, quiet, verbose):
 @cli.command()
 @click.argument("folder", metavar="DIR")
 @click.argument("texts", metavar="TEXT…", nargs=-1, required=True)
-@click.option("--seed", type=int, default=None, help="Seed whose T1 model explains; default: the first.")
+@click.option(
+    "--seed", type=int, default=None, help="Seed whose T1 model explains; default: the first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write an HTML page.")
 def explain(folder, texts, seed, as_json, html):
@@ -646,8 +654,12 @@ def explain(folder, texts, seed, as_json, html):
 @cli.command()
 @_setting_options
 @_data_options
-@click.option("--pool", required=True, metavar="FILE", help="Texts to choose from: .tsv, .csv or .txt.")
-@click.option("--budget", default="10%", show_default=True, metavar="N|P%", help="How many to select.")
+@click.option(
+    "--pool", required=True, metavar="FILE", help="Texts to choose from: .tsv, .csv or .txt."
+)
+@click.option(
+    "--budget", default="10%", show_default=True, metavar="N|P%", help="How many to select."
+)
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
               metavar="N|A,B,…", help="Instability is the mean over them.")  # fmt: skip
 @click.option("--implementation", type=click.Choice(["fused", "reference"]), default="fused")
@@ -665,7 +677,9 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
     # The sample's settings fit its 200 sentences, not data of one's own.
     config = _config("paper" if preset == "sample" else preset, epochs, assignments)
     if not corpus:
-        raise InputError("--corpus: name the labelled texts, a .tsv or .csv with columns label and text")
+        raise InputError(
+            "--corpus: name the labelled texts, a .tsv or .csv with columns label and text"
+        )
     paths, vectors = _data("paper", corpus, vectors)
     console = Console(stderr=True)
     with folder_lock(out), _Display(console, config.epochs * len(seeds), quiet, False) as display:

@@ -119,7 +119,11 @@ class Config:
         "Adam", "SGD", "MomentumSGD", "AdaDelta", "AdaGrad", doc="3.1: the optimiser"
     )
     learning_rate: float = _number(
-        5e-4, 0.0, 100.0, open_low=True, doc="(1): the learning rate; AdaDelta has none and ignores it"
+        5e-4,
+        0.0,
+        100.0,
+        open_low=True,
+        doc="(1): the learning rate; AdaDelta has none and ignores it",
     )
     batch_size: int = _number(100, 1, 2**31 - 1, doc="sentences a batch, B")
     max_norm: float = _number(
@@ -278,7 +282,9 @@ def _checked(field, value):
         # 0 == False: a number is no answer to a question of yes or no.
         if not any(value == c and type(value) is type(c) for c in meta["choices"]):
             offered = ", ".join(_shown(c) for c in meta["choices"])
-            raise InputError(f"{field.name} = {brief(value)} is not offered; choose one of {offered}")
+            raise InputError(
+                f"{field.name} = {brief(value)} is not offered; choose one of {offered}"
+            )
         return value
     low, high = meta["low"], meta["high"]
     try:
@@ -305,9 +311,7 @@ def is_seed(value):
 _TEXT_LIMIT = 64 << 20
 # More names joined by dots than any table here has: tomllib's memory grows
 # with the square of their number.
-_LONG_KEY = re.compile(
-    r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}"""
-)
+_LONG_KEY = re.compile(r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}""")
 
 
 def toml_table(text, where):
@@ -339,7 +343,9 @@ def read_text(path):
             raise InputError(f"{path}: longer than {_TEXT_LIMIT:,} bytes; is it the right file?")
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
+        raise InputError(
+            f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
 

@@ -57,7 +57,11 @@ def matched_words(wac, count, seed):
     for word in candidates.tolist():
         free.setdefault(int(count[word]), []).append(word)
     pairs = [(w, free[c].pop()) for w in unstable.tolist() if free.get(c := int(count[w]))]
-    return tuple(np.array(column, dtype=np.int64) for column in zip(*pairs)) if pairs else (words[:0],) * 2
+    return (
+        tuple(np.array(column, dtype=np.int64) for column in zip(*pairs))
+        if pairs
+        else (words[:0],) * 2
+    )
 
 
 def _instability_of(place, index):
@@ -107,7 +111,9 @@ def seed_answers(run, seed):
         folder = run.phase(seed, phase)
         place = run.seed(seed) / "instability.csv" if phase == "T1" else folder / "instability.csv"
         if not place.is_file() or not (folder / "movement_words.npy").is_file():
-            raise InputError(f"{folder}: no record of saliency; run in another --out with --record-arms")
+            raise InputError(
+                f"{folder}: no record of saliency; run in another --out with --record-arms"
+            )
         values = wac if phase == "T1" else _instability_of(place, index)[0]
         # A word whose saliency never moves (no filter ever meets it) has no log.
         both = (values[unstable] > 0) & (values[stable] > 0)
@@ -132,16 +138,17 @@ def _accuracy_where_unstable(run, seed, wac):
     corpus, config = run.corpus, run.config
     t3 = np.flatnonzero(run.subset(seed) == 3)
     tokens, offsets = corpus.take(t3)
-    scores = sentence_instability(
-        wac, tokens, offsets, config.unseen_words, config.repeated_words
-    )
+    scores = sentence_instability(wac, tokens, offsets, config.unseen_words, config.repeated_words)
     rich = np.zeros(len(t3), dtype=bool)
     rich[np.argsort(-scores, kind="stable")[: max(1, len(t3) // 4)]] = True
     made = {}
     for arm in ("T1", *ARMS_ASKED):
         model = run.trained_model(seed, arm)
         right = classify(model, flat_batch(model, tokens, offsets)).predicted == corpus.labels[t3]
-        made[f"rich.{arm}"], made[f"rest.{arm}"] = float(right[rich].mean()), float(right[~rich].mean())
+        made[f"rich.{arm}"], made[f"rest.{arm}"] = (
+            float(right[rich].mean()),
+            float(right[~rich].mean()),
+        )
     return made
 
 
@@ -195,6 +202,12 @@ def answers(table):
     no = claims.holm([t.p_no for t in tested])
     rows = []
     for (ident, measure, kind, _, _, says), t, p_yes, p_no in zip(QUESTIONS, tested, yes, no):
-        answer = f"yes: {says}" if p_yes < claims.ALPHA else "no" if p_no < claims.ALPHA else "inconclusive"
+        answer = (
+            f"yes: {says}"
+            if p_yes < claims.ALPHA
+            else "no"
+            if p_no < claims.ALPHA
+            else "inconclusive"
+        )
         rows.append((ident, measure, f"{kind} 0", t.mean, t.low, t.high, t.seeds, answer))
     return rows

@@ -362,7 +362,9 @@ def read_corpus(paths, tokens="kim"):
         pair = [path / name for name in POLARITY_FILES]
         for member in pair:
             if not member.is_file():
-                raise InputError(f"{member}: not in the folder; name a file or run `replicate fetch`")
+                raise InputError(
+                    f"{member}: not in the folder; name a file or run `replicate fetch`"
+                )
         return _read_pair(pair, tokens)
     name = path.name.lower()
     if name.endswith((".tar.gz", ".tgz")):
@@ -447,11 +449,15 @@ def _lines(path, encoding="utf-8", errors="strict"):
             read = functools.partial(raw.readline, _ROW_LIMIT + 1)
             for number, line in enumerate(iter(read, b""), start=1):
                 if len(line) > _ROW_LIMIT:
-                    raise InputError(f"{path}: line {number} is longer than {_ROW_LIMIT:,} bytes; cut it")
+                    raise InputError(
+                        f"{path}: line {number} is longer than {_ROW_LIMIT:,} bytes; cut it"
+                    )
                 try:
                     text = line.decode(encoding, errors)
                 except UnicodeDecodeError:
-                    raise InputError(f"{path}: line {number} is not UTF-8; save it as UTF-8") from None
+                    raise InputError(
+                        f"{path}: line {number} is not UTF-8; save it as UTF-8"
+                    ) from None
                 if number == 1:
                     text = text.removeprefix("\ufeff")
                 if "\0" in text:

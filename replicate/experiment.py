@@ -247,7 +247,9 @@ def _read_settings(place):
     for name, test in _FACTS.items():
         have = settings.get(name) if isinstance(settings, dict) else None
         if isinstance(test, dict):
-            sound = isinstance(have, dict) and all(n in have and t(have[n]) for n, t in test.items())
+            sound = isinstance(have, dict) and all(
+                n in have and t(have[n]) for n, t in test.items()
+            )
         else:
             sound = test(have)
         if not sound:
@@ -293,9 +295,7 @@ class RunFolder:
         """(V + 1, D) float32, mapped read only: processes share one copy."""
         if self._vectors is None:
             shape = (len(self.corpus.words) + 1, None)
-            self._vectors = np.asarray(
-                load_npy(self.out / "vectors.npy", "f", shape, mmap=True)
-            )
+            self._vectors = np.asarray(load_npy(self.out / "vectors.npy", "f", shape, mmap=True))
         return self._vectors
 
     @property
@@ -457,9 +457,7 @@ def _select(run, seed, subset, t2, wac, count):
     """Score T2, halve it, and write words, sentences and arms (4.3.2, 4.3.3)."""
     config, corpus = run.config, run.corpus
     place = run.seed(seed)
-    scores = sentence_instability(
-        wac, *corpus.take(t2), config.unseen_words, config.repeated_words
-    )
+    scores = sentence_instability(wac, *corpus.take(t2), config.unseen_words, config.repeated_words)
     h, l = median_halves(scores, t2)
     save_instability(place / "instability.csv", corpus.words, wac, count)
     arm = np.full(len(corpus), "", dtype="U1")

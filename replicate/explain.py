@@ -79,8 +79,13 @@ def explain(run, texts, seed=None):
             saliency.append(word_saliency(model, batch).token_saliency)
         made.append(
             Explained(
-                text, words, rows > 0, epochs, labels,
-                np.array(probability), np.array(saliency),
+                text,
+                words,
+                rows > 0,
+                epochs,
+                labels,
+                np.array(probability),
+                np.array(saliency),
             )  # fmt: skip
         )
     return made
@@ -106,7 +111,9 @@ def _weights(run, seed, model):
         spec = {name: ("f", (run.config.epochs, *shape)) for name, shape in shapes.items()}
         arrays = load_npz(place, spec)
         epochs = np.arange(1, run.config.epochs + 1)
-        return epochs, [{name: value[i] for name, value in arrays.items()} for i in range(len(epochs))]
+        return epochs, [
+            {name: value[i] for name, value in arrays.items()} for i in range(len(epochs))
+        ]
     load_weights(run.phase(seed, "T1") / "model.npz", model)
     return np.array([run.config.epochs]), [model.weights(embedding=True)]
 

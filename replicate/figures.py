@@ -194,10 +194,15 @@ def _figure_words(run, seed, stem, wrong):
         for i, word in enumerate(words):
             bold = i in shown
             colour = next(colours) if bold else "#BBBBBB"
-            axis.plot(epochs, curve[:, i], color=colour, lw=1.3 if bold else 0.7, zorder=3 if bold else 2)
+            axis.plot(
+                epochs, curve[:, i], color=colour, lw=1.3 if bold else 0.7, zorder=3 if bold else 2
+            )
             if bold:
                 labels.append((last[i], word, colour))
-            table += [(seed, int(t1[place]), i, word, int(e), float(v)) for e, v in zip(epochs, curve[:, i])]
+            table += [
+                (seed, int(t1[place]), i, word, int(e), float(v))
+                for e, v in zip(epochs, curve[:, i])
+            ]
         _label_ends(axis, epochs[-1], labels)
         # Where the paper sees much movement end: epoch 20 of its 50.
         axis.axvline(0.4 * config.epochs, color="#777777", lw=1, ls=(0, (4, 3)), zorder=1)
@@ -207,7 +212,9 @@ def _figure_words(run, seed, stem, wrong):
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     kind = "misclassified" if wrong else "correctly classified"
     if not parts:
-        axes[0].text(0.5, 0.5, f"no {kind} sentence in T1", transform=axes[0].transAxes, ha="center")
+        axes[0].text(
+            0.5, 0.5, f"no {kind} sentence in T1", transform=axes[0].transAxes, ha="center"
+        )
     number = 4 if wrong else 3
     figure.suptitle(
         f"Fig. {number}: word saliency of three {kind} sentences", x=0.01, ha="left", fontsize=11
@@ -223,7 +230,11 @@ def _figure_words(run, seed, stem, wrong):
     figure.subplots_adjust(
         left=0.09, right=0.86, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.32
     )
-    save_csv(stem.with_suffix(".csv"), ("seed", "sentence", "position", "word", "epoch", "saliency"), table)
+    save_csv(
+        stem.with_suffix(".csv"),
+        ("seed", "sentence", "position", "word", "epoch", "saliency"),
+        table,
+    )
     return save_figure(figure, stem)
 
 
@@ -334,10 +345,14 @@ def _figure_5(run, seeds, stem):
         axis.set_ylim(top=axis.get_ylim()[1] * 1.15)
     axes[0].set_ylabel("|change|, sum over all words")
     axes[1].set_ylabel("|change|, mean sum of a sentence")
-    figure.suptitle("Fig. 5: how much word saliency moves from epoch to epoch", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(
+        "Fig. 5: how much word saliency moves from epoch to epoch", x=0.01, ha="left", fontsize=11
+    )
     _caption(figure, f"{run.title}; bands: corrected 95 % intervals over splits of this corpus")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
-    save_csv(stem.with_suffix(".csv"), ("panel", "sentences", "epoch", "mean", "low", "high"), table)
+    save_csv(
+        stem.with_suffix(".csv"), ("panel", "sentences", "epoch", "mean", "low", "high"), table
+    )
     return save_figure(figure, stem)
 
 
@@ -381,7 +396,9 @@ def _figure_6(run, seeds, stem):
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axis.set_ylabel("accuracy on T3")
-    figure.suptitle("Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(
+        "Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11
+    )
     _caption(
         figure,
         f"{run.title}; mean of {_seeds_text(seeds)}; bars, moved aside: corrected 95 % intervals over "
@@ -454,22 +471,35 @@ def specification_curve(rows, stem, statistics=None):
             axis.scatter(x, mean, color=colour, s=14, zorder=3)
             axis.axhline(found[0].value, color="#000000", lw=0.8)
             axis.set_title(title, fontsize=8.5, pad=3)
-            table += [
-                (name, n, t.seeds, t.mean, t.low, t.high) for n, t in zip(order, found)
-            ]
+            table += [(name, n, t.seeds, t.mean, t.low, t.high) for n, t in zip(order, found)]
         grid = axes[-1]
         for i, change in enumerate(changes):
             has = [j for j, n in enumerate(order) if change in n.split("; ")]
             grid.scatter(has, [i] * len(has), s=13, color="#000000")
         grid.set_yticks(range(len(changes)), changes, fontsize=6.5)
         grid.set_ylim(len(changes) - 0.5, -0.5)
-        grid.set_xticks([order.index("default")] if "default" in order else [], ["default"] if "default" in order else [], fontsize=7)
+        grid.set_xticks(
+            [order.index("default")] if "default" in order else [],
+            ["default"] if "default" in order else [],
+            fontsize=7,
+        )
         grid.grid(visible=True, axis="y", color="#EEEEEE")
-        figure.suptitle("What each claim's effect becomes under other readings", x=0.01, ha="left", fontsize=11)
+        figure.suptitle(
+            "What each claim's effect becomes under other readings", x=0.01, ha="left", fontsize=11
+        )
         seeds = sorted({len(t) for t in by_name.values()})
-        _caption(figure, f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above the line (0, or the paper's level), orange below")
-        figure.subplots_adjust(left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.17)
-        save_csv(stem.with_suffix(".csv"), ("statistic", "specification", "seeds", "mean", "low", "high"), table)
+        _caption(
+            figure,
+            f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above the line (0, or the paper's level), orange below",
+        )
+        figure.subplots_adjust(
+            left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.17
+        )
+        save_csv(
+            stem.with_suffix(".csv"),
+            ("statistic", "specification", "seeds", "mean", "low", "high"),
+            table,
+        )
         return save_figure(figure, stem)
 
 
@@ -483,7 +513,12 @@ def calibration(rows, stem):
     Returns:
         Path: the PNG.
     """
-    parts = {"levels": "#0072B2", "misclassified": "#E69F00", "fall": "#D55E00", "steady": "#009E73"}
+    parts = {
+        "levels": "#0072B2",
+        "misclassified": "#E69F00",
+        "fall": "#D55E00",
+        "steady": "#009E73",
+    }
     with mpl.rc_context(STYLE):
         height = 0.17 * len(rows) + 1.1
         figure = Figure(figsize=(8, height))

@@ -188,7 +188,9 @@ class ConvolutionMax(function_node.FunctionNode):
                 yield gz.sum(axis=0)
 
 
-def convolution_loss(words, W, b, out_W, out_b, batch, activation="relu", padding="wide", mask=None):
+def convolution_loss(
+    words, W, b, out_W, out_b, batch, activation="relu", padding="wide", mask=None
+):
     """The loss of a batch in one node of the graph: a training step of Fig. 2.
 
     With y of :func:`convolution_max`, the true labels R of B sentences and
@@ -652,13 +654,23 @@ def _saliency_cpu(gz, where, offsets, filters, out, longest):
                 gradient[:] = 0
             while at + 4 < stop:
                 g0, g1, g2, g3 = scale[at], scale[at + 1], scale[at + 2], scale[at + 3]
-                r0, r1, r2, r3 = rows[row[at]], rows[row[at + 1]], rows[row[at + 2]], rows[row[at + 3]]
+                r0, r1, r2, r3 = (
+                    rows[row[at]],
+                    rows[row[at + 1]],
+                    rows[row[at + 2]],
+                    rows[row[at + 3]],
+                )
                 for d in range(dimensions):
                     gradient[d] += g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d]
                 at += 4
             if at < stop:
                 g0, g1, g2, g3 = scale[at], scale[at + 1], scale[at + 2], scale[at + 3]
-                r0, r1, r2, r3 = rows[row[at]], rows[row[at + 1]], rows[row[at + 2]], rows[row[at + 3]]
+                r0, r1, r2, r3 = (
+                    rows[row[at]],
+                    rows[row[at + 1]],
+                    rows[row[at + 2]],
+                    rows[row[at + 3]],
+                )
                 if count[i] <= 4:
                     for d in range(dimensions):
                         total += abs(g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d])

@@ -112,9 +112,7 @@ class TextCNN(chainer.Chain):
         height, dimensions = config.filter_height, vectors.shape[1]
         with self.init_scope():
             self.embed = Embedding(vectors, config.vectors_mode == "static")
-            self.conv = L.Convolution2D(
-                1, config.n_filters, (height, dimensions), initialW=initial
-            )
+            self.conv = L.Convolution2D(1, config.n_filters, (height, dimensions), initialW=initial)
             self.fc = L.Linear(config.n_filters, n_labels, initialW=initial)
 
     def features(self, batch):
@@ -199,9 +197,7 @@ class TextCNN(chainer.Chain):
             return loss.array
         words, *params = self._inputs(batch)
         arrays = (param.array for param in params)
-        loss, gradients = loss_and_gradients(
-            words, *arrays, batch, *self._readings(), mask, weight
-        )
+        loss, gradients = loss_and_gradients(words, *arrays, batch, *self._readings(), mask, weight)
         for param, gradient in zip(params, gradients):
             param.grad = gradient
         return loss
@@ -259,7 +255,9 @@ def load_weights(path, model):
             )
     odd = set(arrays) - set(wanted) - {"embed/W"}
     if odd:
-        raise InputError(f"{path}: {sorted(odd)[0][:70]} is not a weight of this model; remove the file")
+        raise InputError(
+            f"{path}: {sorted(odd)[0][:70]} is not a weight of this model; remove the file"
+        )
     if model.embed.static and "embed/W" in arrays:
         if not np.array_equal(arrays["embed/W"], cuda.to_cpu(model.embed.array)):
             raise InputError(f"{path}: embed/W has other word vectors; it is another model's")

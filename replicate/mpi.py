@@ -52,7 +52,9 @@ def _world():
             ) from None
         except RuntimeError as error:
             words = str(error).splitlines()[0]
-            raise InputError(f"mpiexec: no MPI library is found ({words}); install Open MPI") from None
+            raise InputError(
+                f"mpiexec: no MPI library is found ({words}); install Open MPI"
+            ) from None
         _state["comm"] = MPI.COMM_WORLD
     return _state["comm"]
 

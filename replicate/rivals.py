@@ -65,7 +65,9 @@ SCORES = (
     Score("instability", "A_S, eq. (10): mean wac of the words"),
     Score("instability_logit", "A_S of the gradient of the logit difference: confidence left out"),
     Score("instability_shuffled", "A_S with wac exchanged among words of like frequency in T1"),
-    Score("level_variance", "as A_S, variance of saliency itself, not of its changes (VoG on words)"),
+    Score(
+        "level_variance", "as A_S, variance of saliency itself, not of its changes (VoG on words)"
+    ),
     Score("length", "words"),
     Score("rarity", "mean of -log frequency in T1 of the words"),
     Score("unknown", "share of words without a vector"),
@@ -74,7 +76,9 @@ SCORES = (
     Score("el2n", "norm of probabilities less label, mean over early epochs (EL2N)", True),
     Score("grand", "norm of the output layer's gradient, mean over early epochs (GraNd)", True),
     Score("forgetting", "times that right turned wrong from an epoch to the next", True),
-    Score("variability", "deviation over epochs of the true label's probability (Cartography)", True),
+    Score(
+        "variability", "deviation over epochs of the true label's probability (Cartography)", True
+    ),
     Score("low_aum", "minus the mean margin of the true label over epochs (AUM)", True),
 )
 #: Not scores: halves of T2 by A_S, of pairs alike in length, rarity, coverage and label.
@@ -295,10 +299,14 @@ def work_on_rivals(out, seed, shares, tell):
     rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
     save_csv(folder / "scores.csv", ("sentence", *scores), rows)
     place = folder / "accuracy.csv"
-    rows = [list(row.values()) for row in read_csv(place, CURVE, _NUMBERS)] if place.exists() else []
+    rows = (
+        [list(row.values()) for row in read_csv(place, CURVE, _NUMBERS)] if place.exists() else []
+    )
     have = {(row[0], row[1]) for row in rows}
     # Scores that choose alike (entropy and margin, with two labels) train once.
-    alike = {selections[key].tobytes(): row for row in rows if (key := (row[0], row[1])) in selections}
+    alike = {
+        selections[key].tobytes(): row for row in rows if (key := (row[0], row[1])) in selections
+    }
     t3 = np.flatnonzero(run.subset(seed) == 3)
     for (arm, share), sentences in selections.items():
         if (arm, share) in have:
@@ -406,7 +414,9 @@ def compare(run, seeds):
     if rows:
         better, worse = (claims.holm(column) for column in zip(*tests))
         for row, yes, no in zip(rows, better, worse):
-            verdict = "better" if yes < claims.ALPHA else "worse" if no < claims.ALPHA else "inconclusive"
+            verdict = (
+                "better" if yes < claims.ALPHA else "worse" if no < claims.ALPHA else "inconclusive"
+            )
             row += [float(min(yes, no)), verdict]
     return [tuple(row) for row in rows]
 

@@ -173,9 +173,7 @@ def _part(batch, start, stop):
     """Sentences start ... stop of a batch, distinct words unchanged."""
     offsets = batch.offsets[start : stop + 1]
     first, last = int(offsets[0]), int(offsets[-1])
-    return Batch(
-        batch.ids, batch.tokens[first:last], offsets - first, batch.labels[start:stop]
-    )
+    return Batch(batch.ids, batch.tokens[first:last], offsets - first, batch.labels[start:stop])
 
 
 def _own_label_loss(model, logits):

@@ -85,7 +85,9 @@ def read_pool(path):
         try:
             lines = path.read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as UTF-8 ({error}); save it as UTF-8") from None
+            raise InputError(
+                f"{path}: cannot be read as UTF-8 ({error}); save it as UTF-8"
+            ) from None
         rows = [(n, line, "") for n, line in enumerate(lines, start=1) if line.strip()]
     else:
         columns = {"text": True, "label": False}
@@ -111,13 +113,17 @@ def size_of(budget, n):
     except InputError:
         raise
     except ValueError:
-        raise InputError(f"--budget {text!r}: no number of texts; write one, or a share like 10%") from None
+        raise InputError(
+            f"--budget {text!r}: no number of texts; write one, or a share like 10%"
+        ) from None
     if not 1 <= size <= n:
         raise InputError(f"--budget {text!r}: the pool has {n} texts; choose 1 to {n}, or a share")
     return size
 
 
-def fit(paths, vectors, config, folder, seeds=(0,), dimensions=300, implementation="fused", tell=None):
+def fit(
+    paths, vectors, config, folder, seeds=(0,), dimensions=300, implementation="fused", tell=None
+):
     """Train on labelled texts and measure the instability of their words (eqs 4-9).
 
     A tenth is held out, drawn by each seed, to tell the accuracy.
@@ -156,7 +162,9 @@ def fit(paths, vectors, config, folder, seeds=(0,), dimensions=300, implementati
         used = np.sort(order[len(held) :])
         model = TextCNN(matrix, len(corpus.label_names), config, seed, implementation)
         place = Path(folder) / f"seed-{seed:03d}"
-        recorder = Recorder(model, *corpus.take(used), len(corpus.words), config, place, stored=False)
+        recorder = Recorder(
+            model, *corpus.take(used), len(corpus.words), config, place, stored=False
+        )
         mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {sha256_of(vectors)}"
         rows, _ = train(
             model, corpus, used, held, seed=seed, folder=place, recorder=recorder, fingerprint=mark,
@@ -234,7 +242,11 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
     ]
     seen = np.flatnonzero(np.isfinite(fitted.wac))
     by_wac = seen[np.argsort(-fitted.wac[seen], kind="stable")]
-    save_csv(out / "words.csv", WORDS, [(fitted.corpus.words[i], int(fitted.count[i]), fitted.wac[i]) for i in by_wac])
+    save_csv(
+        out / "words.csv",
+        WORDS,
+        [(fitted.corpus.words[i], int(fitted.count[i]), fitted.wac[i]) for i in by_wac],
+    )
     save_csv(out / "selected.csv", SELECTED, chosen)
     settings = {
         **config.to_dict(),

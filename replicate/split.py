@@ -27,7 +27,9 @@ def subset_sizes(n):
     t2 = (first + second) * n // 100 - t1
     t3 = n - t1 - t2
     if t1 < 1 or t2 < 2 or t3 < 1:
-        raise InputError(f"a corpus of {n} sentences cannot be split 4.5 : 4.5 : 1; 4 are the least")
+        raise InputError(
+            f"a corpus of {n} sentences cannot be split 4.5 : 4.5 : 1; 4 are the least"
+        )
     return t1, t2, t3
 
 
@@ -67,4 +69,3 @@ def split_corpus(labels, seed, split="uniform"):
     subset[order[t1 : t1 + t2]] = 2
     subset[order[t1 + t2 :]] = 3
     return subset
-

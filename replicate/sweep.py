@@ -52,13 +52,19 @@ def read_grid(path):
     table = toml_table(read_text(path), path)
     odd = set(table) - {"seeds", "preset", "base", "grid", "one"}
     if odd:
-        raise InputError(f"{path}: {brief(sorted(odd)[0])} is not known; use seeds, preset, base, grid, one")
+        raise InputError(
+            f"{path}: {brief(sorted(odd)[0])} is not known; use seeds, preset, base, grid, one"
+        )
     preset = table.get("preset", "paper")
     if not (isinstance(preset, str) and preset in PRESETS):
-        raise InputError(f"{path}: preset {brief(preset)} is not offered; choose {', '.join(PRESETS)}")
+        raise InputError(
+            f"{path}: preset {brief(preset)} is not offered; choose {', '.join(PRESETS)}"
+        )
     seeds = table.get("seeds")
     if not (isinstance(seeds, list) and seeds and all(map(is_seed, seeds))):
-        raise InputError(f"{path}: seeds must be a list of whole numbers from 0; write seeds = [0, 1]")
+        raise InputError(
+            f"{path}: seeds must be a list of whole numbers from 0; write seeds = [0, 1]"
+        )
     for name in ("grid", "one"):
         blocks = table.setdefault(name, [])
         if not (isinstance(blocks, list) and all(isinstance(block, dict) for block in blocks)):
@@ -71,7 +77,9 @@ def read_grid(path):
     ]
     size = len(table["one"]) + sum(math.prod(map(len, grid.values())) for grid in grids)
     if size > _MOST:
-        raise InputError(f"{path}: {size:,} specifications, at most {_MOST:,} are run; shorten its lists")
+        raise InputError(
+            f"{path}: {size:,} specifications, at most {_MOST:,} are run; shorten its lists"
+        )
     changes = [
         dict(zip(grid, chosen)) for grid in grids for chosen in itertools.product(*grid.values())
     ]
@@ -111,9 +119,7 @@ def sweep_rows(place):
     if header[: len(settings)] != settings:
         raise InputError(f"{place}: line 1 is of another version; move it away")
     numbers = {"seed": int, **dict.fromkeys(header[len(settings) :], float)}
-    return {
-        (row["specification"], row["seed"]): row for row in read_csv(place, header, numbers)
-    }
+    return {(row["specification"], row["seed"]): row for row in read_csv(place, header, numbers)}
 
 
 def run_specification(folder, name, seed, settings, data, options, tell):
@@ -156,7 +162,9 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None,
             if have is not None:
                 wanted = {n: _shown(v) for n, v in spec.config.to_dict().items()}
                 if any(have[n] != v for n, v in wanted.items()):
-                    raise InputError(f"{place}: {spec.name} has other settings there; choose another --out")
+                    raise InputError(
+                        f"{place}: {spec.name} has other settings there; choose another --out"
+                    )
                 continue
             folder = out / "work" / f"{i:03d}-{seed:03d}"
             arguments = (str(folder), spec.name, seed, spec.config.to_dict(), data, carried)

@@ -252,7 +252,13 @@ class FusedAdamRule(optimizers.adam.AdamRule):
             super().update_core_cpu(param)
         elif param.grad is not None:
             grad = np.ascontiguousarray(param.grad)
-            _adam(weight.ravel(), grad.ravel(), self._state["m"].ravel(), self._state["v"].ravel(), *constants)
+            _adam(
+                weight.ravel(),
+                grad.ravel(),
+                self._state["m"].ravel(),
+                self._state["v"].ravel(),
+                *constants,
+            )
 
     def _constants(self):
         """Step size, 1 - beta1, 1 - beta2 and epsilon; None for a form of Adam other than its first."""

@@ -58,7 +58,9 @@ def embedding_matrix(words, vectors, config, dimensions=300, cache=True):
     else:
         rows, known = _cached(words, vectors) if cache else read_vectors(vectors, words)
         if not known.any():
-            raise InputError(f"{vectors}: has none of the corpus's words; is it another language's?")
+            raise InputError(
+                f"{vectors}: has none of the corpus's words; is it another language's?"
+            )
     random = generator("unknown words", config.unknown_words_seed)
     if config.unknown_words == "uniform":
         drawn = random.uniform(-0.25, 0.25, size=rows.shape)
@@ -113,7 +115,9 @@ def read_vectors(path, words):
             if start.startswith((b"<!doctype", b"<html", b"<?xml")):
                 raise InputError(f"{path}: a web page, not word vectors; fetch it again")
             if head[:1] == b"\x80" or head[:4] == b"PK\x03\x04" or head[:6] == b"\x93NUMPY":
-                raise InputError(f"{path}: a pickle or archive, not word vectors; name another file")
+                raise InputError(
+                    f"{path}: a pickle or archive, not word vectors; name another file"
+                )
             first = head.split(b"\n", 1)[0]
             header = re.fullmatch(rb"\s*(\d+)\s+(\d+)\s*", first)
             if header is None:
@@ -162,7 +166,9 @@ def _read_text(path, file, head, words, header):
     for line in _text_lines(file, head):
         number += 1
         if len(line) > _LONGEST_LINE:
-            raise InputError(f"{path}: line {number} is too long for a word and numbers; is it whole?")
+            raise InputError(
+                f"{path}: line {number} is too long for a word and numbers; is it whole?"
+            )
         line = line.strip()
         if not line:
             continue
@@ -190,7 +196,9 @@ def _read_text(path, file, head, words, header):
             if len(row) != width:
                 raise ValueError
         except ValueError:
-            raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?") from None
+            raise InputError(
+                f"{path}: line {number} has not {width} numbers; is it whole?"
+            ) from None
         rows[place], known[place] = row, True
     if header and vectors < header[0]:
         raise InputError(f"{path}: truncated: {vectors} of {header[0]} vectors; fetch it again")
@@ -255,7 +263,9 @@ def _read_binary(path, file, head, words, count, width):
 def _finite(path, words, rows, known):
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
-        raise InputError(f"{path}: the vector of {words[bad[0]]!r} holds NaN or infinity; replace it")
+        raise InputError(
+            f"{path}: the vector of {words[bad[0]]!r} holds NaN or infinity; replace it"
+        )
     return rows, known
 
 

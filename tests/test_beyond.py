@@ -31,7 +31,9 @@ def test_rivals_are_drawn(tmp_path):
     names, pictures = ("a", "b", "c"), []
     for name, gain in zip(names, (0.02, 0.02, -0.02)):
         rows = rivals.compare(made_up(tmp_path / name, gain), range(8))
-        pictures.append(beyond.draw_rivals(rows, tmp_path / f"{name}-drawn", "made up").read_bytes())
+        pictures.append(
+            beyond.draw_rivals(rows, tmp_path / f"{name}-drawn", "made up").read_bytes()
+        )
     assert pictures[0].startswith(b"\x89PNG")
     assert pictures[0] == pictures[1] != pictures[2]
 
@@ -45,7 +47,11 @@ def test_answers_are_written(recorded_run):
     first = {place: place.read_bytes() for place in written}
     out = recorded_run.out / "questions"
     names = ("questions", "statistics", "rivals", "correlations", "confounds")
-    assert written == [*(out / f"{n}.csv" for n in names), out / "rivals.png", out / "convergence.png"]
+    assert written == [
+        *(out / f"{n}.csv" for n in names),
+        out / "rivals.png",
+        out / "convergence.png",
+    ]
     questions = read_csv(out / "questions.csv", beyond.QUESTIONS)
     assert [(q["id"], q["measure"]) for q in questions] == [q[:2] for q in convergence.QUESTIONS]
     assert {q["seeds"] for q in questions} == {"3"}
@@ -53,7 +59,9 @@ def test_answers_are_written(recorded_run):
     compared = read_csv(out / "rivals.csv", beyond.RIVALS)
     assert set(scores) <= {row["score"] for row in compared}
     assert {float(row["share"]) for row in compared} == {0.5}
-    assert [row["score"] for row in read_csv(out / "correlations.csv", ("score", *scores))] == scores
+    assert [
+        row["score"] for row in read_csv(out / "correlations.csv", ("score", *scores))
+    ] == scores
     covariates = [row["covariate"] for row in read_csv(out / "confounds.csv", beyond.CONFOUNDS)]
     assert covariates == ["length", "rarity", "unknown", "label", "R2"]
     asked = convergence.seed_answers(recorded_run, 1)

@@ -28,7 +28,10 @@ def rows(truth, seeds=20, spread=0.001, seed=0):
     """Statistics of `seeds` seeds around a truth."""
     random = np.random.RandomState(seed)
     return [
-        {k: v if k.startswith("size") else v + spread * random.standard_normal() for k, v in truth.items()}
+        {
+            k: v if k.startswith("size") else v + spread * random.standard_normal()
+            for k, v in truth.items()
+        }
         for _ in range(seeds)
     ]
 
@@ -39,7 +42,23 @@ def verdicts(table):
 
 def test_every_claim_of_the_paper_has_one_row():
     ids = [v.claim.id for v in judge([])]
-    assert ids == ["S1", "F3", "F4", "F5", "F5b", "A1", "A2", "A3", "R1", "O1", "O2", "O3", "O4", "O5", "H"]
+    assert ids == [
+        "S1",
+        "F3",
+        "F4",
+        "F5",
+        "F5b",
+        "A1",
+        "A2",
+        "A3",
+        "R1",
+        "O1",
+        "O2",
+        "O3",
+        "O4",
+        "O5",
+        "H",
+    ]
 
 
 def test_clear_results_are_reproduced():
@@ -179,7 +198,9 @@ def test_smallest_detectable_effect_is_found_with_the_stated_power():
     component = Component("H.mean", "above", share=0.0)
     first = check(component, random.normal(0, 0.01, 20))
     effect = first.detectable / first.deviation * 0.01
-    found = np.mean([check(component, random.normal(effect, 0.01, 20)).p_yes < 0.05 for _ in range(2000)])
+    found = np.mean(
+        [check(component, random.normal(effect, 0.01, 20)).p_yes < 0.05 for _ in range(2000)]
+    )
     assert found == pytest.approx(claims.POWER, abs=0.04)
 
 

@@ -28,13 +28,19 @@ def test_seed_answers(recorded_run):
     """Numbers of one seed, restated from the files."""
     found = convergence.seed_answers(recorded_run, 0)
     assert found["gap.T1"] > 0
-    assert set(found) >= {f"gap.{a}" for a in convergence.ARMS_ASKED} | {"rich.T1", "rest.T1", "rarity"}
+    assert set(found) >= {f"gap.{a}" for a in convergence.ARMS_ASKED} | {
+        "rich.T1",
+        "rest.T1",
+        "rarity",
+    }
     corpus = recorded_run.corpus
     t3 = np.flatnonzero(recorded_run.subset(0) == 3)
     model = recorded_run.trained_model(0, "T1andT2h")
     right = classify(model, flat_batch(model, *corpus.take(t3))).predicted == corpus.labels[t3]
     quarter = len(t3) // 4
-    whole = (found["rich.T1andT2h"] * quarter + found["rest.T1andT2h"] * (len(t3) - quarter)) / len(t3)
+    whole = (found["rich.T1andT2h"] * quarter + found["rest.T1andT2h"] * (len(t3) - quarter)) / len(
+        t3
+    )
     assert whole == pytest.approx(right.mean())
 
 

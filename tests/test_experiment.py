@@ -96,7 +96,9 @@ def test_the_files_of_a_run(run):
     assert {n: a.shape for n, a in model.items()} == {
         "conv/W": (3, 1, 3, D), "conv/b": (3,), "fc/W": (2, 3), "fc/b": (2,), "embed/W": (V + 1, D),
     }  # fmt: skip
-    assert {a.dtype for a in model.values()} == {np.dtype(np.float32)} and not model["embed/W"][0].any()
+    assert {a.dtype for a in model.values()} == {np.dtype(np.float32)} and not model["embed/W"][
+        0
+    ].any()
     t1 = np.flatnonzero(subset == 1)
     tokens = corpus.take(t1)[0]
     saliency = load_npy(seed / "T1" / "saliency.npy")
@@ -124,7 +126,9 @@ def test_instability_is_that_of_the_saliency(run):
     subset = run.subset(0)
     t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
     tokens, _ = run.corpus.take(t1)
-    wac, count = word_instability(load_npy(seed / "T1" / "saliency.npy"), tokens, len(run.corpus.words))
+    wac, count = word_instability(
+        load_npy(seed / "T1" / "saliency.npy"), tokens, len(run.corpus.words)
+    )
     rows = read_csv(seed / "instability.csv", ("word", "count", "wac"))
     index = {w: i for i, w in enumerate(run.corpus.words)}
     assert len(rows) == (count > 0).sum()
@@ -146,9 +150,7 @@ def test_arms_are_what_the_paper_says(run):
     """Sizes and members of the seven training sets; ran is another half than h."""
     subset = run.subset(0)
     t1, t2 = (set(np.flatnonzero(subset == k).tolist()) for k in (1, 2))
-    of = {
-        arm: load_npy(run.seed(0) / "arms" / arm / "sentences.npy").tolist() for arm in ARMS
-    }
+    of = {arm: load_npy(run.seed(0) / "arms" / arm / "sentences.npy").tolist() for arm in ARMS}
     h, l = set(of["T2h"]), set(of["T2l"])
     assert set(of["T1"]) == t1 and not h & l and h | l <= t2
     assert set(of["T1andT2h"]) == t1 | h and set(of["T1andT2l"]) == t1 | l
@@ -188,7 +190,9 @@ def test_same_seed_same_bytes(run, made, tmp_path):
     first, second = files_of(run.seed(0)), files_of(again.seed(0))
     assert first == second
     other = files_of(again.seed(1))
-    assert other["split.npz"] != first["split.npz"] and other["T1/model.npz"] != first["T1/model.npz"]
+    assert (
+        other["split.npz"] != first["split.npz"] and other["T1/model.npz"] != first["T1/model.npz"]
+    )
 
 
 def test_the_number_of_jobs_does_not_matter(run, made, tmp_path):
@@ -210,7 +214,9 @@ def test_streaming_gives_the_same_instability(run, made, tmp_path):
     np.testing.assert_allclose(
         [float(r["wac"]) for r in a], [float(r["wac"]) for r in b], rtol=1e-6, atol=1e-18
     )
-    assert (work.seed(0) / "accuracy.csv").read_bytes() == (run.seed(0) / "accuracy.csv").read_bytes()
+    assert (work.seed(0) / "accuracy.csv").read_bytes() == (
+        run.seed(0) / "accuracy.csv"
+    ).read_bytes()
 
 
 def test_both_forms_agree(run, made, tmp_path):
@@ -231,8 +237,18 @@ def test_both_forms_agree(run, made, tmp_path):
         {"optimizer_state": "carried"},
         {"dropout": 0.5, "max_norm": 3.0, "optimizer": "AdaDelta"},
         {"tokens": "whitespace", "unknown_words": "normal", "split": "stratified"},
-        {"variance": "sample", "unseen_words": "zero", "repeated_words": "once", "padding": "narrow"},
-        {"loss": "probabilities", "initial_weights": "kim", "filter_height": 1, "activation": "tanh"},
+        {
+            "variance": "sample",
+            "unseen_words": "zero",
+            "repeated_words": "once",
+            "padding": "narrow",
+        },
+        {
+            "loss": "probabilities",
+            "initial_weights": "kim",
+            "filter_height": 1,
+            "activation": "tanh",
+        },
     ],
 )
 def test_every_reading_runs_and_matters(readings, run, made, tmp_path):
@@ -256,7 +272,9 @@ def test_arms_are_recorded_where_asked(made, run, tmp_path):
     work = made(tmp_path / "run", options=Options(record_arms=True, epoch_weights="none"))
     for arm in ARMS[1:]:
         rows = read_csv(work.phase(0, arm) / "instability.csv", ("word", "count", "wac"))
-        assert len(rows) == len(read_csv(work.seed(0) / "instability.csv", ("word", "count", "wac")))
+        assert len(rows) == len(
+            read_csv(work.seed(0) / "instability.csv", ("word", "count", "wac"))
+        )
         a, b = (r.phase(0, arm) / "model.npz" for r in (work, run))
         assert a.read_bytes() == b.read_bytes()
     assert not (work.phase(0, "T1") / "weights.npz").exists()
@@ -271,9 +289,7 @@ def test_what_is_done_is_not_done_again(made, tmp_path, monkeypatch):
     work = made(tmp_path / "run", seeds=(0,))
     trained = []
     real = experiment.train
-    monkeypatch.setattr(
-        experiment, "train", lambda *a, **k: trained.append(1) or real(*a, **k)
-    )
+    monkeypatch.setattr(experiment, "train", lambda *a, **k: trained.append(1) or real(*a, **k))
     before = files_of(work.seed(0))
     work = made(tmp_path / "run", seeds=(0, 1))
     assert len(trained) == 7 and work.seeds == [0, 1]
@@ -368,7 +384,13 @@ def test_stage_checksums_are_of_the_files(run):
     """Each file of a stage is named with its SHA-256."""
     folder = run.phase(0, "T1")
     named = json.loads((folder / "stage.json").read_text())["sha256"]
-    assert {"model.npz", "training.csv", "saliency.npy", "../instability.csv", "../split.npz"} <= set(named)
+    assert {
+        "model.npz",
+        "training.csv",
+        "saliency.npy",
+        "../instability.csv",
+        "../split.npz",
+    } <= set(named)
     for name, digest in named.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 

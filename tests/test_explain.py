@@ -15,7 +15,7 @@ from replicate.config import Config, InputError
 from replicate.experiment import Options, RunFolder, prepare, run_first_phase, run_seed
 from replicate.saliency import flat_batch, word_saliency
 
-ODD = "<script>alert(1)</script> 😀 שלום \"film\" good"
+ODD = '<script>alert(1)</script> 😀 שלום "film" good'
 TEXTS = ["good film zorblax", ODD]
 
 
@@ -28,7 +28,9 @@ def run(tmp_path_factory):
              for n, w in (("up", "good"), ("down", "bad"))]  # fmt: skip
     (folder / "c.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n", encoding="utf-8")
     config = Config(n_filters=3, epochs=6, batch_size=4, learning_rate=0.02, tokens="whitespace")
-    made = prepare(folder / "run", config, Options(), [0], [folder / "c.tsv"], "random", dimensions=5)
+    made = prepare(
+        folder / "run", config, Options(), [0], [folder / "c.tsv"], "random", dimensions=5
+    )
     run_seed(made, 0)
     return made
 
@@ -126,7 +128,9 @@ def contrast(ink, ground):
 
 def test_words_can_be_read_on_every_ground():
     inks = {"#ffffff": (255, 255, 255), "#000000": (0, 0, 0)}
-    found = [re.match(r"(#\w+) on rgb\((\d+),(\d+),(\d+)\)", explain._style(s / 50)) for s in range(51)]
+    found = [
+        re.match(r"(#\w+) on rgb\((\d+),(\d+),(\d+)\)", explain._style(s / 50)) for s in range(51)
+    ]
     values = [contrast(inks[m[1]], [int(n) for n in m.groups()[1:]]) for m in found]
     assert min(values) >= 4.5 and {m[1] for m in found} == set(inks)
     # White alone could not.
@@ -146,7 +150,9 @@ def test_numbers_without_colours_where_there_is_no_terminal(explained):
             assert [word for word, _, _ in cells] == [
                 w + ("" if k else "?") for w, k in zip(e.words, e.known)
             ]
-            assert [float(v) for *_, v in cells] == pytest.approx(e.saliency[i], rel=6e-4, abs=1e-12)
+            assert [float(v) for *_, v in cells] == pytest.approx(
+                e.saliency[i], rel=6e-4, abs=1e-12
+            )
 
 
 def test_words_that_look_like_markup_of_the_terminal_are_words(run):

@@ -42,8 +42,7 @@ COMMAND = [
 ]  # fmt: skip
 #: The command without figures and report, which take most of its time.
 SHORT = (
-    "from replicate import cli; cli._conclude = lambda *a: ([], 'not drawn'); "
-    "{before}; cli.main()"
+    "from replicate import cli; cli._conclude = lambda *a: ([], 'not drawn'); {before}; cli.main()"
 )
 T1 = Path("seed-000/T1")
 
@@ -203,9 +202,7 @@ def test_a_run_that_does_not_go_on_is_found(whole, tmp_path, monkeypatch):
         kill, "finish", lambda f: refusal if f.name.startswith("trial") else finish(f)
     )
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    monkeypatch.setattr(
-        kill, "start", lambda f: subprocess.Popen(sleeper, start_new_session=True)
-    )
+    monkeypatch.setattr(kill, "start", lambda f: subprocess.Popen(sleeper, start_new_session=True))
     counts, wrong, _ = kill.campaign(1, seed=0, folder=tmp_path, tell=lambda line: None)
     assert sum(counts.values()) == 1 and wrong[0] == "trial 1: does not go on: error: refused"
 
@@ -303,7 +300,7 @@ def test_a_log_that_cannot_be_written_stops_no_run(whole, again, tmp_path):
 #: Python imports this in the command, its fork server and hence in all workers.
 #: When a file of the given name is first about to be written ("open") or put in
 #: its place ("rename"), the fault happens; ``readonly`` then lasts.
-SITE = r'''
+SITE = r"""
 import os, signal, sys
 
 fault, at, folder, flag = (os.environ["FAULT_" + n] for n in ("KIND", "AT", "FOLDER", "FLAG"))
@@ -336,7 +333,7 @@ def hook(event, arguments):
 
 
 sys.addaudithook(hook)
-'''
+"""
 
 
 @pytest.fixture
@@ -402,7 +399,7 @@ def test_a_fork_server_that_the_system_kills(struck, whole, again, tmp_path):
 
 #: Python imports this in the command, its fork server and hence in all workers:
 #: it notes what is opened for writing, flushed and renamed.
-WATCH = r'''
+WATCH = r"""
 import json, os, sys
 
 folder = os.environ["WATCH_FOLDER"]
@@ -431,7 +428,7 @@ def synced(handle):
 
 os.fsync = synced
 sys.addaudithook(hook)
-'''
+"""
 #: What is written in its place: a lock has no content, a log may end anywhere.
 IN_PLACE = {".lock", "run.log"}
 
@@ -481,7 +478,12 @@ def test_every_file_of_a_run_is_flushed_and_renamed(tmp_path):
     assert written_otherwise(events, files) == []
 
 
-WAY = [["open", "a/.f.part"], ["fsync", "a/.f.part"], ["rename", "a/.f.part", "a/f"], ["fsync", "a"]]
+WAY = [
+    ["open", "a/.f.part"],
+    ["fsync", "a/.f.part"],
+    ["rename", "a/.f.part", "a/f"],
+    ["fsync", "a"],
+]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,9 @@ def test_figure_3_is_standardised_saliency_of_correct_sentences(run):
     at = slice(offsets[place[chosen]], offsets[place[chosen] + 1])
     raw = saliency[2, at].astype(np.float64)
     expected = (raw - raw.mean()) / raw.std() if raw.std() else raw * 0
-    found = [float(r["saliency"]) for r in drawn if r["sentence"] == str(chosen) and r["epoch"] == "3"]
+    found = [
+        float(r["saliency"]) for r in drawn if r["sentence"] == str(chosen) and r["epoch"] == "3"
+    ]
     assert found == pytest.approx(expected, abs=1e-6)
 
 
@@ -98,7 +100,9 @@ def test_figure_5_sums_the_drawn_hundred(run):
     record = claims.recorded(run, 0)
     first = claims.drawn_hundred(record.correct, 0)
     drawn = rows(run.out / "figures" / "fig5.csv")
-    paper = [r for r in drawn if r["panel"].startswith("as in the paper") and r["sentences"] == "correct"]
+    paper = [
+        r for r in drawn if r["panel"].startswith("as in the paper") and r["sentences"] == "correct"
+    ]
     # A change from n to n + 1 is plotted at n + 1.
     assert [int(r["epoch"]) for r in paper] == [2, 3, 4, 5, 6]
     expected = record.movement["raw"][:, first[0]].sum(axis=1, dtype=np.float64)
@@ -132,12 +136,20 @@ def test_specification_curve_and_verdicts_by_specification(tmp_path):
     random = np.random.RandomState(0)
     table = {
         (name, seed): {s: effect + 0.001 * random.standard_normal() for s in figures.CURVES}
-        for name, effect in (("default", 0.0), ("dropout=0.5; n_filters=7", 0.02), ("tokens=whitespace", -0.02))
+        for name, effect in (
+            ("default", 0.0),
+            ("dropout=0.5; n_filters=7", 0.02),
+            ("tokens=whitespace", -0.02),
+        )
         for seed in range(5)
     }
     figures.specification_curve(table, tmp_path / "curve")
     drawn = [r for r in rows(tmp_path / "curve.csv") if r["statistic"] == "H.mean"]
-    assert [r["specification"] for r in drawn] == ["tokens=whitespace", "default", "dropout=0.5; n_filters=7"]
+    assert [r["specification"] for r in drawn] == [
+        "tokens=whitespace",
+        "default",
+        "dropout=0.5; n_filters=7",
+    ]
     found = {(r[0], r[1]): r[6] for r in verdicts_by_specification(table)}
     assert found["dropout=0.5; n_filters=7", "H"] == "reproduced"
     assert found["tokens=whitespace", "H"] == "contradicted"
@@ -253,5 +265,7 @@ def test_a_long_sentence_is_broken_and_punctuation_is_quoted(drawn):
 
 @pytest.mark.parametrize("colour", sorted({*figures.ARM_COLOURS.values(), *figures.WORD_COLOURS}))
 def test_names_have_contrast(colour):
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in figures._ink(colour)]
+    linear = [
+        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in figures._ink(colour)
+    ]
     assert 1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5

@@ -557,7 +557,9 @@ def test_gradients_of_another_weight_are_noticed(monkeypatch):
     right = functions.ConvolutionLoss.gradients
 
     def unweighted(self, indexes, x, w, out_w, gy):
-        return right(self, indexes, x, w, out_w, gy if isinstance(gy, np.ndarray) else x.dtype.type(1))
+        return right(
+            self, indexes, x, w, out_w, gy if isinstance(gy, np.ndarray) else x.dtype.type(1)
+        )
 
     monkeypatch.setattr(functions.ConvolutionLoss, "gradients", unweighted)
     for weight, fails in ((1.0, contextlib.nullcontext()), (0.75, pytest.raises(AssertionError))):

@@ -218,7 +218,7 @@ def test_a_stream_in_float32_would_be_caught():
     for row in np.diff(saliency, axis=0):
         for change in row:
             total += change * change
-    lost = (float(total) - float((saliency[-1] - saliency[0]) @ (saliency[-1] - saliency[0])) / 49)
+    lost = float(total) - float((saliency[-1] - saliency[0]) @ (saliency[-1] - saliency[0])) / 49
     assert lost / 49_000 != pytest.approx(wanted, rel=1e-6)
 
 

@@ -216,9 +216,7 @@ def device_of(monkeypatch):
 
     def put(*arguments):
         device = Device(*arguments)
-        cuda = SimpleNamespace(
-            cupy=device, ndarray=OnDevice, get_array_module=lambda *arrays: np
-        )
+        cuda = SimpleNamespace(cupy=device, ndarray=OnDevice, get_array_module=lambda *arrays: np)
         monkeypatch.setattr(kernels, "cuda", cuda)
         monkeypatch.setattr(functions, "cuda", cuda)
         monkeypatch.setattr(kernels, "_modules", {})

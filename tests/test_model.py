@@ -201,7 +201,10 @@ def test_other_forms_are_refused(refused):
 
 def test_pad(device):
     """Zeros around, one width, a least width, words in order."""
-    ids, offsets = device.send(np.array([7, 8, 9], dtype=np.int32)), device.send(np.array([0, 1, 3]))
+    ids, offsets = (
+        device.send(np.array([7, 8, 9], dtype=np.int32)),
+        device.send(np.array([0, 1, 3])),
+    )
     assert pad(ids, offsets, 2).tolist() == [[0, 0, 7, 0, 0, 0], [0, 0, 8, 9, 0, 0]]
     assert pad(ids, offsets, 0).tolist() == [[7, 0], [8, 9]]
     assert pad(ids, offsets, 0, shortest=4).tolist() == [[7, 0, 0, 0], [8, 9, 0, 0]]
@@ -236,7 +239,9 @@ def test_weights_are_copied_in(mode, device):
     expected = {name: value.tobytes() for name, value in arrays.items()}
     first.conv.W.array[:] = 7
     assert {n: v.tobytes() for n, v in second.weights(False).items()} == expected
-    np.testing.assert_array_equal(to_cpu(second.embed.array)[1:], VECTORS[1:] + (mode == "finetuned"))
+    np.testing.assert_array_equal(
+        to_cpu(second.embed.array)[1:], VECTORS[1:] + (mode == "finetuned")
+    )
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,9 @@ def test_a_rank_dies_and_the_rest_of_a_sweep_goes_on(tmp_path):
         2, sweep(tmp_path, "dies"), code=DYING, script=tmp_path / "dying.py",
         options=["--enable-recovery"], REPLICATE_MPI_SILENCE="3",
     )  # fmt: skip
-    told = [line for line in died.stderr.splitlines() + died.stdout.splitlines() if "rank 1" in line]
+    told = [
+        line for line in died.stderr.splitlines() + died.stdout.splitlines() if "rank 1" in line
+    ]
     assert any("has given no sign of life for 3 s" in line and "seed 0" in line for line in told)
     assert len(read_rows(tmp_path / "dies" / "sweep.csv")) == 3
     done(2, sweep(tmp_path, "dies"))

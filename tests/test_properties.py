@@ -137,9 +137,7 @@ def naive(network, last_tie=False, absolute_first=False, narrow=False):
                     best, place = z, p
             features.append(max(best, Fraction(0)))
             places.append(place)
-        logits = [
-            c + sum(w * y for w, y in zip(row, features)) for row, c in zip(out, out_bias)
-        ]
+        logits = [c + sum(w * y for w, y in zip(row, features)) for row, c in zip(out, out_bias)]
         own = logits.index(max(logits))
         weight = [math.exp(z - logits[own]) for z in logits]
         share = [Fraction(w / math.fsum(weight)) for w in weight]
@@ -518,9 +516,7 @@ def test_a_sentence_said_twice_and_a_word_unknown(sentences, wac):
     longer = flat([(*words, WORDS - 1) for words in sentences])
     for readings in (("skip", "each"), ("zero", "each"), ("skip", "once"), ("zero", "once")):
         scores = sentence_instability(wac, tokens, offsets, *readings)
-        np.testing.assert_allclose(
-            sentence_instability(wac, *twice, *readings), scores, rtol=1e-12
-        )
+        np.testing.assert_allclose(sentence_instability(wac, *twice, *readings), scores, rtol=1e-12)
     scores = sentence_instability(wac, tokens, offsets)
     np.testing.assert_array_equal(sentence_instability(wac, *longer), scores)
     lengths = np.diff(offsets)

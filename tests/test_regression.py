@@ -96,5 +96,10 @@ if __name__ == "__main__":
     PINNED.write_text(json.dumps(made) + "\n")
     print(differences(measured(mkdtemp() + "/run", folder, "reference"), made))
     other = measured(mkdtemp() + "/run", folder, "reference")
-    print(max(np.abs(np.subtract(other["accuracy"][a], made["accuracy"][a])).max() * 1067 for a in ARMS))
+    print(
+        max(
+            np.abs(np.subtract(other["accuracy"][a], made["accuracy"][a])).max() * 1067
+            for a in ARMS
+        )
+    )
     print(2399 - len(set(other["T2h"]) & set(made["T2h"])))

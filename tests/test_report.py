@@ -603,9 +603,7 @@ def test_command_of_the_sample_needs_no_file(tmp_path, changed):
     assert found == config and given["seeds"] == [0, 1]
     assert cli._data(given["preset"], given["corpus"], given["vectors"]) == ([sample], vectors)
     assert command.count("--") == 3 + len(changed)
-    other = prepare(
-        tmp_path / "other", config, Options(), [0], [sample], "random", dimensions=4
-    )
+    other = prepare(tmp_path / "other", config, Options(), [0], [sample], "random", dimensions=4)
     assert parsed(report._command(other))[1]["vectors"] == "random"
 
 

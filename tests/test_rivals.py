@@ -10,6 +10,7 @@ from replicate.instability import sentence_instability, token_instability
 from replicate.saliency import classify, flat_batch
 from replicate.storage import load_npy, load_npz, read_csv, save_csv
 
+
 @pytest.fixture(scope="module")
 def scored(recorded_run):
     """All scores of seed 0."""
@@ -39,7 +40,10 @@ def test_every_score_is_a_number_a_sentence(recorded_run, scored):
 
 def test_the_papers_score_is_that_of_the_run(recorded_run, scored):
     """instability is A_S as sentences.csv has it."""
-    rows = read_csv(recorded_run.seed(0) / "sentences.csv", ("sentence", "label", "subset", "arm", "instability"))
+    rows = read_csv(
+        recorded_run.seed(0) / "sentences.csv",
+        ("sentence", "label", "subset", "arm", "instability"),
+    )
     stored = [float(row["instability"]) for row in rows if row["subset"] == "2"]
     np.testing.assert_allclose(scored["instability"], stored, rtol=1e-9)
 
@@ -58,8 +62,12 @@ def test_scores_of_words(recorded_run, scored):
     for place in (0, 7, len(t2) - 1):
         words = corpus.take(t2[place : place + 1])[0]
         assert scored["length"][place] == len(words)
-        assert scored["rarity"][place] == pytest.approx(np.mean([-np.log((count[w] + 1) / total) for w in words]))
-        assert scored["unknown"][place] == pytest.approx(np.mean([not recorded_run.known[w] for w in words]))
+        assert scored["rarity"][place] == pytest.approx(
+            np.mean([-np.log((count[w] + 1) / total) for w in words])
+        )
+        assert scored["unknown"][place] == pytest.approx(
+            np.mean([not recorded_run.known[w] for w in words])
+        )
         for name, values in (("level_variance", level), ("instability_logit", changes)):
             of_word = [values[tokens1 == w].mean() for w in words if count[w]]
             assert scored[name][place] == pytest.approx(np.mean(of_word), rel=1e-5), name
@@ -88,7 +96,11 @@ def test_grand_is_the_gradient_of_the_output_layer(recorded_run, scored):
     model, weights = recorded_run.model(0), load_npz(recorded_run.phase(0, "T1") / "weights.npz")
     model.set_weights({name: array[0] for name, array in weights.items()})
     for place in (0, 5):
-        batch = flat_batch(model, *recorded_run.corpus.take(t2[place : place + 1]), recorded_run.corpus.labels[t2[place : place + 1]])
+        batch = flat_batch(
+            model,
+            *recorded_run.corpus.take(t2[place : place + 1]),
+            recorded_run.corpus.labels[t2[place : place + 1]],
+        )
         model.cleargrads()
         model.training_loss(batch).backward()
         norm = np.sqrt((model.fc.W.grad**2).sum() + (model.fc.b.grad**2).sum())
@@ -155,9 +167,17 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
     rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
     rows = read_csv(recorded_run.seed(0) / "rivals" / "accuracy.csv", rivals.CURVE)
     names = {row["arm"] for row in rows}
-    assert names == {*(s.name for s in rivals.SCORES), *rivals.CONTROLS, "random_0", "random_1", "random_2"}
+    assert names == {
+        *(s.name for s in rivals.SCORES),
+        *rivals.CONTROLS,
+        "random_0",
+        "random_1",
+        "random_2",
+    }
     by_name = {row["arm"]: row for row in rows}
-    assert by_name["entropy"]["late"] == by_name["small_margin"]["late"]  # two labels: the same order
+    assert (
+        by_name["entropy"]["late"] == by_name["small_margin"]["late"]
+    )  # two labels: the same order
     assert len(trained) < len(rows) + 1
     t1, t2 = ((recorded_run.subset(0) == k).sum() for k in (1, 2))
     assert max(trained) == t1 + t2 // 2
@@ -169,7 +189,10 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
 def test_what_was_not_kept_is_told(recorded_run, tmp_path, refused):
     """A run without weights of every epoch, or without saliency, cannot be scored."""
     fake = SimpleNamespace(
-        phase=lambda seed, arm: tmp_path, subset=recorded_run.subset, config=recorded_run.config, corpus=recorded_run.corpus
+        phase=lambda seed, arm: tmp_path,
+        subset=recorded_run.subset,
+        config=recorded_run.config,
+        corpus=recorded_run.corpus,
     )
     with refused("saliency.npy"):
         rivals.score_sentences(fake, 0)
@@ -195,7 +218,9 @@ def made_up(tmp_path, gain, seeds=8, noise=0.002):
     return run
 
 
-@pytest.mark.parametrize("gain, verdict", [(0.02, "better"), (-0.02, "worse"), (0.0, "inconclusive")])
+@pytest.mark.parametrize(
+    "gain, verdict", [(0.02, "better"), (-0.02, "worse"), (0.0, "inconclusive")]
+)
 def test_compare_finds_what_is_there(tmp_path, gain, verdict):
     """A gain is found where it is, and nowhere else."""
     rows = rivals.compare(made_up(tmp_path, gain), range(8))

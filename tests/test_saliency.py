@@ -95,9 +95,7 @@ def test_a_word_in_two_windows_by_hand(form, device):
     doubt = 1 / (1 + np.exp(1.25))
     assert found.predicted.tolist() == [0]
     np.testing.assert_allclose(found.doubt, [doubt], rtol=1e-6)
-    np.testing.assert_allclose(
-        found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6
-    )
+    np.testing.assert_allclose(found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["logits", "probabilities"])
@@ -367,7 +365,14 @@ T1, T3 = np.arange(8), np.arange(8, 12)
 
 
 def run_once(
-    folder, recorded=True, stored=True, config=None, seed=0, recorder_of=None, device="@numpy", **kwargs
+    folder,
+    recorded=True,
+    stored=True,
+    config=None,
+    seed=0,
+    recorder_of=None,
+    device="@numpy",
+    **kwargs,
 ):
     """Train five epochs on eight sentences; the model and the recorder."""
     config = config or Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)

@@ -97,7 +97,12 @@ def test_labels_of_the_pool_are_not_used(labelled, tmp_path):
         rows = "".join(f'{label},"{text}"\n' for _, text in texts(12, seed=2))
         place.write_text("label,text\n" + rows, encoding="utf-8")
         out = select([labelled], place, "random", CONFIG, tmp_path / name, 12, dimensions=8)
-        made.append([(r["score"], r["text"]) for r in read_csv(out, ("rank", "score", "text", "words", "label", "line"))])
+        made.append(
+            [
+                (r["score"], r["text"])
+                for r in read_csv(out, ("rank", "score", "text", "words", "label", "line"))
+            ]
+        )
     assert made[0] == made[1]
 
 
@@ -122,7 +127,13 @@ def test_bad_budgets(budget, refused):
 
 @pytest.mark.parametrize(
     "name, data",
-    [("p.txt", b""), ("p.txt", b"\n \n"), ("p.txt", b"\xff\xfe"), ("p.csv", b"label,words\n1,x\n"), ("none.txt", None)],
+    [
+        ("p.txt", b""),
+        ("p.txt", b"\n \n"),
+        ("p.txt", b"\xff\xfe"),
+        ("p.csv", b"label,words\n1,x\n"),
+        ("none.txt", None),
+    ],
 )
 def test_bad_pools(name, data, tmp_path, refused):
     """Empty, not UTF-8, without a column of texts, missing."""

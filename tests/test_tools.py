@@ -54,7 +54,9 @@ def test_memory_is_told_by_epochs(tmp_path, monkeypatch):
         (tmp_path / str(epochs) / "timing.json").write_text(f'{{"peak_memory_bytes": {peak}}}')
     collect.collect_memory("made", [tmp_path / "36", tmp_path / "3"], tmp_path)
     place = tmp_path / "made" / "memory.csv"
-    assert readme.memory(place) == " Peak memory of a process by epochs: 5 MB with 3 and 7 MB with 36."
+    assert (
+        readme.memory(place) == " Peak memory of a process by epochs: 5 MB with 3 and 7 MB with 36."
+    )
     assert readme.memory(tmp_path / "no.csv") == ""
 
 
@@ -195,7 +197,9 @@ def test_bounds_are_of_the_spread():
     spread = regression.Spread(deviation=0.002, freedom=10**6, greatest=0.01)
     of_seed, of_mean = regression.bounds(spread, 18)
     assert of_seed == pytest.approx(0.015)
-    assert of_mean == pytest.approx(0.002 * 3.803 / 3, rel=1e-3)  # normal quantile of 1 - 0.0005 / 7
+    assert of_mean == pytest.approx(
+        0.002 * 3.803 / 3, rel=1e-3
+    )  # normal quantile of 1 - 0.0005 / 7
     assert regression.bounds(spread, 9)[1] == np.inf
     other = spread._replace(deviation=0.014, greatest=0.03)
     assert regression.pooled([spread, other]) == pytest.approx((0.01, 10**6, 0.03))
@@ -246,15 +250,15 @@ def test_sets_that_round_alike_are_one(tmp_path):
     assert spread.deviation == pytest.approx(((2 * 0.01**2 + 2 * 0.02**2) / 2) ** 0.5)
 
 
-def test_rounding_is_collected_from_runs_that_are_alike(recorded_run, tmp_path, monkeypatch, refused):
+def test_rounding_is_collected_from_runs_that_are_alike(
+    recorded_run, tmp_path, monkeypatch, refused
+):
     """A row a seed and run; of itself a run moves no sentence; another seed's run is refused."""
     regression, out, run = tool("regression"), tmp_path / "made", recorded_run.out
     out.mkdir()
     regression.collect_rounding("made", [run, run], tmp_path)
     rows = read_csv(out / "rounding.csv", regression.ROUNDING)
-    assert [(row["seed"], row["other_half"]) for row in rows] == [
-        (seed, "0") for seed in "001122"
-    ]
+    assert [(row["seed"], row["other_half"]) for row in rows] == [(seed, "0") for seed in "001122"]
     moved = tmp_path / "moved"
     shutil.copytree(run, moved)
     place = moved / "seed-001" / "sentences.csv"

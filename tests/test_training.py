@@ -15,7 +15,14 @@ from replicate.corpus import Corpus
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch
 from replicate.storage import load_npz, save_npz
-from replicate.training import EpochIterator, EpochWeights, Evaluator, FusedAdam, make_optimizer, train
+from replicate.training import (
+    EpochIterator,
+    EpochWeights,
+    Evaluator,
+    FusedAdam,
+    make_optimizer,
+    train,
+)
 
 RANDOM = np.random.RandomState(0)
 WORDS, N = 30, 23
@@ -83,7 +90,9 @@ def test_order_is_of_seed_and_epoch_only():
     second.epoch = 2
     np.random.seed(0)
     ours, theirs = next(first), next(second)
-    assert ours.tokens.tolist() == theirs.tokens.tolist() and ours.ids.tolist() == theirs.ids.tolist()
+    assert (
+        ours.tokens.tolist() == theirs.tokens.tolist() and ours.ids.tolist() == theirs.ids.tolist()
+    )
     other.epoch = 2
     assert next(other).ids.tolist() != ours.ids.tolist()
 
@@ -133,7 +142,9 @@ def test_fused_adam_is_adam():
                 assert type(optimizer) is optimizers.Adam
                 optimizer.setup(model)
                 if config.weight_decay:
-                    optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(config.weight_decay), "WD")
+                    optimizer.add_hook(
+                        chainer.optimizer_hooks.WeightDecay(config.weight_decay), "WD"
+                    )
                     from replicate.training import MaxNorm
 
                     model.fc.W.update_rule.add_hook(MaxNorm(config.max_norm))
@@ -333,9 +344,18 @@ def damage_by(kind, place, planted):
         np.savez(place, fingerprint=np.array("this"), planted=np.array(planted, dtype=object))
 
 
-@pytest.mark.parametrize("kind", [
-    "cut", "flipped", "empty", "another run's", "another array", "another shape", "pickle",
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "cut",
+        "flipped",
+        "empty",
+        "another run's",
+        "another array",
+        "another shape",
+        "pickle",
+    ],
+)
 def test_a_damaged_snapshot_is_as_good_as_none(tmp_path, kind, planted):
     """Training begins again and gives the same bytes; nothing is unpickled."""
     whole, rows, _ = trained(tmp_path / "a")

@@ -19,7 +19,7 @@ from replicate.corpus import read_corpus, sample_path
 from replicate.vectors import coverage, embedding_matrix, read_vectors
 
 #: Values whose bytes hold blanks and line ends (0x20, 0x0A, 0x0D), and some others.
-AWKWARD = np.frombuffer(b"\x20\x0a\x0d\x3f" b"\x0a\x0a\x0a\x3e" b"\x20\x20\x20\x41", "<f4")
+AWKWARD = np.frombuffer(b"\x20\x0a\x0d\x3f\x0a\x0a\x0a\x3e\x20\x20\x20\x41", "<f4")
 VECTORS = {
     "film": AWKWARD,
     "good": np.array([1, -2.5, 1e-20], dtype=np.float32),

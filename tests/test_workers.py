@@ -91,11 +91,18 @@ def test_a_failure_leaves_out_what_needs_it(tmp_path):
 
 @pytest.mark.parametrize(
     "function, argument, words",
-    [(die, signal.SIGKILL, "signal 9"), (die, signal.SIGSEGV, "signal 11"), (leave, 3, "exit code 3")],
+    [
+        (die, signal.SIGKILL, "signal 9"),
+        (die, signal.SIGSEGV, "signal 11"),
+        (leave, 3, "exit code 3"),
+    ],
 )
 def test_a_dead_process_is_a_failure(function, argument, words, tmp_path):
     """Killed by the system, crashed or gone: told, and the rest goes on."""
-    tasks = [Task("dead", function, (argument,), ()), Task("free", write, (tmp_path / "f", "y"), ())]
+    tasks = [
+        Task("dead", function, (argument,), ()),
+        Task("free", write, (tmp_path / "f", "y"), ()),
+    ]
     outcome = run_tasks(tasks, 2)
     assert words in outcome.failures["dead"] and list(outcome.failures) == ["dead"]
     assert (tmp_path / "f").read_text() == "y"
@@ -129,7 +136,11 @@ def test_a_core_without_a_task_does_something_else(tmp_path):
         calls.append(len(results))
         place.touch()
 
-    tasks = [Task("a", wait, (0,), ()), Task("b", wait_for, (place,), ("a",)), Task("c", wait, (0,), ())]
+    tasks = [
+        Task("a", wait, (0,), ()),
+        Task("b", wait_for, (place,), ("a",)),
+        Task("c", wait, (0,), ()),
+    ]
     run_tasks(tasks, 2, lambda n, m: results.update({n: m}), meanwhile=meanwhile)
     assert len(calls) == 1 and results["b"] == ("result", "seen")
 

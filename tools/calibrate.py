@@ -31,7 +31,9 @@ HEADER = ("specification", "seeds", "distance", *PARTS)
 
 def distance(rows):
     """Distance and its parts of one specification from its seeds' statistics."""
-    mean = {name: np.mean([row[name] for row in rows]) for name in rows[0] if name[:2] in ("A.", "O5")}
+    mean = {
+        name: np.mean([row[name] for row in rows]) for name in rows[0] if name[:2] in ("A.", "O5")
+    }
     levels = [(mean[f"A.{arm}"] - level) / MARGIN for arm, level in PAPER["levels"].items()]
     wrong = np.mean([row["misclassified"] for row in rows])
     parts = {

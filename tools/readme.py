@@ -36,18 +36,30 @@ JAPANESE = {
 #: Claims in Japanese: what is claimed, and the paper's value where it is words.
 JAPANESE_CLAIMS = {
     "S1": ("T1、T2h、T2l、T3 の文数（表 1）", ""),
-    "F3": ("正しく分類された文：注目度は 0–20 エポックで大きく動き、以後はほとんど動かない", "20 以後は小"),
+    "F3": (
+        "正しく分類された文：注目度は 0–20 エポックで大きく動き、以後はほとんど動かない",
+        "20 以後は小",
+    ),
     "F4": ("誤分類された文：注目度は 20 エポック以後も動き続ける", "動き続ける"),
     "F5": ("大半のエポックで、誤分類された文のほうが注目度の動きが大きい", "大半のエポック"),
     "F5b": ("学習全体の合計でも、誤分類された文のほうが注目度の動きが大きい", "大きい"),
     "A1": ("40–50 エポックの T1andT2 の正解率", ""),
     "A2": ("40–50 エポックの T1andT2h の正解率", ""),
     "A3": ("40–50 エポックの他の四つの正解率", ""),
-    "R1": ("40–50 エポックでは T1andT2 が一位、T1andT2h が二位、他は同程度", "T1andT2 > T1andT2h > 他"),
+    "R1": (
+        "40–50 エポックでは T1andT2 が一位、T1andT2h が二位、他は同程度",
+        "T1andT2 > T1andT2h > 他",
+    ),
     "O1": ("T1andT2h は常に T1andT2l を上回る", "常に > 0"),
     "O2": ("T1andT2h は T1andT2ran を上回る", ""),
-    "O3": ("0–20 エポックでは T2h が T2l を上回り、T2h が下がるため 30–50 では同程度", "> 0、のち同程度"),
-    "O4": ("0–10 エポックでは T1andT2h と T1andT2 は同程度、20–30 と 25–50 では T1andT2 が上", "同程度、のち T1andT2"),
+    "O3": (
+        "0–20 エポックでは T2h が T2l を上回り、T2h が下がるため 30–50 では同程度",
+        "> 0、のち同程度",
+    ),
+    "O4": (
+        "0–10 エポックでは T1andT2h と T1andT2 は同程度、20–30 と 25–50 では T1andT2 が上",
+        "同程度、のち T1andT2",
+    ),
     "O5": ("T1andT2h は 20 エポック以後下がり、T1andT2 は後半ほとんど変わらない", "下降；横ばい"),
     "H": ("T1 と T2h で学習したモデルは、T1 と T2l で学習したモデルより良い", ""),
 }
@@ -115,7 +127,15 @@ def costs():
              f"{timing['seconds'] / 60:.1f} min", f"{timing['peak_memory_bytes'] / 1e6:.0f} MB",
              timing["machine"], command)
         )  # fmt: skip
-    header = ("vectors", "tokens known", "seeds", "time", "memory of a process", "machine", "command")
+    header = (
+        "vectors",
+        "tokens known",
+        "seeds",
+        "time",
+        "memory of a process",
+        "machine",
+        "command",
+    )
     return table(header, rows) if rows else "No run is committed yet."
 
 
@@ -183,7 +203,10 @@ def rounding():
     titles = {f"A.{arm}": f"level of {arm}" for arm in ARMS}
     titles |= {"H.mean": "T1andT2h − T1andT2l", "O2.mean": "T1andT2h − T1andT2ran"}
     spreads = [regression.spread(RESULTS / name) for name in names]
-    rows = [(title, *(f"{100 * s[name].deviation:.2f} ({100 * s[name].greatest:.2f})" for s in spreads)) for name, title in titles.items()]
+    rows = [
+        (title, *(f"{100 * s[name].deviation:.2f} ({100 * s[name].greatest:.2f})" for s in spreads))
+        for name, title in titles.items()
+    ]
     moved, alike = [], []
     for name in names:
         found = read_csv(RESULTS / name / "rounding.csv", regression.ROUNDING)
@@ -194,7 +217,9 @@ def rounding():
         alike.append(f"{len(seeds - restless)} of {len(seeds)}")
     rows.append(("sentences of T2 in another half, mean (most)", *moved))
     rows.append(("seeds whose halves are the same under all sets", *alike))
-    return table(("standard deviation (greatest difference)", *(RUNS[name] for name in names)), rows)
+    return table(
+        ("standard deviation (greatest difference)", *(RUNS[name] for name in names)), rows
+    )
 
 
 def multiverse():
@@ -241,7 +266,18 @@ def rivals(name="questions-googlenews-subset"):
     place = RESULTS / name / "rivals.csv"
     if not place.exists():
         return "Not compared yet."
-    header = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+    header = (
+        "score",
+        "share",
+        "labels",
+        "accuracy",
+        "gain",
+        "low",
+        "high",
+        "seeds",
+        "p",
+        "verdict",
+    )
     by, shares = {}, set()
     for row in read_csv(place, header):
         share = float(row["share"])
@@ -253,9 +289,15 @@ def rivals(name="questions-googlenews-subset"):
         )
     rows = []
     for (score, labels), cells in by.items():
-        title = "A_S high − low, matched halves" if score == "matched_high" else score.replace("_", " ")
-        rows.append((title, "yes" if labels == "1" else "no", *(cells.get(s, "–") for s in sorted(shares))))
-    return table(("score", "needs labels", *(f"{100 * s:.0f} % of T2" for s in sorted(shares))), rows)
+        title = (
+            "A_S high − low, matched halves" if score == "matched_high" else score.replace("_", " ")
+        )
+        rows.append(
+            (title, "yes" if labels == "1" else "no", *(cells.get(s, "–") for s in sorted(shares)))
+        )
+    return table(
+        ("score", "needs labels", *(f"{100 * s:.0f} % of T2" for s in sorted(shares))), rows
+    )
 
 
 def confounds(name="questions-googlenews-subset"):
@@ -272,7 +314,17 @@ def confounds(name="questions-googlenews-subset"):
         else:
             cells = [number(r[n], 2) for n in ("correlation", "partial", "smd", "smd_matched")]
             rows.append((r["covariate"], cells[0], cells[1], interval, cells[2], cells[3]))
-    return table(("of A_S with", "rank correlation", "partial", "95 % interval", "T2h − T2l, SD", "matched halves, SD"), rows)
+    return table(
+        (
+            "of A_S with",
+            "rank correlation",
+            "partial",
+            "95 % interval",
+            "T2h − T2l, SD",
+            "matched halves, SD",
+        ),
+        rows,
+    )
 
 
 def readings():
@@ -286,7 +338,15 @@ def bench():
     place = RESULTS / "bench.csv"
     if not place.exists():
         return "Not measured yet: `make bench`."
-    header = ("measure", "variant", "threads", "repetitions", "minimum_s", "median_s", "times_slower")
+    header = (
+        "measure",
+        "variant",
+        "threads",
+        "repetitions",
+        "minimum_s",
+        "median_s",
+        "times_slower",
+    )
     rows = [
         (r["measure"], r["variant"], r["threads"], r["repetitions"], number(r["minimum_s"]),
          number(r["median_s"]), number(r["times_slower"], 2))
@@ -323,7 +383,9 @@ def agreement():
         parts.append(f", by {level} in the mean of epochs 40–50")
     parts.append(". ")
     if moved := found["reference"]["T1"]["other_half"]:
-        parts.append(f"Rounding is passed on by the halves: {moved} sentences of T2 lie in another half. ")
+        parts.append(
+            f"Rounding is passed on by the halves: {moved} sentences of T2 lie in another half. "
+        )
     if same := apart(["reference, fused's halves"]):
         parts.append(f"With the fused form's halves T2h and T2l are {same} apart. ")
     if double := apart(["reference, float64"], of="fused, float64"):
@@ -395,7 +457,18 @@ def beyond(name="questions-googlenews-subset"):
         f"{told('accuracy on T3 rich in unstable words, T1andT2h less T1andT2ran', 100)} points better "
         "than `T1andT2ran`."
     ]
-    header = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+    header = (
+        "score",
+        "share",
+        "labels",
+        "accuracy",
+        "gain",
+        "low",
+        "high",
+        "seeds",
+        "p",
+        "verdict",
+    )
     gains = read_csv(folder / "rivals.csv", header)
     found = {}
     for r in gains:
@@ -403,11 +476,15 @@ def beyond(name="questions-googlenews-subset"):
             share = f"{100 * float(r['share']):.0f} %"
             found.setdefault((r["verdict"], r["score"].replace("_", " ")), []).append(share)
     lists = {
-        verdict: "; ".join(f"{score} ({', '.join(shares)})" for (v, score), shares in found.items() if v == verdict)
+        verdict: "; ".join(
+            f"{score} ({', '.join(shares)})" for (v, score), shares in found.items() if v == verdict
+        )
         for verdict in ("better", "worse")
     }
     half = next(r for r in gains if r["score"] == "instability" and float(r["share"]) == 0.5)
-    shuffled = next(r for r in gains if r["score"] == "instability_shuffled" and float(r["share"]) == 0.5)
+    shuffled = next(
+        r for r in gains if r["score"] == "instability_shuffled" and float(r["share"]) == 0.5
+    )
 
     def gain(r):
         return f"{100 * float(r['gain']):+.2f} ({100 * float(r['low']):+.2f} … {100 * float(r['high']):+.2f})"
@@ -421,8 +498,12 @@ def beyond(name="questions-googlenews-subset"):
     header = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
     of = {r["covariate"]: r for r in read_csv(folder / "confounds.csv", header)}
     matched = next(r for r in gains if r["score"] == "matched_high")
-    low, high = (float(rows["rank correlation of wac with frequency in T1"][n]) for n in ("low", "high"))
-    rarity = "they are" if high < 0 else "frequent words are the more unstable" if low > 0 else "neither"
+    low, high = (
+        float(rows["rank correlation of wac with frequency in T1"][n]) for n in ("low", "high")
+    )
+    rarity = (
+        "they are" if high < 0 else "frequent words are the more unstable" if low > 0 else "neither"
+    )
     parts.append(
         "**Is it the words?** Length, rarity, coverage and class together explain "
         f"{100 * float(of['R2']['correlation']):.0f} % of the variance of A_S's ranks. Between halves "
@@ -502,13 +583,18 @@ def api():
             for element in node.value.elts
         ]
         rows = [
-            (f"`{name}{docs[name][1]}`", docs[name][0].split("\n\n")[0].replace("\n", " ").replace("|", "\\|"))
+            (
+                f"`{name}{docs[name][1]}`",
+                docs[name][0].split("\n\n")[0].replace("\n", " ").replace("|", "\\|"),
+            )
             for name in sorted(names)
             if name in docs
         ]
         if rows:
             about = ast.get_docstring(tree).split("\n\n")[0].replace("\n", " ")
-            parts.append(f"## `replicate.{place.stem}`\n\n{about}\n\n" + table(("name", "does"), rows))
+            parts.append(
+                f"## `replicate.{place.stem}`\n\n{about}\n\n" + table(("name", "does"), rows)
+            )
     return "\n\n".join(parts)
 
 
@@ -530,7 +616,18 @@ def versions():
     place = RESULTS / "versions.csv"
     if not place.exists():
         return "Not run yet."
-    names = ("python", "numpy", "cupy", "scipy", "numba", "supplied", "tests", "accuracy", "loss", "wac")
+    names = (
+        "python",
+        "numpy",
+        "cupy",
+        "scipy",
+        "numba",
+        "supplied",
+        "tests",
+        "accuracy",
+        "loss",
+        "wac",
+    )
     rows = list(read_csv(place, (*names, "date", "system")))
     header = ("Python", "NumPy", "CuPy", "SciPy", "Numba", "supplied", *names[6:])
     shown = []
@@ -595,7 +692,10 @@ def main():
             stale.append(page)
             if not check:
                 save_text(place, filled(text))
-    print("\n".join(f"{'out of date' if check else 'filled'}: {page}" for page in stale) or "up to date")
+    print(
+        "\n".join(f"{'out of date' if check else 'filled'}: {page}" for page in stale)
+        or "up to date"
+    )
     return int(check and bool(stale))
 
 

@@ -57,7 +57,9 @@ def collect_rounding(name, folders, results=RESULTS):
     seeds = runs[0].finished_seeds()
     for run in runs[1:]:
         if (run.identity, run.finished_seeds()) != (runs[0].identity, seeds):
-            raise InputError(f"{run.out}: other settings or seeds than {runs[0].out}; name runs alike")
+            raise InputError(
+                f"{run.out}: other settings or seeds than {runs[0].out}; name runs alike"
+            )
     rows = []
     for seed in seeds:
         halves = [run.halves(seed) for run in runs]

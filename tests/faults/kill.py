@@ -121,7 +121,9 @@ def trial(folder, whole, seconds, kills, draw, counts):
     found = files(folder)
     for name in sorted(found.keys() | whole.keys()):
         if found.get(name) != whole.get(name):
-            wrong.append(f"{name} {'differs' if name in found and name in whole else 'is there in one only'}")
+            wrong.append(
+                f"{name} {'differs' if name in found and name in whole else 'is there in one only'}"
+            )
     return wrong
 
 
@@ -170,7 +172,9 @@ def page(counts, wrong, trials, seed):
 
 def main():
     """Run the campaign; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true")
