@@ -10,9 +10,9 @@ for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
-from replicate.config import Config, InputError, generator
+from replicate.config import Config, generator
 from replicate.corpus import Corpus
+from replicate.io.errors import InputError
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
 

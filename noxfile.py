@@ -48,12 +48,12 @@ CUPYS = {
 #: Tests of what depends on versions: numbers, Chainer, files.  Not those of the
 #: command line, of downloads and of this repository's own rules.
 CORE = """
-    compat functions kernels model saliency training instability selection split
-    vectors storage regression
+    compat convolution kernels model saliency training instability selection split
+    vectors files regression
 """.split()
 
 #: What CuPy matters to; the cells without it run the rest.
-WITH_CUPY = ["compat", "functions", "kernels"]
+WITH_CUPY = ["compat", "convolution", "kernels"]
 
 COLUMNS = "python,numpy,cupy,scipy,numba,supplied,tests,accuracy,loss,wac,date,system".split(",")
 
@@ -77,11 +77,11 @@ def digest():
     places = [
         HERE / name for name in ("setup.py", "noxfile.py", "conftest.py", "tests/conftest.py")
     ]
-    places += sorted(HERE.glob("replicate/*.py")) + [
+    places += sorted((HERE / "replicate").rglob("*.py")) + [
         HERE / f"tests/test_{part}.py" for part in CORE
     ]
     for place in places:
-        found.update(place.name.encode() + b"\0" + place.read_bytes())
+        found.update(place.relative_to(HERE).as_posix().encode() + b"\0" + place.read_bytes())
     return found.hexdigest()
 
 
@@ -154,7 +154,7 @@ def matrix(session, numpy, cupy):
 
 SEEN_BY_CHAINER = """
 import cupy
-from replicate import compat, kernels
+from replicate.fast import compat, kernels
 from chainer.backends import cuda
 assert cuda.available and cuda.cupy is cupy and kernels.cuda.ndarray is cupy.ndarray
 """
@@ -163,7 +163,7 @@ VERSIONS = """
 import json, platform, warnings
 from importlib.metadata import version
 warnings.simplefilter("ignore")
-from replicate import compat
+from replicate.fast import compat
 found = {n: version(n) for n in ("numpy", "scipy", "numba", "gensim")}
 try:
     found["cupy"] = version("cupy-cuda12x")

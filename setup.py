@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "replicate/__init__.py").read_text())[1]
@@ -15,8 +15,8 @@ setup(
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=["replicate"],
-    package_data={"replicate": ["templates/*", "data/*.csv"]},
+    packages=find_packages(include=["replicate", "replicate.*"]),
+    package_data={"replicate": ["show/templates/*", "data/*.csv"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "chainer==7.8.1",

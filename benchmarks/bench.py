@@ -23,29 +23,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
 import numpy as np
-from chainer import training
 
 from replicate import experiment
 from replicate.claims import window
 from replicate.cli import _data
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
-from replicate.experiment import (
-    UNSCORED,
-    Options,
-    RunFolder,
-    finish_seed,
-    prepare,
-    work_on_arm,
-)
-from replicate.functions import project
+from replicate.experiment import UNSCORED, Options, RunFolder, finish_seed, prepare, work_on_arm
+from replicate.fast.compat import chainer, training
+from replicate.fast.convolution import project
+from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
 from replicate.split import split_corpus
-from replicate.storage import read_csv, save_csv
 from replicate.training import EpochIterator, Updater, make_optimizer
 from replicate.vectors import embedding_matrix
 

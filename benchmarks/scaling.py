@@ -35,17 +35,15 @@ import numpy as np
 from bench import CASE, repeated
 from scipy.optimize import nnls
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-
-from replicate import mpi
 from replicate.cli import _data
 from replicate.corpus import read_corpus
+from replicate.fast.compat import chainer
+from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
-from replicate.ranks import ALONE
+from replicate.parallel import mpi
+from replicate.parallel.ranks import ALONE
 from replicate.saliency import Recorder
 from replicate.split import split_corpus
-from replicate.storage import read_csv, save_csv
 from replicate.training import EpochIterator, Updater, make_optimizer
 from replicate.vectors import embedding_matrix
 

@@ -22,9 +22,9 @@ from replicate.claims import judge, seed_statistics
 from replicate.config import PRESETS
 from replicate.corpus import find_data
 from replicate.experiment import Options, prepare, run_seed
-from replicate.figures import ARM_COLOURS, STYLE, draw_figures
+from replicate.show.figures import ARM_COLOURS, STYLE, draw_figures
 from replicate.instability import sentence_instability
-from replicate.report import write_claims
+from replicate.show.report import write_claims
 from replicate.selection import arm_sentences, median_halves
 
 plt.rcParams.update({**STYLE, "figure.dpi": 90, "axes.axisbelow": True})

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from replicate.claims import judge, seed_statistics
-from replicate.config import PRESETS, Config, InputError
+from replicate.config import Config, PRESETS
+from replicate.io.errors import InputError
 from replicate.corpus import read_corpus
 from replicate.experiment import Options, prepare, run_seed
-from replicate.explain import explain
-from replicate.figures import STYLE
+from replicate.show.explain import explain
+from replicate.show.figures import STYLE
 
 plt.rcParams.update({**STYLE, "figure.dpi": 90})
 pd.options.display.max_colwidth = None

@@ -160,7 +160,7 @@ def recorded(run, seed):
     Returns:
         Recorded: correctness against the true label at ``judged_epoch``.
     """
-    from .storage import load_npy
+    from .io.files import load_npy
 
     config, corpus = run.config, run.corpus
     t1 = np.flatnonzero(run.subset(seed) == 1)
@@ -257,7 +257,7 @@ def seed_statistics(run, seed):
     subset = run.subset(seed)
     sizes = {f"size.T{k}": float((subset == k).sum()) for k in (1, 3)}
     for arm in ("T2h", "T2l"):
-        from .storage import load_npy
+        from .io.files import load_npy
 
         sizes[f"size.{arm}"] = float(len(load_npy(run.phase(seed, arm) / "sentences.npy", "i")))
     return {

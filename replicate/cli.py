@@ -23,10 +23,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__, mpi
-from .config import ARMS, PRESETS, Config, InputError
-from .storage import folder_lock, load_json, save_csv, save_json
-from .workers import start_server
+from . import __version__
+from .config import ARMS, PRESETS, Config
+from .io.errors import InputError
+from .io.files import folder_lock, load_json, save_csv, save_json
+from .parallel import mpi
+from .parallel.pool import start_server
 
 log = logging.getLogger("replicate")
 
@@ -361,7 +363,7 @@ def run(
 def _lead(work, tell):
     """All seeds, trained by all ranks together; this is rank 0."""
     from .experiment import run_seed
-    from .workers import Outcome
+    from .parallel.pool import Outcome
 
     group = mpi.Group()
     group.bcast(True)  # the folder is prepared
@@ -408,14 +410,15 @@ def _timing(out, seconds, peak, jobs):
 
 def _draw_early(work):
     """Figures of what was recorded, drawn beside the last arms; what it imports is needed later."""
-    from . import claims, figures, report  # noqa: F401
+    from .show import figures
 
     return figures.draw_recorded(work)
 
 
 def _conclude(work, drawn=None):
     """Claims, figures and report of what is finished."""
-    from . import claims, figures, report
+    from . import claims
+    from .show import figures, report
 
     table = [claims.seed_statistics(work, seed) for seed in work.finished_seeds()]
     verdicts = claims.judge(table)
@@ -466,9 +469,9 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     """
     if mpi.active() and mpi.rank() > 0:
         return mpi.serve(_jobs(jobs), threads)
+    from .beyond.sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
     from .experiment import Options
-    from .figures import specification_curve
-    from .sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
+    from .show.figures import specification_curve
 
     specifications, seeds = read_grid(grid)
     paths, vectors = _data("paper", corpus, vectors)
@@ -515,7 +518,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
 @click.option("--quiet", "-q", is_flag=True)
 def fetch(dest, corpus_only, quiet):
     """Download corpus and word vectors, checked and resumable."""
-    from . import fetch as fetching
+    from .io import download as fetching
 
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
@@ -555,7 +558,7 @@ def verify(folder):
 
 def _committed(identity):
     """Verdicts of the committed results of runs like this: id -> verdict, or None."""
-    from .storage import read_csv
+    from .io.files import read_csv
 
     rows = read_csv(Path(__file__).parent / "data" / "expected.csv", ("identity", "id", "verdict"))
     return {row["id"]: row["verdict"] for row in rows if row["identity"] == identity} or None
@@ -598,7 +601,8 @@ def questions(folder, shares, jobs, quiet, verbose):
     DIR is a run made with --record-arms and --epoch-weights all.  Every score
     selects shares of T2, and a model is trained on T1 with each; resumable.
     """
-    from . import beyond, rivals
+    from .beyond import questions as beyond
+    from .beyond import rivals
     from .experiment import RunFolder
 
     work = RunFolder(folder)
@@ -636,9 +640,9 @@ def questions(folder, shares, jobs, quiet, verbose):
 @click.option("--html", type=click.Path(dir_okay=False), help="Write an HTML page.")
 def explain(folder, texts, seed, as_json, html):
     """A sentence's word saliency, epoch by epoch."""
-    from . import explain as explaining
     from .experiment import RunFolder
-    from .storage import save_text
+    from .io.files import save_text
+    from .show import explain as explaining
 
     explained = explaining.explain(RunFolder(folder), list(texts), seed)
     if html:
@@ -672,7 +676,7 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
     Writes selected.csv (rank, score, text, the words that made it high),
     words.csv (all words by instability) and select.json (what was done).
     """
-    from . import select as selecting
+    from .beyond import own_data as selecting
 
     # The sample's settings fit its 200 sentences, not data of one's own.
     config = _config("paper" if preset == "sample" else preset, epochs, assignments)
@@ -716,9 +720,9 @@ def readings():
 @cli.command()
 def doctor():
     """What this machine has: versions, device, data found, and what is missing."""
-    from . import compat
     from .corpus import POLARITY_FILES, VECTOR_FILES, data_folder
     from .experiment import chainer_device, versions
+    from .fast import compat
 
     table = Table(show_header=False)
     for name, version in versions().items():

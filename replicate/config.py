@@ -8,49 +8,16 @@ every result.  No reading is fixed anywhere else in the code.
 import dataclasses
 import difflib
 import math
-import re
-import sys
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tomli_w
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .io.errors import InputError, shorten
+from .io.files import read_text, toml_table
 
-__all__ = ["ARMS", "PAPER", "PRESETS", "Config", "InputError", "generator"]
-
-
-class InputError(ValueError):
-    """Bad input: one clear line that says what, where and the remedy (exit code 2).
-
-    It is one line whatever it quotes: line breaks of names become blanks.
-
-    Example:
-        >>> str(InputError("a\\nb.tsv: no such file; check the name"))
-        'a b.tsv: no such file; check the name'
-    """
-
-    def __init__(self, message=""):
-        super().__init__(" ".join(str(message).splitlines()))
-
-
-def brief(value):
-    """A value for a message, at most 70 characters, whatever it is.
-
-    Example:
-        >>> brief("relu"), brief([0] * 99)
-        ("'relu'", '[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...')
-    """
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested too deep; a number of thousands of digits
-        text = f"{type(value).__name__} too large to show"
-    return text if len(text) <= 70 else text[:67] + "..."
+__all__ = ["ARMS", "PAPER", "PRESETS", "Config", "generator", "is_seed"]
 
 
 #: What the paper reports; ids as in the table of claims.
@@ -100,7 +67,7 @@ class Config:
         >>> Config(activation="gelu")
         Traceback (most recent call last):
             ...
-        replicate.config.InputError: activation = 'gelu' is not offered; choose one of relu, tanh, sigmoid
+        replicate.io.errors.InputError: activation = 'gelu' is not offered; choose one of relu, tanh, sigmoid
     """
 
     tokens: str = _choice("kim", "whitespace", doc="5.1: cleaning of the text; lower case both")
@@ -270,7 +237,7 @@ def _known(name, names):
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else "see `replicate readings`"
-        raise InputError(f"there is no setting {brief(name)}; {hint}")
+        raise InputError(f"there is no setting {shorten(name)}; {hint}")
 
 
 def _checked(field, value):
@@ -283,7 +250,7 @@ def _checked(field, value):
         if not any(value == c and type(value) is type(c) for c in meta["choices"]):
             offered = ", ".join(_shown(c) for c in meta["choices"])
             raise InputError(
-                f"{field.name} = {brief(value)} is not offered; choose one of {offered}"
+                f"{field.name} = {shorten(value)} is not offered; choose one of {offered}"
             )
         return value
     low, high = meta["low"], meta["high"]
@@ -298,7 +265,7 @@ def _checked(field, value):
         what = "a whole number" if kind is int else "a number"
         above = "above" if meta["open_low"] else "from"
         raise InputError(
-            f"{field.name} = {brief(value)} is not {what} {above} {low:.10g} to {high:.10g}; choose one"
+            f"{field.name} = {shorten(value)} is not {what} {above} {low:.10g} to {high:.10g}; choose one"
         ) from None
     return number
 
@@ -306,48 +273,6 @@ def _checked(field, value):
 def is_seed(value):
     """Whether a value of a file is a seed: a whole number from 0 to 2**31."""
     return type(value) is int and 0 <= value <= 2**31
-
-
-_TEXT_LIMIT = 64 << 20
-# More names joined by dots than any table here has: tomllib's memory grows
-# with the square of their number.
-_LONG_KEY = re.compile(r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}""")
-
-
-def toml_table(text, where):
-    """A table from TOML text.
-
-    Raises:
-        InputError: for text that is not TOML, or nested too deep.
-    """
-    if _LONG_KEY.search(text):
-        raise InputError(f"{where}: a name of more than 20 parts; no table is that deep, remove it")
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise InputError(f"{where}: nested too deep; no setting is, remove it") from None
-    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits, too
-        raise InputError(f"{where}: not TOML ({error}); correct that place") from None
-
-
-def read_text(path):
-    """Text of a UTF-8 file of at most 64 MiB.
-
-    Raises:
-        InputError: when it is missing, no file, too large, not readable or not UTF-8.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_TEXT_LIMIT + 1)
-        if len(data) > _TEXT_LIMIT:
-            raise InputError(f"{path}: longer than {_TEXT_LIMIT:,} bytes; is it the right file?")
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
 
 
 #: Named starting points of ``--preset``.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import InputError
-from .storage import load_npz, save_npz, sha256
+from .io.errors import InputError
+from .io.files import DAMAGED_TAR, load_npz, save_npz, sha256
 
 __all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "tokenize"]
 
@@ -41,11 +41,6 @@ _ARCHIVE_LIMIT = 16 << 20
 # a corpus is read.
 _TAKEN = 4096
 _SPILLED = 1 << 22
-
-#: What tarfile raises at damaged bytes, each in its way.
-DAMAGED_TAR = (
-    tarfile.TarError, EOFError, IndexError, OverflowError, RecursionError, UnicodeError, ValueError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from . import compat  # noqa: F401  (before chainer)
-import chainer
 import numpy as np
-from chainer.backends import cuda
 
 from . import __version__
-from .config import ARMS, Config, InputError, brief, is_seed
+from .config import ARMS, Config, is_seed
 from .corpus import Corpus, read_corpus
+from .fast.compat import chainer, cuda
 from .instability import sentence_instability, word_instability
-from .model import TextCNN, load_weights
-from .ranks import ALONE
-from .saliency import Recorder
-from .selection import arm_sentences, median_halves, unscored_arms
-from .split import split_corpus, subset_sizes
-from .storage import (
+from .io.errors import InputError, shorten
+from .io.files import (
     load_json,
     load_npy,
     load_npz,
@@ -42,9 +36,14 @@ from .storage import (
     sha256,
     sweep_temporaries,
 )
+from .model import TextCNN, load_weights
+from .parallel.pool import Outcome, Task, run_tasks
+from .parallel.ranks import ALONE
+from .saliency import Recorder
+from .selection import arm_sentences, median_halves, unscored_arms
+from .split import split_corpus, subset_sizes
 from .training import EpochWeights, make_optimizer, train
 from .vectors import coverage, embedding_matrix
-from .workers import Outcome, Task, run_tasks
 
 __all__ = ["Options", "RunFolder", "prepare", "run_experiment", "run_seed"]
 
@@ -174,8 +173,8 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
         for name in settings:
             if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
                 raise InputError(
-                    f"{out}: was made with {name} = {brief(have.get(name))}, not "
-                    f"{brief(settings[name])}; choose another --out or the old setting"
+                    f"{out}: was made with {name} = {shorten(have.get(name))}, not "
+                    f"{shorten(settings[name])}; choose another --out or the old setting"
                 )
         settings["versions"] = have["versions"]
         settings["preset"] = have["preset"]
@@ -254,7 +253,7 @@ def _read_settings(place):
             sound = test(have)
         if not sound:
             raise InputError(
-                f"{place}: not of this program ({name} is {brief(have)}); name a run folder"
+                f"{place}: not of this program ({name} is {shorten(have)}); name a run folder"
             )
     return settings
 
@@ -411,7 +410,7 @@ def run_first_phase(run, seed, tell=None, group=ALONE):
         run (RunFolder): prepared.
         seed (int): of the run.
         tell: callable ``(epoch, accuracy)``; may be None.
-        group (replicate.ranks.OneRank): ranks that do it together, of which
+        group (replicate.parallel.ranks.OneRank): ranks that do it together, of which
             rank 0 writes.
     """
     config, corpus, options = run.config, run.corpus, run.options
@@ -610,8 +609,8 @@ def run_experiment(run, jobs=1, tell=None, threads=1, crew=None, meanwhile=None)
         tell: callable ``(name, message)``: name is ``(seed, arm)``, message
             ``"done"``, ``"failed"`` or ``(epoch, accuracy)``.
         threads (int): of the matrix library in each process.
-        crew (replicate.workers.Crew), meanwhile: see
-            :func:`replicate.workers.run_tasks`.
+        crew (replicate.parallel.pool.Crew), meanwhile: see
+            :func:`replicate.parallel.pool.run_tasks`.
 
     Returns:
         Outcome: failures are by ``(seed, arm)``.

@@ -2,21 +2,18 @@
 
 ``reference`` is the plain Chainer composition: padded batches,
 ``Convolution2D``, ``max_pooling_2d``.  ``fused`` is
-:func:`replicate.functions.convolution_max` on flat tokens.
+:func:`replicate.fast.convolution.convolution_max` on flat tokens.
 """
 
 from dataclasses import dataclass
 
-from . import compat  # noqa: F401  (before chainer)
-import chainer
-import chainer.functions as F
-import chainer.links as L
 import numpy as np
-from chainer.backends import cuda
 
-from .config import InputError, generator
-from .functions import convolution_loss, convolution_max, loss_and_gradients, rows_of
-from .storage import load_npz, save_npz
+from .config import generator
+from .fast.compat import F, L, chainer, cuda
+from .fast.convolution import convolution_loss, convolution_max, loss_and_gradients, rows_of
+from .io.errors import InputError
+from .io.files import load_npz, save_npz
 
 __all__ = ["Batch", "TextCNN", "load_weights", "pad"]
 
@@ -203,7 +200,7 @@ class TextCNN(chainer.Chain):
         return loss
 
     def _has_one_function(self):
-        """Whether :func:`~replicate.functions.convolution_loss` is this network's loss."""
+        """Whether :func:`~replicate.fast.convolution.convolution_loss` is this network's loss."""
         return self.implementation == "fused" and self.config.loss != "probabilities"
 
     def _inputs(self, batch):

@@ -11,18 +11,14 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import compat  # noqa: F401  (before chainer)
-import chainer
-import chainer.functions as F
 import numpy as np
-from chainer import training
-from chainer.backends import cuda
 
-from . import functions
-from .config import InputError
+from .fast import convolution as functions
+from .fast.compat import F, chainer, cuda, training
 from .instability import StreamingInstability, movement, standardise
+from .io.errors import InputError
 from .model import Batch
-from .ranks import ALONE
+from .parallel.ranks import ALONE
 
 __all__ = [
     "Classified",
@@ -330,7 +326,7 @@ class Recorder(training.Extension):
         config (Config): ``epochs``, ``record_epoch_0``, ``standardised_over``.
         folder: where the files go.
         stored (bool): keep ``saliency.npy``; the streaming form does not.
-        group (replicate.ranks.OneRank): ranks that look at the sentences together;
+        group (replicate.parallel.ranks.OneRank): ranks that look at the sentences together;
             rank 0 alone keeps and writes.
     """
 

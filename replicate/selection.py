@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .config import InputError, generator
+from .config import generator
+from .io.errors import InputError
 
 __all__ = ["arm_sentences", "budget", "median_halves", "select_top", "unscored_arms"]
 

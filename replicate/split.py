@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .config import PAPER, InputError, generator
+from .config import PAPER, generator
+from .io.errors import InputError
 
 __all__ = ["split_corpus", "subset_sizes"]
 

@@ -7,19 +7,16 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from . import compat  # noqa: F401  (before chainer)
-import chainer
 import numba
 import numpy as np
-from chainer import optimizer_hooks, optimizers, training
-from chainer.backends import cuda
-from chainer.training import extensions
 
 from .config import generator
+from .fast.compat import chainer, cuda, extensions, optimizer_hooks, optimizers, training
+from .io.errors import InputError
+from .io.files import load_npz, save_npz
 from .model import Batch
-from .ranks import ALONE
+from .parallel.ranks import ALONE
 from .saliency import classify, flat_batch
-from .storage import InputError, load_npz, save_npz
 
 __all__ = ["EpochIterator", "Updater", "make_optimizer", "train"]
 
@@ -37,7 +34,7 @@ class EpochIterator(chainer.dataset.Iterator):
         batch_size (int): B.
         seed (int): names the order; arms of like size share it.
         xp: numpy or cupy, where batches go.
-        group (replicate.ranks.OneRank): ranks that share every batch.
+        group (replicate.parallel.ranks.OneRank): ranks that share every batch.
 
     Attributes:
         last (numpy.ndarray): sentences of the last batch, of all ranks.
@@ -339,7 +336,7 @@ class Snapshot(training.Extension):
         fingerprint (str): of what is trained; another run's state is not taken up.
         recorder (Recorder): its files are flushed first; may be None.
         seconds (float): least time between two snapshots.
-        group (replicate.ranks.OneRank): rank 0 writes, all take up.
+        group (replicate.parallel.ranks.OneRank): rank 0 writes, all take up.
     """
 
     trigger = (1, "epoch")
@@ -513,7 +510,7 @@ def train(
         tell: callable ``(epoch, accuracy)``; may be None.
         snapshot_seconds (float): least time between two snapshots; None takes
             that of the environment's ``REPLICATE_SNAPSHOT_SECONDS``, or 20.
-        group (replicate.ranks.OneRank): ranks that train this model together,
+        group (replicate.parallel.ranks.OneRank): ranks that train this model together,
             all of which call this.
 
     Returns:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from .config import InputError, generator
-from .storage import load_npz, save_npz, sha256
+from .config import generator
+from .io.errors import InputError
+from .io.files import load_npz, save_npz, sha256
 
 __all__ = ["coverage", "embedding_matrix", "read_vectors"]
 

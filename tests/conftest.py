@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-
-from replicate.config import InputError
 from replicate.corpus import POLARITY_FILES
+from replicate.fast.compat import chainer
+from replicate.io.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

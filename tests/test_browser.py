@@ -18,8 +18,9 @@ import pytest
 import requests
 from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words
 
-from replicate import claims, explain, explorer, figures, report
+from replicate import claims
 from replicate.experiment import Options
+from replicate.show import explain, explorer, figures, report
 
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 WIDTHS = (390, 1440)

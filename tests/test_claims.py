@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from replicate import claims
-from replicate.claims import CLAIMS, Component, judge, test_component as check
+from replicate.claims import CLAIMS, Component, judge
+from replicate.claims import test_component as check
 from replicate.config import ARMS, PAPER
 
 #: What a paper that is right in everything would measure, in statistics.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from replicate import compat
+from replicate.fast import compat
 
 #: What Chainer wants, in the order in which compat looks.
 WANTED = ["numpy.sctypes", "numpy.distutils.system_info", "pkg_resources"]
@@ -66,7 +66,9 @@ MODULES = "numpy.distutils numpy.distutils.system_info pkg_resources"
 
 def supplied(fresh_python, lacking, present="", use=USE):
     """What compat supplies where `lacking` is missing; Chainer is used there."""
-    code = LACKING + PRESENT + "from replicate import compat\n" + use + "print(compat.SUPPLIED)"
+    code = (
+        LACKING + PRESENT + "from replicate.fast import compat\n" + use + "print(compat.SUPPLIED)"
+    )
     return fresh_python(code, lacking, present).splitlines()[-1]
 
 
@@ -84,7 +86,9 @@ for name in ("numpy.distutils.system_info", "pkg_resources"):
         missing.append(name)
 print(missing)
 """
-    here = "from replicate import compat\nimport numpy as np\n" + USE + "print(compat.SUPPLIED)"
+    here = (
+        "from replicate.fast import compat\nimport numpy as np\n" + USE + "print(compat.SUPPLIED)"
+    )
     assert fresh_python(here) == fresh_python(look)
     assert set(compat.SUPPLIED) <= set(WANTED)
 
@@ -123,7 +127,7 @@ def test_nothing_missing(fresh_python):
 names = sys.argv[2].split()
 before = [np.sctypes, np.distutils, *(sys.modules[name] for name in names)]
 contents = [dict(vars(sys.modules[name])) for name in names]
-from replicate import compat
+from replicate.fast import compat
 after = [np.sctypes, np.distutils, *(sys.modules[name] for name in names)]
 assert all(a is b for a, b in zip(before, after))
 assert contents == [vars(sys.modules[name]) for name in names]
@@ -138,7 +142,7 @@ import sys, types
 import numpy as np
 import numpy.lib, numpy.random, numpy.linalg, numpy.testing
 before = dict(vars(np))
-from replicate import compat
+from replicate.fast import compat
 exec(sys.argv[1])
 after = vars(np)
 new = {n for n in after if n not in before and not isinstance(after[n], types.ModuleType)}
@@ -167,11 +171,11 @@ environment.check()
 sys.exit(len(environment.numpy.distutils.system_info.get_info("blas_opt")))
 """
     lacking = "numpy.distutils pkg_resources"
-    fresh_python(LACKING + PRESENT + "from replicate import compat\n" + ask, lacking, "")
+    fresh_python(LACKING + PRESENT + "from replicate.fast import compat\n" + ask, lacking, "")
     # Twin: with a `require` of another error, Chainer warns.
     other = "def require(requirement):\n    raise KeyError\nenvironment.pkg_resources.require = require\n"
     told = fresh_python(
-        LACKING + PRESENT + "from replicate import compat\n"
+        LACKING + PRESENT + "from replicate.fast import compat\n"
         + ask.replace("environment.check()", other + "environment.check()"),
         lacking, "", fails=True,
     )  # fmt: skip
@@ -199,7 +203,7 @@ def test_in_silence(fresh_python):
 import warnings
 import numpy
 before = list(warnings.filters)
-import replicate.compat
+import replicate.fast.compat
 assert any(kind == "error" for kind, *_ in before)
 print(warnings.filters == before)
 """
@@ -210,6 +214,6 @@ def test_a_module_that_is_there_and_broken(fresh_python):
     """pkg_resources of an old setuptools raises AttributeError on Python 3.12."""
     code = (
         LACKING.replace("ModuleNotFoundError", "AttributeError").replace(", name=name", "")
-        + "from replicate import compat\nprint(compat.SUPPLIED[-1])"
+        + "from replicate.fast import compat\nprint(compat.SUPPLIED[-1])"
     )
     assert fresh_python(code, "pkg_resources").strip() == "pkg_resources"

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from replicate.config import ARMS, PAPER, PRESETS, Config, InputError, brief, generator, read_text
+from replicate.config import ARMS, PAPER, PRESETS, Config, generator
+from replicate.io.errors import InputError, shorten
+from replicate.io.files import read_text
 
 FIELDS = dataclasses.fields(Config)
 CHOICES = [field for field in FIELDS if "choices" in field.metadata]
@@ -331,7 +333,7 @@ def test_a_message_is_one_line_whatever_it_quotes(end):
 )
 def test_a_value_is_shown_in_short(value, shown):
     """At most 70 characters, and no error of its own."""
-    assert brief(value) == shown and len(shown) <= 70
+    assert shorten(value) == shown and len(shown) <= 70
 
 
 def test_a_value_nested_too_deep_is_shown():
@@ -341,7 +343,7 @@ def test_a_value_nested_too_deep_is_shown():
         deep = [deep]
     with pytest.raises(RecursionError):
         repr(deep)
-    assert brief(deep) == "list too large to show"
+    assert shorten(deep) == "list too large to show"
     while deep:
         deep = deep.pop()  # else freeing it may recurse, too
 

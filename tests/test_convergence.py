@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replicate import convergence
+from replicate.beyond import convergence
 from replicate.saliency import classify, flat_batch
 
 
@@ -59,7 +59,10 @@ def table(shift, seeds=10):
     random = np.random.RandomState(0)
     rows = []
     for _ in range(seeds):
-        noise = lambda: 0.02 * random.randn()  # noqa: E731
+
+        def noise():
+            return 0.02 * random.randn()
+
         row = {"gap.T1": 1 + noise(), "rarity": -0.3 + noise(), "rarity.often": noise()}
         for arm in convergence.ARMS_ASKED:
             row[f"gap.{arm}"] = 0.6 + noise() - (shift if arm == "T1andT2h" else 0)

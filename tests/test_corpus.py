@@ -17,7 +17,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from replicate import corpus as corpus_module
-from replicate.config import InputError
 from replicate.corpus import (
     POLARITY_FILES,
     Corpus,
@@ -28,6 +27,7 @@ from replicate.corpus import (
     sample_path,
     tokenize,
 )
+from replicate.io.errors import InputError
 
 GOOD = b"a fine , fine film .\nit works\n"
 BAD = b"dull\n"

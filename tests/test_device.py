@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replicate.storage import read_csv
+from replicate.io.files import read_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: As the matrix of versions allows (noxfile.py): accuracy, where one of T3's 20

@@ -7,9 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
-from chainer.backends import cuda
-
 from replicate import experiment, selection
 from replicate.config import ARMS, Config
 from replicate.experiment import (
@@ -20,10 +17,11 @@ from replicate.experiment import (
     run_experiment,
     run_seed,
 )
+from replicate.fast.compat import cuda
 from replicate.instability import sentence_instability, word_instability
+from replicate.io.files import load_npy, load_npz, read_csv
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
-from replicate.storage import load_npy, load_npz, read_csv
 
 CONFIG = Config(n_filters=3, epochs=4, batch_size=8, learning_rate=0.02)
 N, V, D = 60, None, 6

@@ -10,10 +10,12 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from replicate import cli, explain
-from replicate.config import Config, InputError
+from replicate import cli
+from replicate.config import Config
 from replicate.experiment import Options, RunFolder, prepare, run_first_phase, run_seed
+from replicate.io.errors import InputError
 from replicate.saliency import flat_batch, word_saliency
+from replicate.show import explain
 
 ODD = '<script>alert(1)</script> 😀 שלום "film" good'
 TEXTS = ["good film zorblax", ODD]

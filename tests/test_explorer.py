@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words, unpacked
 
-from replicate import claims, explorer, figures
-from replicate.config import ARMS, Config, InputError
+from replicate import claims
+from replicate.config import ARMS, Config
 from replicate.experiment import Options, prepare, run_first_phase
+from replicate.io.errors import InputError
 from replicate.saliency import flat_batch, word_saliency
+from replicate.show import explorer, figures
 
 
 def rounding(data, exact):

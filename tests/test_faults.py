@@ -22,9 +22,9 @@ import pytest
 
 from replicate import cli, experiment, training
 from replicate.cli import main
-from replicate.config import InputError
 from replicate.experiment import RunFolder, run_seed
-from replicate.storage import folder_lock
+from replicate.io.errors import InputError
+from replicate.io.files import folder_lock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -123,7 +123,7 @@ def is_one_line(told, *parts):
 
 
 def half_written(folder):
-    """Temporary files of :func:`replicate.storage.atomic`."""
+    """Temporary files of :func:`replicate.io.files.atomic`."""
     return list(Path(folder).rglob(".*.part"))
 
 

@@ -7,10 +7,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 
-from replicate import claims, figures
+from replicate import claims
+from replicate.beyond.sweep import verdicts_by_specification
 from replicate.config import Config
 from replicate.experiment import Options, prepare, run_seed
-from replicate.sweep import verdicts_by_specification
+from replicate.show import figures
 
 
 @pytest.fixture(scope="module")

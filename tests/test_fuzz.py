@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from replicate import corpus as corpus_module
-from replicate import storage
 from replicate import vectors as vectors_module
-from replicate.config import InputError, tomllib
+from replicate.io import files as storage
+from replicate.io.errors import InputError
+from replicate.io.files import tomllib
 
 _spec = importlib.util.spec_from_file_location(
     "readers", Path(__file__).parent / "faults" / "readers.py"

@@ -14,19 +14,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-import chainer.functions as F
-
-from replicate import functions, saliency, training
 from replicate import model as model_module
+from replicate import saliency, training
 from replicate.config import Config
 from replicate.corpus import Corpus, read_corpus
+from replicate.fast import convolution as functions
+from replicate.fast.compat import F, chainer
 from replicate.instability import sentence_instability, word_instability
+from replicate.io.files import load_npy
 from replicate.model import TextCNN
 from replicate.saliency import Recorder, classify, flat_batch, word_saliency
 from replicate.selection import median_halves
-from replicate.storage import load_npy
 from replicate.training import EpochWeights, train
 
 with np.load(Path(__file__).parent / "golden" / "chainer2.npz", allow_pickle=False) as stored:

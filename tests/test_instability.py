@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from replicate.functions import mean_absolute_gradient
+from replicate.fast.convolution import mean_absolute_gradient
 from replicate.instability import (
     StreamingInstability,
     movement,

@@ -16,12 +16,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-from chainer.backends.cuda import to_cpu
-
-from replicate import functions, kernels
 from replicate.config import Config
+from replicate.fast import convolution as functions
+from replicate.fast import kernels
+from replicate.fast.compat import chainer, cuda
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
 
@@ -546,7 +544,7 @@ def test_nvrtc_notices_a_mistake(nvrtc):
 def test_device_gives_what_the_cpu_gives(height, wide, dtype, whole, cupy):
     """All four kernels on the device."""
     case = Case(height, wide, dtype, whole)
-    found = {name: to_cpu(array) for name, array in case.results(cupy.asarray).items()}
+    found = {name: cuda.to_cpu(array) for name, array in case.results(cupy.asarray).items()}
     assert differing(case, found) == []
 
 
@@ -556,7 +554,7 @@ def test_device_repeats_bit_for_bit(cupy):
     case = Case(3, True, np.float32, False, dimensions=300, n_filters=100)
     first, second = case.results(cupy.asarray), case.results(cupy.asarray)
     for name in ("pool", "where", "filters", "saliency"):
-        assert to_cpu(first[name]).tobytes() == to_cpu(second[name]).tobytes()
+        assert cuda.to_cpu(first[name]).tobytes() == cuda.to_cpu(second[name]).tobytes()
 
 
 def models(config, device, implementation):
@@ -587,7 +585,7 @@ def test_device_trains_and_looks_as_the_cpu(activation, mode, implementation, cu
         model.cleargrads()
         loss = model.training_loss(batch)
         loss.backward()
-        grads = [to_cpu(p.grad) for _, p in sorted(model.namedparams())]
+        grads = [cuda.to_cpu(p.grad) for _, p in sorted(model.namedparams())]
         looked, classified = word_saliency(model, batch), classify(model, batch)
         found.append(
             [float(loss.array), *grads]

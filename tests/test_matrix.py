@@ -27,7 +27,10 @@ SESSION = SimpleNamespace(error=end, log=lambda words: None)
 @pytest.fixture
 def matrix(tmp_path, monkeypatch):
     """noxfile.py with its folders elsewhere; nox itself is not needed."""
-    same = lambda *a, **k: lambda function: function  # noqa: E731
+
+    def same(*a, **k):
+        return lambda function: function
+
     nox = SimpleNamespace(options=SimpleNamespace(), session=same, parametrize=same)
     monkeypatch.setitem(sys.modules, "nox", nox)
     spec = importlib.util.spec_from_file_location("noxfile", REPOSITORY / "noxfile.py")
@@ -96,7 +99,7 @@ def test_a_cell_knows_what_it_was_run_with(matrix, monkeypatch):
     before = matrix.digest()
     assert before == matrix.digest()
     real = Path.read_bytes
-    for name in ("functions.py", "test_kernels.py", "noxfile.py"):
+    for name in ("convolution.py", "test_kernels.py", "noxfile.py"):
         with monkeypatch.context() as patch:
             patch.setattr(Path, "read_bytes", lambda p, n=name: real(p) + b"#" * (p.name == n))
             assert matrix.digest() != before

@@ -5,16 +5,12 @@ import contextlib
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-import chainer.functions as F
-from chainer.backends.cuda import to_cpu
-
 from replicate import model as model_module
 from replicate.config import Config
+from replicate.fast.compat import F, chainer, cuda
+from replicate.io.files import load_npz, save_npz
 from replicate.model import TextCNN, load_weights, pad
 from replicate.saliency import flat_batch
-from replicate.storage import load_npz, save_npz
 
 VECTORS = np.random.RandomState(0).uniform(-1, 1, (10, 6)).astype(np.float32)
 VECTORS[0] = 0
@@ -41,7 +37,10 @@ def test_both_forms_have_the_same_parameters():
         assert a.shape == shape and a.dtype == np.float32 and a.tobytes() == b.tobytes()
 
 
-def forms_agree(device=chainer.get_device("@numpy"), **readings):
+CPU = chainer.get_device("@numpy")
+
+
+def forms_agree(device=CPU, **readings):
     """Logits, loss and all gradients of both forms to 1e-5 relative, in training mode."""
     found = []
     for form in ("fused", "reference"):
@@ -59,7 +58,7 @@ def forms_agree(device=chainer.get_device("@numpy"), **readings):
             [model.head(model.features(batch)).array, loss.array]
             + [param.grad for _, param in sorted(model.namedparams())]
         )
-    for fused, reference in zip(*(map(to_cpu, arrays) for arrays in found)):
+    for fused, reference in zip(*(map(cuda.to_cpu, arrays) for arrays in found)):
         np.testing.assert_allclose(fused, reference, rtol=1e-5, atol=1e-5 * abs(reference).max())
 
 
@@ -104,8 +103,10 @@ def test_dropout_is_the_callers_mask(device):
     mask = device.send(np.array([[2, 0, 2, 0]] * 3, dtype=np.float32))
     with chainer.using_config("train", True):
         dropped, whole = model.head(features, mask).array, model.head(features).array
-    np.testing.assert_array_equal(to_cpu(dropped), to_cpu(model.fc(features * mask).array))
-    np.testing.assert_array_equal(to_cpu(whole), to_cpu(model.fc(features).array))
+    np.testing.assert_array_equal(
+        cuda.to_cpu(dropped), cuda.to_cpu(model.fc(features * mask).array)
+    )
+    np.testing.assert_array_equal(cuda.to_cpu(whole), cuda.to_cpu(model.fc(features).array))
 
 
 def test_initial_weights_are_the_seeds():
@@ -140,7 +141,7 @@ def test_fine_tuned_vectors_are_trained_and_padding_is_not(device):
         model.to_device(device)
         model.cleargrads()
         model.training_loss(batch_of(model)).backward()
-        grads.append(to_cpu(model.embed.W.grad))
+        grads.append(cuda.to_cpu(model.embed.W.grad))
         assert model.embed.W.grad.shape == VECTORS.shape
         assert not model.embed.W.grad[0].any() and model.embed.W.grad[1:].any()
     np.testing.assert_allclose(*grads, rtol=1e-4, atol=1e-7)
@@ -174,7 +175,7 @@ def test_gradients_are_set_as_by_the_graph(form, readings, weight, hooked, devic
             loss = loss.array
         found.append([loss, *(param.grad for _, param in sorted(model.namedparams()))])
     assert bool(hook.call_history) == hooked
-    for ours, graphs in zip(*(map(to_cpu, arrays) for arrays in found)):
+    for ours, graphs in zip(*(map(cuda.to_cpu, arrays) for arrays in found)):
         if device.xp is np:
             assert ours.tobytes() == graphs.tobytes()
         else:
@@ -240,7 +241,7 @@ def test_weights_are_copied_in(mode, device):
     first.conv.W.array[:] = 7
     assert {n: v.tobytes() for n, v in second.weights(False).items()} == expected
     np.testing.assert_array_equal(
-        to_cpu(second.embed.array)[1:], VECTORS[1:] + (mode == "finetuned")
+        cuda.to_cpu(second.embed.array)[1:], VECTORS[1:] + (mode == "finetuned")
     )
 
 

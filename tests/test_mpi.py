@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replicate import mpi
-from replicate.config import InputError
 from replicate.corpus import sample_path
-from replicate.workers import Task, run_tasks
+from replicate.io.errors import InputError
+from replicate.parallel import mpi
+from replicate.parallel.pool import Task, run_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: Beside the interpreter (the wheel of Open MPI), or the system's.

@@ -375,7 +375,7 @@ def test_a_notebook_defines_nothing_that_belongs_in_the_package(name):
         ("f = lambda x: [\n x,\n x,\n x]", ["lambda"], []),
         ("from replicate.instability import word_instability", [], []),
         ("from replicate.instability import _mean_by_word", [], ["_mean_by_word"]),
-        ("from replicate.figures import band", [], ["band"]),
+        ("from replicate.show.figures import band", [], ["band"]),
         ("from replicate import cli", [], ["cli"]),
         ("import replicate.cli", [], ["replicate.cli"]),
         ("run._corpus", [], ["_corpus"]),

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-
-from replicate import claims, convergence, functions, saliency
+from replicate import claims, saliency
+from replicate.beyond import convergence
 from replicate.config import Config
+from replicate.fast import convolution as functions
+from replicate.fast.compat import chainer
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
 from replicate.training import make_optimizer

@@ -4,8 +4,10 @@ import os
 
 import pytest
 
-from replicate import functions, preload, training
-from replicate.workers import Task, run_tasks
+from replicate import training
+from replicate.fast import convolution as functions
+from replicate.parallel import preload
+from replicate.parallel.pool import Task, run_tasks
 
 pytestmark = pytest.mark.usefixtures("importable")
 

@@ -19,11 +19,10 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer.functions as F
-
-from replicate import functions, saliency
+from replicate import saliency
 from replicate.config import Config
+from replicate.fast import convolution as functions
+from replicate.fast.compat import F
 from replicate.instability import (
     StreamingInstability,
     sentence_instability,

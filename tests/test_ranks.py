@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replicate import mpi
 from replicate.corpus import Corpus
-from replicate.ranks import ALONE, OneRank
+from replicate.parallel import mpi
+from replicate.parallel.ranks import ALONE, OneRank
 from replicate.training import EpochIterator
 
 METHODS = [name for name, value in vars(OneRank).items() if inspect.isfunction(value)]

@@ -14,10 +14,11 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from odd_corpus import LABELS, ODD_WORDS, odd_run
 
-from replicate import claims, cli, experiment, explorer, figures, report
+from replicate import claims, cli, experiment
 from replicate.config import PRESETS, Config
 from replicate.corpus import sample_path
 from replicate.experiment import Options, RunFolder, prepare
+from replicate.show import explorer, figures, report
 
 TEMPLATES = Path(report.__file__).parent / "templates"
 SUBSET = "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41"

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replicate import rivals
-from replicate.instability import sentence_instability, token_instability
+from replicate.beyond import rivals
+from replicate.instability import token_instability
+from replicate.io.files import load_npy, load_npz, read_csv, save_csv
 from replicate.saliency import classify, flat_batch
-from replicate.storage import load_npy, load_npz, read_csv, save_csv
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-import chainer.functions as F
-from chainer.backends.cuda import to_cpu
-
-from replicate import functions, saliency
+from replicate import saliency
 from replicate.config import Config
 from replicate.corpus import Corpus
+from replicate.fast import convolution as functions
+from replicate.fast.compat import F, chainer, cuda
 from replicate.instability import movement, standardise, word_instability
+from replicate.io.files import load_npy
 from replicate.model import TextCNN
 from replicate.saliency import Recorder, classify, flat_batch, logit_saliency, word_saliency
-from replicate.storage import load_npy
 from replicate.training import EpochWeights, train
 
 RANDOM = np.random.RandomState(0)
@@ -111,7 +108,7 @@ def test_finite_differences_of_the_loss(activation, padding, loss, device):
     for s in range(4):
         tokens = TOKENS[OFFSETS[s] : OFFSETS[s + 1]]
         batch = flat_batch(model, tokens, np.array([0, len(tokens)]))
-        ids = to_cpu(model.padded(batch))
+        ids = cuda.to_cpu(model.padded(batch))
         x = VECTORS.astype(np.float64)[ids]
         own = device.send(np.array([found.predicted[s]]))
 
@@ -254,10 +251,10 @@ def changed_by_looking(form, mode, device="@numpy"):
     def state():
         found = {name: getattr(chainer.config, name) for name in vars(chainer.global_config)}
         for name, param in model.namedparams():
-            found[name] = to_cpu(param.array).tobytes(), to_cpu(param.grad).tobytes()
+            found[name] = cuda.to_cpu(param.array).tobytes(), cuda.to_cpu(param.grad).tobytes()
         random = np.random.get_state()
         found["random"] = random[1].tobytes(), random[2:]
-        found["vectors"] = to_cpu(model.embed.array).tobytes()
+        found["vectors"] = cuda.to_cpu(model.embed.array).tobytes()
         return found
 
     before = state()
@@ -315,11 +312,11 @@ def test_classify_is_the_softmax_of_the_logits(device):
     batch = flat_batch(model, TOKENS, OFFSETS, labels)
     found = classify(model, batch)
     logits = model.head(model.features(batch))
-    np.testing.assert_allclose(found.probabilities, to_cpu(F.softmax(logits).array), rtol=1e-5)
-    np.testing.assert_array_equal(found.predicted, to_cpu(logits.array).argmax(axis=1))
+    np.testing.assert_allclose(found.probabilities, cuda.to_cpu(F.softmax(logits).array), rtol=1e-5)
+    np.testing.assert_array_equal(found.predicted, cuda.to_cpu(logits.array).argmax(axis=1))
     own = found.probabilities[np.arange(12), labels]
     np.testing.assert_allclose(found.loss, -np.log(own), rtol=1e-4)
-    features = to_cpu(model.features(batch).array)
+    features = cuda.to_cpu(model.features(batch).array)
     np.testing.assert_allclose(found.features, features, rtol=1e-5, atol=1e-6)
     reference = model_of("reference", device=device)
     other = classify(reference, flat_batch(reference, TOKENS, OFFSETS, labels))
@@ -543,8 +540,8 @@ def test_distinct_words_are_those_of_a_sort(tokens):
     offsets = np.array([0, len(tokens)])
     batch = flat_batch(TextCNN(VECTORS, 2, Config(n_filters=2), 0), tokens, offsets)
     distinct, inverse = np.unique(tokens, return_inverse=True)
-    assert to_cpu(batch.ids).tolist() == (distinct + 1).tolist()
-    assert to_cpu(batch.tokens).tolist() == inverse.tolist()
+    assert cuda.to_cpu(batch.ids).tolist() == (distinct + 1).tolist()
+    assert cuda.to_cpu(batch.tokens).tolist() == inverse.tolist()
     assert (batch.ids.dtype, batch.tokens.dtype) == (np.int32, np.int32)
 
 

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from replicate.config import PRESETS, InputError
-from replicate.sweep import read_grid, run_sweep, sweep_rows
+from replicate.beyond.sweep import read_grid, run_sweep, sweep_rows
+from replicate.config import PRESETS
+from replicate.io.errors import InputError
 
 GRID = """
 seeds = [1, 0]

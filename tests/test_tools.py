@@ -10,7 +10,7 @@ import pytest
 
 from replicate import claims, cli
 from replicate.config import ARMS
-from replicate.storage import read_csv, save_csv
+from replicate.io.files import read_csv, save_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -179,7 +179,7 @@ def test_a_level_that_rounding_cannot_move_so_far_is_told(folder):
     """One seed off, or all seeds a little, by what the spread says and no less."""
     regression = tool("regression")
     spread = regression.spread(folder)
-    for kind, arm in [(kind, arm) for kind in regression.KINDS for arm in kind]:
+    for kind, arm in [(arms, arm) for arms in regression.KINDS for arm in arms]:
         of_seed, of_mean = regression.bounds(
             regression.pooled(spread[f"A.{other}"] for other in kind), 20
         )

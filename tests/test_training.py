@@ -5,16 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replicate import compat  # noqa: F401  (before chainer)
 from replicate import training
-import chainer
-from chainer import optimizers
-
 from replicate.config import Config
 from replicate.corpus import Corpus
+from replicate.fast.compat import chainer, optimizers
+from replicate.io.files import load_npz, save_npz
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch
-from replicate.storage import load_npz, save_npz
 from replicate.training import (
     EpochIterator,
     EpochWeights,

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate import figures
+from replicate.beyond.sweep import sweep_rows
 from replicate.claims import MARGIN
 from replicate.config import PAPER
-from replicate.storage import save_csv
-from replicate.sweep import sweep_rows
+from replicate.io.files import save_csv
+from replicate.show import figures
 
 PARTS = ("levels", "misclassified", "fall", "steady")
 HEADER = ("specification", "seeds", "distance", *PARTS)

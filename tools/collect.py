@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from replicate import claims
+from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS
 from replicate.experiment import RunFolder
-from replicate.rivals import CURVE
-from replicate.storage import load_json, read_csv, save_csv
+from replicate.io.files import load_json, read_csv, save_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPECTED = REPOSITORY / "replicate" / "data" / "expected.csv"

@@ -8,7 +8,7 @@
 #            empty, they are skipped with the reason.
 set -eu
 cd "$(dirname "$0")"
-tests="tests/test_compat.py tests/test_device.py tests/test_functions.py tests/test_kernels.py tests/test_model.py tests/test_saliency.py tests/test_training.py"
+tests="tests/test_compat.py tests/test_device.py tests/test_convolution.py tests/test_kernels.py tests/test_model.py tests/test_saliency.py tests/test_training.py"
 fail() { echo "gpu-test: $*" >&2; exit 2; }
 if [ -z "${PYTHON:-}" ]; then
   PYTHON=python3

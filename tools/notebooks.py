@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 from traitlets.config import Config
 
-from replicate.storage import save_text
+from replicate.io.files import save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"

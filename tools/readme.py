@@ -17,7 +17,7 @@ import regression
 
 from replicate import claims as judging
 from replicate.config import ARMS, PAPER, Config
-from replicate.storage import load_json, read_csv, save_text
+from replicate.io.files import load_json, read_csv, save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
@@ -567,7 +567,8 @@ def calibration(most=8):
 def api():
     """Every public name of every module, with the first sentence of its docstring."""
     parts = []
-    for place in sorted((REPOSITORY / "replicate").glob("*.py")):
+    package = REPOSITORY / "replicate"
+    for place in sorted(package.rglob("*.py"), key=lambda p: (len(p.parts), p)):
         if place.stem.startswith("_") or place.stem in ("cli", "preload"):
             continue
         tree = ast.parse(place.read_text(encoding="utf-8"))
@@ -593,9 +594,14 @@ def api():
         if rows:
             about = ast.get_docstring(tree).split("\n\n")[0].replace("\n", " ")
             parts.append(
-                f"## `replicate.{place.stem}`\n\n{about}\n\n" + table(("name", "does"), rows)
+                f"## `{name_of(place, package)}`\n\n{about}\n\n" + table(("name", "does"), rows)
             )
     return "\n\n".join(parts)
+
+
+def name_of(place, package):
+    """Dotted name of a module."""
+    return ".".join(place.relative_to(package.parent).with_suffix("").parts)
 
 
 def _signature(node):

@@ -27,9 +27,10 @@ import numpy as np
 from scipy import stats
 
 from replicate import claims
-from replicate.config import ARMS, InputError
+from replicate.config import ARMS
 from replicate.experiment import UNSCORED, RunFolder
-from replicate.storage import load_json, read_csv, save_csv
+from replicate.io.errors import InputError
+from replicate.io.files import load_json, read_csv, save_csv
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 #: What a seed may differ by, in greatest differences measured.

@@ -33,8 +33,8 @@ ENDS = {"timeout": "no end within 10 s", "oom": "over 2 GB of memory", "crash": 
 KEPT = {"fault", *ENDS}
 #: Modules that are read along; Numba's compiled functions are not of Python and stay as they are.
 GUIDES = (
-    "replicate.config replicate.corpus replicate.experiment replicate.model replicate.storage "
-    "replicate.sweep replicate.training replicate.vectors "
+    "replicate.config replicate.corpus replicate.experiment replicate.model replicate.io.files "
+    "replicate.beyond.sweep replicate.training replicate.vectors "
     "csv gzip json.decoder numpy.lib._format_impl numpy.lib.format tarfile tomllib._parser zipfile"
 ).split()
 

@@ -26,15 +26,13 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate import (
-    compat,  # noqa: F401  (before chainer)
-    experiment,
-    storage,
-    sweep,
-)
-from replicate.config import Config, InputError
+from replicate import experiment
+from replicate.beyond import sweep
+from replicate.config import Config
 from replicate.corpus import Corpus, read_corpus, read_table
 from replicate.experiment import Options, RunFolder, prepare
+from replicate.io import files as storage
+from replicate.io.errors import InputError
 from replicate.model import TextCNN, load_weights
 from replicate.training import train
 from replicate.vectors import read_vectors
@@ -309,7 +307,7 @@ def run_settings(data):
     put("run/config.json", data)
     found = RunFolder(folder() / "run")
     found.finished_seeds()
-    found.known, found.identity, found.title  # noqa: B018  (properties that read)
+    assert found.title and found.identity and len(found.known)
     found.model(0)
 
 

@@ -15,10 +15,9 @@ import os
 import re
 import zipfile
 
-import chainer
-import chainer.functions as F
-import chainer.links as L
 import numpy as np
+
+from replicate.fast.compat import F, L, chainer
 
 N_EACH = 120  # sentences of each label
 N_T1, N_T2, N_T3 = 160, 60, 20

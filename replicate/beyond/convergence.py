@@ -9,11 +9,12 @@ it ``T1andT2h`` brings than ``T1andT2ran``, which is as large and random.
 import numpy as np
 from scipy import stats
 
-from . import claims
-from .config import PAPER, InputError, brief, generator
-from .instability import sentence_instability
-from .saliency import classify, flat_batch
-from .storage import load_npy, read_csv
+from .. import claims
+from ..config import PAPER, generator
+from ..instability import sentence_instability
+from ..io.errors import InputError, shorten
+from ..io.files import load_npy, read_csv
+from ..saliency import classify, flat_batch
 
 __all__ = ["ARMS_ASKED", "answers", "matched_words", "seed_answers"]
 
@@ -69,7 +70,7 @@ def _instability_of(place, index):
     count = np.zeros(len(index), dtype=np.int64)
     for row in read_csv(place, ("word", "count", "wac"), {"count": int, "wac": float}):
         if row["word"] not in index:
-            raise InputError(f"{place}: {brief(row['word'])} is not of this corpus; run again")
+            raise InputError(f"{place}: {shorten(row['word'])} is not of this corpus; run again")
         wac[index[row["word"]]], count[index[row["word"]]] = row["wac"], row["count"]
     return wac, count
 

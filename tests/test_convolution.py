@@ -5,18 +5,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from chainer import gradient_check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicate import compat  # noqa: F401  (before chainer)
-import chainer
-from chainer import gradient_check
-from chainer.backends.cuda import to_cpu
-from chainer.utils import type_check
-
-from replicate import functions
 from replicate.config import Config
-from replicate.functions import convolution_max
+from replicate.fast import convolution as functions
+from replicate.fast.compat import chainer, cuda, type_check
+from replicate.fast.convolution import convolution_max
 from replicate.model import Batch, TextCNN
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
@@ -71,10 +67,10 @@ def test_forward_is_the_formula(activation, height, padding, device):
     expected, where = naive(*arrays, activation, padding)
     words, W, b, tokens, offsets = sent(device, *arrays)
     y = convolution_max(words, W, b, tokens, offsets, activation, padding)
-    np.testing.assert_allclose(to_cpu(y.array), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(cuda.to_cpu(y.array), expected, rtol=1e-10, atol=1e-12)
     projected = functions.project(words, W)
     pooled = functions.pool(projected, b, tokens, offsets, height, padding == "wide")
-    np.testing.assert_array_equal(to_cpu(pooled.where), where)
+    np.testing.assert_array_equal(cuda.to_cpu(pooled.where), where)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -158,12 +154,12 @@ def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound, de
             y = model.features_of_padded(x, batch.offsets)
         gy = np.random.RandomState(3).uniform(-1, 1, y.shape).astype(dtype)
         gy = chainer.Variable(device.send(gy))
-        gx, gw, gb = (to_cpu(g.array) for g in chainer.grad([y], [x, filters, biases], [gy]))
+        gx, gw, gb = (cuda.to_cpu(g.array) for g in chainer.grad([y], [x, filters, biases], [gy]))
         if form == "reference":  # from occurrences to words
-            ids, total = to_cpu(ids), np.zeros_like(words)
+            ids, total = cuda.to_cpu(ids), np.zeros_like(words)
             np.add.at(total, ids[ids > 0] - 1, gx[ids > 0])
             gx = total
-        found.append([to_cpu(y.array), gx, gw, gb])
+        found.append([cuda.to_cpu(y.array), gx, gw, gb])
     for fused, reference in zip(*found):
         assert fused.dtype == reference.dtype == dtype and fused.shape == reference.shape
         np.testing.assert_allclose(fused, reference, rtol=bound, atol=bound * abs(reference).max())
@@ -372,7 +368,7 @@ def test_mean_absolute_gradient(n_filters, height, device):
     gz[np.random.RandomState(2).rand(*gz.shape) < 0.3] = 0
     expected = naive_saliency(gz, pooled.where, offsets, W)
     found = functions.mean_absolute_gradient(*sent(device, gz, pooled.where, offsets, W))
-    found = to_cpu(found)
+    found = cuda.to_cpu(found)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
     assert (expected == 0).any() == (found == 0).any()
     assert not np.allclose(found, naive_saliency(gz, pooled.where + 1, offsets, W))
@@ -475,15 +471,15 @@ def test_gradient_of_filters_for_any_number_of_sentences(n_sentences, device):
     gy = np.random.RandomState(1).uniform(0.5, 1, y.shape)
     y.grad = device.send(gy)
     y.backward()
-    where = to_cpu(y.creator.where)
-    gz = gy * (1 - to_cpu(y.array) ** 2)
+    where = cuda.to_cpu(y.creator.where)
+    gz = gy * (1 - cuda.to_cpu(y.array) ** 2)
     expected = np.zeros_like(W)
     for s, f in np.ndindex(gz.shape):
         for k in range(W.shape[2]):
             t = where[s, f] + k
             if 0 <= t < lengths[s]:
                 expected[f, 0, k] += gz[s, f] * words[tokens[offsets[s] + t]]
-    np.testing.assert_allclose(to_cpu(filters.grad), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(cuda.to_cpu(filters.grad), expected, rtol=1e-12, atol=1e-14)
 
 
 def made_loss(seed, device, dtype=np.float64, mask=True, n_labels=3, lengths=(2, 3, 1, 5)):
@@ -501,7 +497,7 @@ def made_loss(seed, device, dtype=np.float64, mask=True, n_labels=3, lengths=(2,
 
 def assert_same(ours, theirs, device):
     """Arrays of one dtype and shape: the same bits on the CPU, to 1e-5 where sums have no order."""
-    for our, their in zip(map(to_cpu, ours), map(to_cpu, theirs), strict=True):
+    for our, their in zip(map(cuda.to_cpu, ours), map(cuda.to_cpu, theirs), strict=True):
         assert our.dtype == their.dtype and our.shape == their.shape
         if device.xp is np:
             assert our.tobytes() == their.tobytes()

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from replicate.beyond.own_data import fit, rank_pool, read_pool, select, size_of
 from replicate.config import Config
 from replicate.instability import sentence_instability
-from replicate.select import fit, rank_pool, read_pool, select, size_of
-from replicate.storage import read_csv
+from replicate.io.files import read_csv
 
 CONFIG = Config(n_filters=4, epochs=4, batch_size=8, learning_rate=0.01)
 GOOD, BAD = "fine great lovely quick solid".split(), "bad dull slow weak noisy".split()

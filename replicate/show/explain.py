@@ -7,11 +7,11 @@ import jinja2
 import numpy as np
 from rich.text import Text
 
-from .config import InputError
-from .corpus import tokenize
-from .model import Batch, load_weights
-from .saliency import classify, word_saliency
-from .storage import load_npz
+from ..corpus import tokenize
+from ..io.errors import InputError
+from ..io.files import load_npz
+from ..model import Batch, load_weights
+from ..saliency import classify, word_saliency
 
 __all__ = ["Explained", "explain", "render_html", "render_terminal", "to_json"]
 

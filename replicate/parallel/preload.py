@@ -6,8 +6,8 @@ calling them on a few numbers; a worker forked afterwards has them at once.
 
 import numpy as np
 
-from . import compat  # noqa: F401  (before chainer)
-from . import functions, training
+from .. import training
+from ..fast import convolution as functions
 
 __all__ = ["warm_up"]
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import InputError, generator
-from .corpus import read_corpus, read_table, tokenize
-from .instability import sentence_instability
-from .model import TextCNN
-from .saliency import Recorder
-from .selection import budget as budget_of
-from .selection import select_top
-from .storage import save_csv, save_json, sha256
-from .training import train
-from .vectors import coverage, embedding_matrix
+from ..config import generator
+from ..corpus import read_corpus, read_table, tokenize
+from ..instability import sentence_instability
+from ..io.errors import InputError
+from ..io.files import save_csv, save_json, sha256
+from ..model import TextCNN
+from ..saliency import Recorder
+from ..selection import budget as budget_of
+from ..selection import select_top
+from ..training import train
+from ..vectors import coverage, embedding_matrix
 
 __all__ = ["Ranked", "fit", "rank_pool", "read_pool", "select", "size_of"]
 

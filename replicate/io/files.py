@@ -7,7 +7,10 @@ import io
 import json
 import math
 import os
+import re
 import struct
+import sys
+import tarfile
 import tokenize
 import zipfile
 import zlib
@@ -16,15 +19,22 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from .config import InputError, brief, read_text
+from .errors import InputError, shorten
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 __all__ = [
+    "DAMAGED_TAR",
     "atomic",
     "folder_lock",
     "load_json",
     "load_npy",
     "load_npz",
     "read_csv",
+    "read_text",
     "save_csv",
     "save_json",
     "save_npy",
@@ -33,7 +43,56 @@ __all__ = [
     "sha256",
     "sync_folder",
     "sweep_temporaries",
+    "toml_table",
 ]
+
+
+_TEXT_LIMIT = 64 << 20
+# More names joined by dots than any table here has: tomllib's memory grows
+# with the square of their number.
+_LONG_KEY = re.compile(r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}""")
+
+
+#: What tarfile raises at damaged bytes, each in its way.
+DAMAGED_TAR = (
+    tarfile.TarError, EOFError, IndexError, OverflowError, RecursionError, UnicodeError, ValueError,
+)  # fmt: skip
+
+
+def toml_table(text, where):
+    """A table from TOML text.
+
+    Raises:
+        InputError: for text that is not TOML, or nested too deep.
+    """
+    if _LONG_KEY.search(text):
+        raise InputError(f"{where}: a name of more than 20 parts; no table is that deep, remove it")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{where}: nested too deep; no setting is, remove it") from None
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits, too
+        raise InputError(f"{where}: not TOML ({error}); correct that place") from None
+
+
+def read_text(path):
+    """Text of a UTF-8 file of at most 64 MiB.
+
+    Raises:
+        InputError: when it is missing, no file, too large, not readable or not UTF-8.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_TEXT_LIMIT + 1)
+        if len(data) > _TEXT_LIMIT:
+            raise InputError(f"{path}: longer than {_TEXT_LIMIT:,} bytes; is it the right file?")
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
 
 
 @contextlib.contextmanager
@@ -170,7 +229,7 @@ def read_csv(path, header, numbers=None):
                 row[name] = kind(row[name])
             except ValueError:
                 raise InputError(
-                    f"{path}: line {number} has {name} = {brief(row[name])}, which is no number; "
+                    f"{path}: line {number} has {name} = {shorten(row[name])}, which is no number; "
                     "remove the file and run again"
                 ) from None
     return rows
@@ -336,7 +395,7 @@ def sha256(path):
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
     except ValueError:  # a zero byte, or what no file system can write
-        raise InputError(f"{brief(str(path))}: no name of a file; check it") from None
+        raise InputError(f"{shorten(str(path))}: no name of a file; check it") from None
     return digest.hexdigest()
 
 

@@ -5,7 +5,8 @@ have since been removed elsewhere: ``numpy.sctypes`` (gone in NumPy 2),
 ``numpy.distutils.system_info`` (gone with ``distutils`` in Python 3.12) and
 ``pkg_resources`` (gone in setuptools 82; not installed by default on Python
 3.12).  Each is supplied only where it is missing, and only as far as Chainer
-reads it.  Nothing else is touched.  Import this module before ``chainer``.
+reads it.  Nothing else is touched.  All other modules take Chainer
+from here, never from itself: then the order of imports cannot be wrong.
 """
 
 import importlib
@@ -15,7 +16,20 @@ import warnings
 
 import numpy as np
 
-__all__ = ["supply_missing"]
+__all__ = [
+    "SUPPLIED",
+    "F",
+    "L",
+    "chainer",
+    "cuda",
+    "extensions",
+    "function_node",
+    "optimizer_hooks",
+    "optimizers",
+    "supply_missing",
+    "training",
+    "type_check",
+]
 
 
 def _importable(name):
@@ -103,4 +117,10 @@ SUPPLIED = supply_missing()
 with warnings.catch_warnings():
     # Chainer's own import warns of things that its age explains.
     warnings.simplefilter("ignore")
-    importlib.import_module("chainer")
+    import chainer
+    import chainer.functions as F
+    import chainer.links as L
+    from chainer import function_node, optimizer_hooks, optimizers, training
+    from chainer.backends import cuda
+    from chainer.training import extensions
+    from chainer.utils import type_check

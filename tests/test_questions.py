@@ -5,8 +5,9 @@ import pytest
 from test_convergence import table
 from test_rivals import made_up
 
-from replicate import beyond, convergence, rivals
-from replicate.storage import read_csv
+from replicate.beyond import convergence, rivals
+from replicate.beyond import questions as beyond
+from replicate.io.files import read_csv
 
 
 def test_convergence_draws_the_means_of_every_phase(tmp_path):

@@ -15,7 +15,7 @@ from collections import namedtuple
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
 
-from .config import InputError
+from ..io.errors import InputError
 
 __all__ = ["Crew", "Outcome", "Task", "run_tasks", "start_server"]
 
@@ -220,7 +220,7 @@ def start_server(threads=1):
         multiprocessing context: whose processes are forked from it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["replicate.preload"])
+    context.set_forkserver_preload(["replicate.parallel.preload"])
     names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(threads)))
@@ -242,7 +242,7 @@ def _work(theirs, task):
     threading.Thread(target=_die_with_parent, args=(theirs,), daemon=True).start()
     try:
         # Chainer takes a second to import; a parent that only parses words need not.
-        from .functions import fill_matrix_buffer
+        from ..fast.convolution import fill_matrix_buffer
 
         fill_matrix_buffer()
         result = task.function(*task.arguments, lambda message: theirs.send(("tell", message)))

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from . import claims
-from .config import ARMS, PAPER, generator
-from .instability import standardise
-from .storage import atomic, load_npy, save_csv
+from .. import claims
+from ..config import ARMS, PAPER, generator
+from ..instability import standardise
+from ..io.files import atomic, load_npy, save_csv
 
 __all__ = [
     "ARM_COLOURS",
@@ -425,7 +425,7 @@ def specification_curve(rows, stem, statistics=None):
     """A multiverse: one column a specification, its effect above, its readings below.
 
     Args:
-        rows (dict): of :func:`replicate.sweep.sweep_rows`.
+        rows (dict): of :func:`replicate.beyond.sweep.sweep_rows`.
         stem: path without suffix for PNG, SVG and CSV.
         statistics (dict): name -> title; default :data:`CURVES`.
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from . import claims
-from .config import PAPER, InputError, generator
-from .experiment import RunFolder, stage_holds
-from .instability import sentence_instability, token_instability
-from .saliency import classify, flat_batch, logit_saliency
-from .selection import budget, select_top
-from .storage import load_npy, load_npz, read_csv, save_csv
-from .training import train
-from .workers import Task, run_tasks
+from .. import claims
+from ..config import PAPER, generator
+from ..experiment import RunFolder, stage_holds
+from ..instability import sentence_instability, token_instability
+from ..io.errors import InputError
+from ..io.files import load_npy, load_npz, read_csv, save_csv
+from ..parallel.pool import Task, run_tasks
+from ..saliency import classify, flat_batch, logit_saliency
+from ..selection import budget, select_top
+from ..training import train
 
 __all__ = [
     "CONTROLS",
@@ -335,10 +336,10 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
         seeds (list of int): which.
         shares: of T2.
         jobs (int): seeds at once.
-        tell: as :func:`replicate.workers.run_tasks` has it; told the number of trainings done.
+        tell: as :func:`replicate.parallel.pool.run_tasks` has it; told the number of trainings done.
 
     Returns:
-        replicate.workers.Outcome: failures by seed.
+        replicate.parallel.pool.Outcome: failures by seed.
     """
     for seed in seeds:
         if not stage_holds(run.phase(seed, "T1")):

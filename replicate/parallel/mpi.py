@@ -18,9 +18,9 @@ import time
 
 import numpy as np
 
-from .config import InputError
+from ..io.errors import InputError
+from .pool import Crew
 from .ranks import OneRank
-from .workers import Crew
 
 __all__ = ["Group", "RankCrew", "active", "leave", "rank_crew", "serve"]
 
@@ -86,7 +86,7 @@ def leave(code):
 
 
 class RankCrew:
-    """Runs tasks on all ranks: what :class:`replicate.workers.Crew` is to one machine.
+    """Runs tasks on all ranks: what :class:`replicate.parallel.pool.Crew` is to one machine.
 
     A rank that gives no sign of life for :func:`silence` seconds counts as
     dead: its tasks are reported, and no more are sent there.
@@ -123,7 +123,7 @@ class RankCrew:
         self.comm.send(("task", task), dest=chosen)
 
     def wait(self):
-        """What running tasks tell next; see :meth:`replicate.workers.Crew.wait`."""
+        """What running tasks tell next; see :meth:`replicate.parallel.pool.Crew.wait`."""
         while True:
             events = self.own.wait(0) + self._received() + self._dead()
             if events:

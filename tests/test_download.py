@@ -18,11 +18,13 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from replicate import fetch as module
-from replicate.config import InputError
-from replicate.fetch import Source, download, fetch, unpack_corpus
+
+from replicate.io import download as module
+from replicate.io.download import Source, download, fetch, unpack_corpus
+from replicate.io.errors import InputError
 
 BODY = bytes(range(256)) * 1000
+SIZE = len(BODY)
 POS, NEG = b"a fine film .\n" * 50, b"a dull film .\n" * 60
 WANTED = (
     Source("rt-polarity.pos", (), hashlib.sha256(POS).hexdigest(), len(POS)),
@@ -154,7 +156,7 @@ def tls_server(tmp_path_factory, monkeypatch):
         yield server
 
 
-def source_of(*urls, body=BODY, size=len(BODY)):
+def source_of(*urls, body=BODY, size=SIZE):
     return Source("file.bin", urls, hashlib.sha256(body).hexdigest(), size)
 
 

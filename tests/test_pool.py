@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from replicate.config import InputError
-from replicate.workers import Task, run_tasks
+from replicate.io.errors import InputError
+from replicate.parallel.pool import Task, run_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -173,8 +173,8 @@ def test_workers_end_with_their_parent(tmp_path):
     """A parent that is killed leaves no process that writes into its folder."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import test_workers as t\n"
-        "from replicate.workers import Task, run_tasks\n"
+        "import test_pool as t\n"
+        "from replicate.parallel.pool import Task, run_tasks\n"
         "if __name__ == '__main__':\n"
         "    run_tasks([Task('w', t.pid_then_wait, (sys.argv[2],), ())], 1)\n"
     )

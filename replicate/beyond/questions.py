@@ -6,9 +6,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..io.files import save_csv
+from ..show.figures import STYLE, save_figure
 from . import convergence, rivals
-from .figures import STYLE, save_figure
-from .storage import save_csv
 
 __all__ = ["draw_convergence", "draw_rivals", "write_answers"]
 
@@ -21,7 +21,7 @@ def write_answers(run, seeds):
     """Write questions, rivals, their correlations, confounds, and two figures.
 
     Args:
-        run (replicate.experiment.RunFolder): after :func:`replicate.rivals.run_rivals`.
+        run (replicate.experiment.RunFolder): after :func:`replicate.beyond.rivals.run_rivals`.
         seeds (list of int): those that are done.
 
     Returns:
@@ -57,7 +57,7 @@ def draw_rivals(rows, stem, title):
     """Gain over random sentences of every score, by share of T2.
 
     Args:
-        rows: of :func:`replicate.rivals.compare`.
+        rows: of :func:`replicate.beyond.rivals.compare`.
         stem: path without suffix.
         title (str): vectors, shown below.
 
@@ -116,14 +116,14 @@ def draw_convergence(table, stem, title):
     """How far unstable words stand above matched stable ones, by phase and arm (Q1).
 
     Args:
-        table (list of dict): of :func:`replicate.convergence.seed_answers`.
+        table (list of dict): of :func:`replicate.beyond.convergence.seed_answers`.
         stem: path without suffix, for PNG, SVG and CSV.
         title (str): vectors, shown below.
 
     Returns:
         Path: the PNG.
     """
-    from . import claims
+    from .. import claims
 
     phases = ("T1", *convergence.ARMS_ASKED)
     kinds = {

@@ -1,4 +1,4 @@
-"""The loops of :mod:`replicate.functions` as CUDA kernels, launched by CuPy.
+"""The loops of :mod:`replicate.fast.convolution` as CUDA kernels, launched by CuPy.
 
 One thread owns each number that is written, and sums in a fixed order, so runs
 repeat bit for bit.  Only the gradient of words adds atomically, because the
@@ -6,8 +6,8 @@ tokens of one word meet there.
 """
 
 import numpy as np
-from . import compat  # noqa: F401  (before chainer)
-from chainer.backends import cuda
+
+from .compat import cuda
 
 __all__ = [
     "gradient_of_filters",
@@ -127,7 +127,7 @@ def _flat(count):
 
 
 def pool(projected, b, tokens, offsets, height, wide):
-    """Maxima and places, CuPy arrays (B, F); see :func:`replicate.functions.pool`."""
+    """Maxima and places, CuPy arrays (B, F); see :func:`replicate.fast.convolution.pool`."""
     xp = cuda.cupy
     batch, n_filters = len(offsets) - 1, len(b)
     if int(xp.diff(offsets).min()) < 1:
@@ -171,7 +171,7 @@ def gradient_of_words(gz, where, tokens, offsets, W, n_words):
 
 
 def mean_absolute_gradient(gz, where, offsets, W, total):
-    """Eq. (6), (T,); see :func:`replicate.functions.mean_absolute_gradient`."""
+    """Eq. (6), (T,); see :func:`replicate.fast.convolution.mean_absolute_gradient`."""
     xp = cuda.cupy
     n_filters, _, height, dimensions = W.shape
     out = xp.empty(total, dtype=gz.dtype)

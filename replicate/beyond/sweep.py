@@ -9,11 +9,12 @@ import math
 import shutil
 from pathlib import Path
 
-from .claims import judge, seed_statistics
-from .config import PRESETS, Config, InputError, brief, is_seed, read_text, toml_table
-from .experiment import Options, RunFolder, prepare, run_seed
-from .storage import read_csv, save_csv
-from .workers import Task, run_tasks
+from ..claims import judge, seed_statistics
+from ..config import PRESETS, Config, is_seed
+from ..experiment import Options, RunFolder, prepare, run_seed
+from ..io.errors import InputError, shorten
+from ..io.files import read_csv, read_text, save_csv, toml_table
+from ..parallel.pool import Task, run_tasks
 
 __all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows", "verdicts_by_specification"]
 
@@ -53,12 +54,12 @@ def read_grid(path):
     odd = set(table) - {"seeds", "preset", "base", "grid", "one"}
     if odd:
         raise InputError(
-            f"{path}: {brief(sorted(odd)[0])} is not known; use seeds, preset, base, grid, one"
+            f"{path}: {shorten(sorted(odd)[0])} is not known; use seeds, preset, base, grid, one"
         )
     preset = table.get("preset", "paper")
     if not (isinstance(preset, str) and preset in PRESETS):
         raise InputError(
-            f"{path}: preset {brief(preset)} is not offered; choose {', '.join(PRESETS)}"
+            f"{path}: preset {shorten(preset)} is not offered; choose {', '.join(PRESETS)}"
         )
     seeds = table.get("seeds")
     if not (isinstance(seeds, list) and seeds and all(map(is_seed, seeds))):
@@ -144,10 +145,10 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None,
         options (Options): device and implementation.
         jobs (int): at once.
         tell: callable ``(name, message)``.
-        crew (replicate.workers.Crew): see :func:`replicate.workers.run_tasks`.
+        crew (replicate.parallel.pool.Crew): see :func:`replicate.parallel.pool.run_tasks`.
 
     Returns:
-        replicate.workers.Outcome: rows are in the file.
+        replicate.parallel.pool.Outcome: rows are in the file.
     """
     out = Path(out)
     options = options or Options()

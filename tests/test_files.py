@@ -21,9 +21,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from replicate import storage
-from replicate.config import InputError
-from replicate.storage import (
+from replicate.io import files as storage
+from replicate.io.errors import InputError
+from replicate.io.files import (
     atomic,
     folder_lock,
     load_json,
@@ -127,8 +127,8 @@ def test_the_kernel_refuses_to_write(tmp_path, fresh_python):
     """A real failure in the middle of the data: the size limit of a process."""
     code = """
 import os, resource, signal, sys
-from replicate.config import InputError
-from replicate.storage import save_npy
+from replicate.io.errors import InputError
+from replicate.io.files import save_npy
 import numpy as np
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 place = sys.argv[1]
@@ -580,7 +580,7 @@ def test_a_text_array_holds_text(code, sound, order, tmp_path, refused):
 
 HOLDER = """
 import sys
-from replicate.storage import folder_lock
+from replicate.io.files import folder_lock
 with folder_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

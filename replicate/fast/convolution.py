@@ -16,13 +16,9 @@ from functools import partial
 
 import numba
 import numpy as np
-from . import compat  # noqa: F401  (before chainer)
-import chainer
-from chainer import function_node
-from chainer.backends import cuda
-from chainer.utils import type_check
 
 from . import kernels
+from .compat import chainer, cuda, function_node, type_check
 
 __all__ = [
     "Pooled",

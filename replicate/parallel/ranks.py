@@ -1,6 +1,6 @@
 """Processes that train one model together, and the usual case: one alone.
 
-:class:`replicate.mpi.Group` has the methods of :class:`OneRank`, by MPI.  Code
+:class:`replicate.parallel.mpi.Group` has the methods of :class:`OneRank`, by MPI.  Code
 that trains and records is written for a group, and cuts what it is given into
 as many shares as there are ranks.
 """

@@ -19,10 +19,9 @@ import requests
 import urllib3
 from filelock import FileLock, Timeout
 
-from .config import InputError
-from .corpus import DAMAGED_TAR
-from .storage import atomic, sync_folder
-from .storage import sha256 as checksum
+from .errors import InputError
+from .files import DAMAGED_TAR, atomic, sync_folder
+from .files import sha256 as checksum
 
 __all__ = ["CORPUS", "CORPUS_ARCHIVE", "VECTORS", "Source", "download", "fetch", "unpack_corpus"]
 
@@ -218,7 +217,7 @@ def unpack_corpus(archive, dest_dir, *, files=CORPUS):
         >>> unpack_corpus("no.tar.gz", ".")
         Traceback (most recent call last):
             ...
-        replicate.config.InputError: no.tar.gz: cannot be read (No such file or directory); check the name
+        replicate.io.errors.InputError: no.tar.gz: cannot be read (No such file or directory); check the name
     """
     try:
         return _unpack(Path(archive), Path(dest_dir), files)

@@ -15,11 +15,13 @@ import json
 
 import numpy as np
 
-from . import claims, figures
-from .config import ARMS, InputError, generator
-from .model import TextCNN, load_weights
-from .saliency import flat_batch, word_saliency
-from .storage import load_npy, load_npz, read_csv
+from .. import claims
+from ..config import ARMS, generator
+from ..io.errors import InputError
+from ..io.files import load_npy, load_npz, read_csv
+from ..model import TextCNN, load_weights
+from ..saliency import flat_batch, word_saliency
+from . import figures
 
 __all__ = ["LEVELS", "gather", "packed", "safe_json"]
 

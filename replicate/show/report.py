@@ -16,12 +16,12 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from ..claims import ALPHA, MARGIN, POWER, judge, seed_statistics
+from ..config import PAPER, PRESETS, Config
+from ..corpus import SAMPLE_FILE, SAMPLE_VECTORS
+from ..experiment import VECTOR_TITLES
+from ..io.files import load_json, read_csv, save_csv, save_json, save_text
 from . import explorer
-from .claims import ALPHA, MARGIN, POWER, judge, seed_statistics
-from .config import PAPER, PRESETS, Config
-from .corpus import SAMPLE_FILE, SAMPLE_VECTORS
-from .experiment import VECTOR_TITLES
-from .storage import load_json, read_csv, save_csv, save_json, save_text
 
 __all__ = ["CLAIMS_HEADER", "write_claims", "write_report"]
 

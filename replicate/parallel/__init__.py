@@ -1,0 +1,1 @@
+"""Several processes and several machines; the modules of the method do not know that they exist."""

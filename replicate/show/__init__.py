@@ -1,0 +1,1 @@
+"""Figures, report, explorer and explanations of a finished run."""
