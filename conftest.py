@@ -12,6 +12,7 @@ import pytest
 
 from replicate.config import Config, generator
 from replicate.corpus import Corpus
+from replicate.fast import compat
 from replicate.io.errors import InputError
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
@@ -22,4 +23,5 @@ def examples(doctest_namespace):
     """What an example may use without importing it."""
     names = [Config, InputError, generator, Corpus, TextCNN, flat_batch, word_saliency]
     doctest_namespace["np"] = np
+    doctest_namespace["chainer"] = compat.chainer
     doctest_namespace.update({name.__name__: name for name in names})

@@ -25,18 +25,19 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate import experiment
-from replicate.claims import window
+from replicate import model as network
 from replicate.cli import _data
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
-from replicate.experiment import UNSCORED, Options, RunFolder, finish_seed, prepare, work_on_arm
+from replicate.experiment import UNSCORED, prepare, run_stage
 from replicate.fast.compat import chainer, training
 from replicate.fast.convolution import project
 from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
+from replicate.run import Options, Run
 from replicate.saliency import flat_batch, word_saliency
 from replicate.split import split_corpus
+from replicate.statistics import window
 from replicate.training import EpochIterator, Updater, make_optimizer
 from replicate.vectors import embedding_matrix
 
@@ -334,8 +335,8 @@ def train_arm(out, arm, control):
                 param.array[...] = np.nextafter(param.array, param.dtype.type(direction * np.inf))
         return model
 
-    experiment.TextCNN = made
-    work_on_arm(out, 0, arm, lambda message: None)
+    network.TextCNN = made
+    run_stage(Run(out), 0, arm)
 
 
 def control_seed(corpus, vectors, control):
@@ -348,18 +349,18 @@ def control_seed(corpus, vectors, control):
             side_by_side(
                 lambda arm: own_process("--arm", arm, "--control", control, "--out", out), arms
             )
-        finish_seed(run, 0)
+        run.save_accuracies(0)
         return outcome(run)
 
 
 def with_other_halves(folder, other):
     """:func:`outcome` of a run whose T2h and T2l are trained again on another's halves."""
-    run, source = RunFolder(folder), RunFolder(other)
+    run, source = Run(folder), Run(other)
     arms = ("T2h", "T2l")
     for arm in arms:
-        shutil.copy(source.phase(0, arm) / "sentences.npy", run.phase(0, arm) / "sentences.npy")
+        shutil.copy(source.folder(0, arm) / "sentences.npy", run.folder(0, arm) / "sentences.npy")
     side_by_side(lambda arm: own_process("--arm", arm, "--out", folder), arms)
-    finish_seed(run, 0)
+    run.save_accuracies(0)
     (levels, _), (_, halves) = outcome(run), outcome(source)
     return {arm: levels[arm] for arm in arms}, halves
 
@@ -492,7 +493,7 @@ def main():
                 taken = full_seed(paths, vectors, form, jobs, threads, places[form])
                 seconds[names[form]].append(taken)
             rows += rows_of("one full seed, 7 arms x 50 epochs", seconds, names["fused"])
-            found = {form: outcome(RunFolder(place)) for form, place in places.items()}
+            found = {form: outcome(Run(place)) for form, place in places.items()}
             found["reference, fused's halves"] = with_other_halves(
                 places["reference"], places["fused"]
             )

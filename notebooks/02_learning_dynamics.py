@@ -18,14 +18,15 @@ import pandas as pd
 from IPython.display import Image, display
 from scipy.stats import spearmanr
 
-from replicate.claims import recorded, seed_statistics
+from replicate.claims import recorded
 from replicate.config import PRESETS
 from replicate.corpus import find_data
-from replicate.experiment import Options, prepare, run_seed
-from replicate.show.figures import STYLE, draw_figures
+from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.instability import token_instability, word_instability
-from replicate.saliency import logit_saliency
 from replicate.io.files import load_npy
+from replicate.run import Options
+from replicate.saliency import logit_saliency
+from replicate.show.figures import STYLE, draw_figures
 
 CORRECT, WRONG = "#0072B2", "#D55E00"
 plt.rcParams.update({**STYLE, "figure.dpi": 90})
@@ -59,7 +60,7 @@ print(f"{len(corpus)} sentences, {len(t1)} of them in T1; {run.config.epochs} ep
 # | `doubt.npy` | 1 − p of that label | epochs × sentences of T1 |
 
 # %%
-place = run.phase(0, "T1")
+place = run.folder(0, "T1")
 saliency = load_npy(place / "saliency.npy")
 predicted = load_npy(place / "predicted.npy")
 doubt = load_npy(place / "doubt.npy")
@@ -251,7 +252,7 @@ figure.tight_layout()
 plt.show()
 
 # %%
-statistics = seed_statistics(run, 0)
+statistics = statistics_of(run, 0)
 share, without = statistics["F5.share"], statistics["F5.share.logit"]
 print(f"the misclassified move more at {share:.3f} of the epochs (saliency)")
 print(f"the misclassified move more at {without:.3f} of the epochs (divided by 1 − p)")

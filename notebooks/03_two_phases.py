@@ -18,14 +18,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image, display
 
-from replicate.claims import judge, seed_statistics
+from replicate.claims import judge
 from replicate.config import PRESETS
 from replicate.corpus import find_data
-from replicate.experiment import Options, prepare, run_seed
-from replicate.show.figures import ARM_COLOURS, STYLE, draw_figures
+from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.instability import sentence_instability
-from replicate.show.report import write_claims
+from replicate.run import Options
 from replicate.selection import arm_sentences, median_halves
+from replicate.show.figures import ARM_COLOURS, STYLE, draw_figures
+from replicate.show.report import write_claims
 
 plt.rcParams.update({**STYLE, "figure.dpi": 90, "axes.axisbelow": True})
 pd.options.display.max_colwidth = None
@@ -160,7 +161,7 @@ display(Image(filename=run.out / "figures" / "fig6.png", width=800))
 # `T1andT2l`. Both share seed and T3, so we may subtract them seed by seed.
 
 # %%
-table = [seed_statistics(run, seed) for seed in seeds]
+table = [statistics_of(run, seed) for seed in seeds]
 gain = 100 * np.array([row["H.mean"] for row in table])
 
 print("T1andT2h − T1andT2l, in points, mean over all epochs:")

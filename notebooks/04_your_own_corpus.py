@@ -18,11 +18,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from replicate.claims import judge, seed_statistics
-from replicate.config import Config, PRESETS
-from replicate.io.errors import InputError
+from replicate.claims import judge
+from replicate.config import PRESETS, Config
 from replicate.corpus import read_corpus
-from replicate.experiment import Options, prepare, run_seed
+from replicate.experiment import prepare, run_seed, statistics_of
+from replicate.io.errors import InputError
+from replicate.run import Options
 from replicate.show.explain import explain
 from replicate.show.figures import STYLE
 
@@ -212,7 +213,7 @@ pd.crosstab(halves["last word"], halves["arm"])
 # corpus.
 
 # %%
-verdicts = {v.claim.id: v for v in judge([seed_statistics(run, seed) for seed in seeds])}
+verdicts = {v.claim.id: v for v in judge([statistics_of(run, seed) for seed in seeds])}
 for name in ("H", "O2"):
     v = verdicts[name]
     print(f"{name}: {v.claim.statement}")

@@ -5,30 +5,22 @@ import json
 import logging
 import os
 import platform
-import resource
 import sys
 import time
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from . import __version__
 from .config import ARMS, PRESETS, Config
 from .io.errors import InputError
-from .io.files import folder_lock, load_json, save_csv, save_json
+from .io.files import folder_lock, load_json, save_csv
 from .parallel import mpi
 from .parallel.pool import start_server
+from .show.terminal import Display, print_claims
 
 log = logging.getLogger("replicate")
 
@@ -184,56 +176,12 @@ def _data(preset, corpus, vectors):
     return list(corpus), vectors
 
 
-# --- progress ----------------------------------------------------------------------
+def _display(console, total, quiet, verbose):
+    # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
+    return Display(console, total, quiet, verbose, live=not mpi.active())
 
 
-class _Display:
-    """One live display of all training runs; nothing when not a terminal or quiet."""
-
-    def __init__(self, console, total_epochs, quiet, verbose):
-        self.console = console
-        self.verbose = verbose and not quiet
-        # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
-        self.live = console.is_terminal and not quiet and not mpi.active()
-        self.bars = {}
-        self.finished = {}
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not self.live,
-            expand=True,
-        )
-        self.all = self.progress.add_task("epochs of all runs", total=total_epochs, note="")
-
-    def __enter__(self):
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_):
-        self.progress.stop()
-
-    def bar(self, name, label, total, epoch, accuracy):
-        """A training run has done `epoch` of `total` epochs."""
-        if name not in self.bars:
-            self.bars[name] = self.progress.add_task(label, total=total, note="")
-            self.finished[name] = 0
-        note = "" if accuracy is None else f"accuracy {accuracy:.3f}"
-        self.progress.update(self.bars[name], completed=epoch, note=note)
-        self.progress.advance(self.all, epoch - self.finished[name])
-        self.finished[name] = epoch
-
-    def end(self, name, label, how):
-        """A training run is over."""
-        log.info("%s: %s", label, how)
-        if name in self.bars:
-            self.progress.remove_task(self.bars.pop(name))
-        if self.verbose:
-            self.console.print(f"{label}: {how}", highlight=False)
+# --- the log ----------------------------------------------------------------------
 
 
 class _LogFile(logging.FileHandler):
@@ -319,10 +267,13 @@ def run(
     # right, and then here and where workers come from at once.
     if not data_parallel:
         start_server(threads)
-    from .experiment import Options, prepare, run_experiment
+    from .experiment import conclude, prepare
+    from .parallel.schedule import run_all
+    from .run import Options, Run
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
     crew = contextlib.nullcontext() if data_parallel else mpi.rank_crew(_jobs(jobs), threads)
+    Run.check_folder(out)
     with folder_lock(out), _logging(out), crew as crew:
         began = time.monotonic()
         work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
@@ -330,8 +281,7 @@ def run(
         total = config.epochs * sum(
             not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
         )
-        drawn = []
-        with _Display(console, total, quiet, verbose) as display:
+        with _display(console, total, quiet, verbose) as display:
 
             def tell(name, message):
                 label = f"seed {name[0]}, {name[1]}"
@@ -340,65 +290,27 @@ def run(
                 else:
                     display.end(name, label, message)
 
-            if data_parallel:
-                outcome = _lead(work, tell)
-            else:
-                outcome = run_experiment(
-                    work, _jobs(jobs), tell, threads, crew, lambda: drawn.extend(_draw_early(work))
-                )
-        _timing(out, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
+            outcome = run_all(work, _jobs(jobs), tell, threads, crew)
+        _timing(work, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
-        verdicts, report = _conclude(work, drawn)
+        verdicts = conclude(work)
         if not quiet:
-            _print_claims(console, verdicts)
+            print_claims(console, verdicts)
         if outcome.failures:
             click.echo("unfinished; the same command again does what is missing", err=True)
             return 1
-        click.echo(f"report: {report}")
+        click.echo(f"report: {work.report_file}")
     return 0
 
 
-def _lead(work, tell):
-    """All seeds, trained by all ranks together; this is rank 0."""
-    from .experiment import run_seed
-    from .parallel.pool import Outcome
-
-    group = mpi.Group()
-    group.bcast(True)  # the folder is prepared
-    for seed in work.seeds:
-
-        def told(arm, epoch, accuracy, seed=seed):
-            tell((seed, arm), (epoch, accuracy))
-            if epoch == work.config.epochs:
-                tell((seed, arm), "done")
-
-        run_seed(work, seed, told, group)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Outcome(peak_memory=peak)
-
-
-def _follow(out):
-    """What ranks above 0 do in a data-parallel run."""
-    from .experiment import RunFolder, run_seed
-
-    group = mpi.Group()
-    group.bcast()
-    work = RunFolder(out)
-    for seed in work.seeds:
-        run_seed(work, seed, group=group)
-    return 0
-
-
-def _timing(out, seconds, peak, jobs):
+def _timing(work, seconds, peak, jobs):
     """Add this command's time to that of the run."""
-    place = out / "timing.json"
     before = {"seconds": 0.0, "peak_memory_bytes": 0}
     with contextlib.suppress(InputError):
-        before.update(load_json(place))
-    save_json(
-        place,
+        before.update(work.timing or {})
+    work.save_timing(
         {
             "seconds": before["seconds"] + seconds,
             "peak_memory_bytes": max(peak, before["peak_memory_bytes"]),
@@ -406,53 +318,6 @@ def _timing(out, seconds, peak, jobs):
             "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores",
         },
     )
-
-
-def _draw_early(work):
-    """Figures of what was recorded, drawn beside the last arms; what it imports is needed later."""
-    from .show import figures
-
-    return figures.draw_recorded(work)
-
-
-def _conclude(work, drawn=None):
-    """Claims, figures and report of what is finished."""
-    from . import claims
-    from .show import figures, report
-
-    table = [claims.seed_statistics(work, seed) for seed in work.finished_seeds()]
-    verdicts = claims.judge(table)
-    report.write_claims(work, verdicts)
-    if table:
-        figures.draw_figures(work, drawn)
-    return verdicts, report.write_report(work)
-
-
-_COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow"}
-
-
-def _print_claims(console, verdicts):
-    table = Table(title="Claims of the paper", title_justify="left", expand=False)
-    for name, justify in (
-        ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours", "right"),
-        ("95 % interval", "right"), ("seeds", "right"), ("verdict", "left"),
-    ):  # fmt: skip
-        # On a narrow terminal the statements would fill pages.
-        if name != "claim" or console.width >= 110:
-            table.add_column(name, justify=justify, overflow="fold")
-    for verdict in verdicts:
-        interval = f"{verdict.low:.3f} … {verdict.high:.3f}" if verdict.low == verdict.low else "–"
-        ours = verdict.ours
-        if isinstance(ours, tuple):
-            ours = ", ".join(f"{n:.0f}" for n in ours)
-        else:
-            ours = f"{ours:.3f}" if ours == ours else "–"
-        cells = [verdict.claim.id, verdict.claim.statement, verdict.claim.paper, ours, interval]
-        cells += [str(verdict.seeds), Text(verdict.verdict, style=_COLOURS[verdict.verdict])]
-        if console.width < 110:
-            del cells[1]
-        table.add_row(*cells)
-    console.print(table)
 
 
 @cli.command()
@@ -470,7 +335,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     if mpi.active() and mpi.rank() > 0:
         return mpi.serve(_jobs(jobs), threads)
     from .beyond.sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
-    from .experiment import Options
+    from .run import Options
     from .show.figures import specification_curve
 
     specifications, seeds = read_grid(grid)
@@ -482,7 +347,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
         total = sum(s.config.epochs * len(ARMS) for s in left)
         done = {}
-        with _Display(console, total, quiet, verbose) as display:
+        with _display(console, total, quiet, verbose) as display:
             epochs = {s.name: s.config.epochs for s in specifications}
 
             def tell(name, message):
@@ -545,11 +410,12 @@ def verify(folder):
     Exit 0 when all that must hold holds, 1 when not, 2 when it cannot tell.
     """
     from . import claims
-    from .experiment import RunFolder
+    from .experiment import verdicts_of
+    from .run import Run
 
-    work = RunFolder(folder)
-    verdicts = claims.judge([claims.seed_statistics(work, seed) for seed in work.finished_seeds()])
-    _print_claims(Console(), verdicts)
+    work = Run(folder)
+    verdicts = verdicts_of(work)
+    print_claims(Console(), verdicts)
     code, lines = claims.verify(verdicts, _committed(work.identity))
     for line in lines:
         click.echo(line)
@@ -568,12 +434,13 @@ def _committed(identity):
 @click.argument("folder", metavar="DIR")
 def report(folder):
     """Redraw figures and report from stored results."""
-    from .experiment import RunFolder
+    from .experiment import conclude
+    from .run import Run
 
-    work = RunFolder(folder)
+    work = Run(folder)
     with folder_lock(work.out):
-        _, place = _conclude(work)
-    click.echo(f"report: {place}")
+        conclude(work)
+    click.echo(f"report: {work.report_file}")
     return 0
 
 
@@ -603,16 +470,16 @@ def questions(folder, shares, jobs, quiet, verbose):
     """
     from .beyond import questions as beyond
     from .beyond import rivals
-    from .experiment import RunFolder
+    from .run import Run
 
-    work = RunFolder(folder)
+    work = Run(folder)
     console = Console()
     with folder_lock(work.out), _logging(work.out):
         seeds = work.finished_seeds()
         if not seeds:
             raise InputError(f"{folder}: no finished seed; run it first")
         each = rivals.trainings(shares)
-        with _Display(console, each * len(seeds), quiet, verbose) as display:
+        with _display(console, each * len(seeds), quiet, verbose) as display:
 
             def tell(name, message):
                 label = f"seed {name}, models"
@@ -640,11 +507,11 @@ def questions(folder, shares, jobs, quiet, verbose):
 @click.option("--html", type=click.Path(dir_okay=False), help="Write an HTML page.")
 def explain(folder, texts, seed, as_json, html):
     """A sentence's word saliency, epoch by epoch."""
-    from .experiment import RunFolder
     from .io.files import save_text
+    from .run import Run
     from .show import explain as explaining
 
-    explained = explaining.explain(RunFolder(folder), list(texts), seed)
+    explained = explaining.explain(Run(folder), list(texts), seed)
     if html:
         save_text(html, explaining.render_html(explained))
         click.echo(html)
@@ -686,7 +553,7 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
         )
     paths, vectors = _data("paper", corpus, vectors)
     console = Console(stderr=True)
-    with folder_lock(out), _Display(console, config.epochs * len(seeds), quiet, False) as display:
+    with folder_lock(out), _display(console, config.epochs * len(seeds), quiet, False) as display:
 
         def tell(seed, epoch, accuracy):
             display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
@@ -721,8 +588,9 @@ def readings():
 def doctor():
     """What this machine has: versions, device, data found, and what is missing."""
     from .corpus import POLARITY_FILES, VECTOR_FILES, data_folder
-    from .experiment import chainer_device, versions
+    from .experiment import versions
     from .fast import compat
+    from .fast.device import chainer_device
 
     table = Table(show_header=False)
     for name, version in versions().items():

@@ -1,137 +1,232 @@
-"""The stages of section 4 in order: arms and seeds side by side, resumable.
+"""The experiment: its stages in the order of section 4, and what follows from them.
 
-A stage reads files and writes files; ``stage.json`` beside them names each
-with its checksum and is written last.  A stage whose marker is missing or
-does not hold is done again, from its last snapshot.  Every training run has a
-process and one thread of its own, so results do not depend on how many run at
-once.
+A stage reads files and writes files through :class:`~replicate.run.Run`; it is
+done when its files hold what they held when they were written.  A stage that
+is not done is done again, from its last snapshot.
 """
 
-import hashlib
-import json
 import platform
-import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import __version__
-from .config import ARMS, Config, is_seed
-from .corpus import Corpus, read_corpus
-from .fast.compat import chainer, cuda
-from .instability import sentence_instability, word_instability
+from .claims import Verdict, judge
+from .config import ARMS, Config
+from .corpus import read_corpus
+from .fast.compat import chainer
+from .fast.device import chainer_device
+from .instability import sentence_instability
 from .io.errors import InputError, shorten
-from .io.files import (
-    load_json,
-    load_npy,
-    load_npz,
-    read_csv,
-    save_csv,
-    save_json,
-    save_npy,
-    save_npz,
-    sha256,
-    sweep_temporaries,
-)
-from .model import TextCNN, load_weights
-from .parallel.pool import Outcome, Task, run_tasks
-from .parallel.ranks import ALONE
+from .io.files import sha256
+from .model import initial_model, trained_model
+from .run import Options, Run
 from .saliency import Recorder
 from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
+from .statistics import seed_statistics
 from .training import EpochWeights, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
-__all__ = ["Options", "RunFolder", "prepare", "run_experiment", "run_seed"]
-
-ACCURACY = ("arm", "epoch", "accuracy", "loss")
-INSTABILITY = ("word", "count", "wac")
-SENTENCES = ("sentence", "label", "subset", "arm", "instability")
+__all__ = ["conclude", "prepare", "run_arm", "run_first_phase", "run_seed", "verdicts_of"]
 
 #: Arms that need nothing of the first phase: they may run beside it.
 UNSCORED = ("T1andT2", "T1andT2ran")
 
+#: Called with an epoch and the accuracy on T3 after it.
+OnEpoch = Callable[[int, float], None]
 
-@dataclass(frozen=True)
-class Options:
-    """How a run is carried out; unlike readings, these do not change its meaning.
 
-    Attributes:
-        device: ``"@cpu"`` or ``"@cupy:0"``.
-        implementation: ``"fused"`` or ``"reference"``.
-        stored: keep ``saliency.npy`` (the streaming form does not).
-        epoch_weights: ``"first"`` keeps the weights of every epoch of T1 for
-            the first seed (for ``replicate explain``), ``"all"`` for every
-            seed, ``"none"`` for none.
-        record_arms: record T1's saliency in the second phase too (Q1).
+# --- the stages ------------------------------------------------------------------------
+
+
+def run_seed(
+    run: Run, seed: int, on_epoch: Callable[[str, int, float], None] | None = None
+) -> None:
+    """All stages of a seed, one after another, in this process (section 4).
+
+    Args:
+        run: prepared.
+        seed: of the run.
+        on_epoch: called with arm, epoch and accuracy.
     """
-
-    device: str = "@cpu"
-    implementation: str = "fused"
-    stored: bool = True
-    epoch_weights: str = "first"
-    record_arms: bool = False
+    for arm in ARMS:
+        if not run.finished(seed, arm):
+            run_stage(run, seed, arm, on_epoch and (lambda *seen, arm=arm: on_epoch(arm, *seen)))
+    run.save_accuracies(seed)
 
 
-def chainer_device(name):
-    """The Chainer device that ``--device`` names.
+def run_stage(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> None:
+    """One training run and what follows from it: the first phase, or a model of the second."""
+    if arm == "T1":
+        run_first_phase(run, seed, on_epoch)
+    else:
+        run_arm(run, seed, arm, on_epoch)
 
-    Raises:
-        InputError: for another name, or a GPU that is not there.
+
+def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> None:
+    """Train and record T1, score T2, and write the training sets of all arms (4.3).
+
+    Args:
+        run: prepared.
+        seed: of the run.
+        on_epoch: called after every epoch.
     """
-    if name == "@cpu":
-        return chainer.get_device("@numpy")
-    kind, _, number = name.partition(":")
-    if kind != "@cupy" or not (number or "0").isdigit():
-        raise InputError(f"--device {name}: no such kind of device; choose @cpu or @cupy:0")
-    try:
-        device = chainer.get_device(f"@cupy:{number or 0}")
-        device.use()
-    except Exception as error:  # CuPy absent, no driver, no such device
-        # Where it could not import CuPy, Chainer tells why at the end of several lines.
-        cause = error if cuda.available else cuda._resolution_error
-        reason = str(cause).strip().split("\n")[0]
-        raise InputError(f"--device {name}: not to be had here ({reason}); use @cpu") from None
-    return device
+    config, corpus = run.config, run.corpus
+    # 4.2: the split.
+    subset = split_corpus(corpus.labels, seed, config.split)
+    t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
+    # 4.3.1: train on T1, and record saliency after every epoch.
+    model = initial_model(run, seed)
+    recorder = _recorder(run, seed, "T1", model, t1, run.options.stored)
+    checkpoints = EpochWeights(model, config.epochs) if _keeps_epochs(run, seed) else None
+    rows, optimizer = train(
+        model,
+        corpus,
+        t1,
+        t3,
+        seed=seed,
+        folder=run.folder(seed, "T1"),
+        recorder=recorder,
+        keeper=checkpoints,
+        tell=on_epoch,
+        fingerprint=_fingerprint(run, seed, "T1", t1),
+    )
+    # 4.3.2: unstable words (eqs 7-9), and how rich the sentences of T2 are in them (eq. 10).
+    wac, count = recorder.stream.result(config.ddof)
+    scores = sentence_instability(wac, *corpus.take(t2), config.unseen_words, config.repeated_words)
+    # 4.3.3: two halves of T2, and the training sentences of the six models.
+    h, l = median_halves(scores, t2)
+    run.save_first_phase(
+        seed,
+        weights=model.weights(embedding=True),
+        rows=rows,
+        recorded=recorder.names,
+        subset=subset,
+        instability=(wac, count),
+        scores=scores,
+        arms=arm_sentences(subset, h, l, seed),
+        epoch_weights=checkpoints and checkpoints.arrays,
+        optimizer_state=(
+            _optimizer_arrays(optimizer) if config.optimizer_state == "carried" else None
+        ),
+    )
 
 
-def versions():
-    """Versions of what numbers depend on: name -> text."""
-    names = ("chainer", "numpy", "scipy", "numba", "gensim", "cupy-cuda12x", "cupy-cuda13x")
-    found = {"python": platform.python_version(), "replicate": __version__}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    return found
+def run_arm(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> None:
+    """Train one model of the second phase (4.4).
+
+    The first phase must be done, but for the arms that need no score.
+
+    Args:
+        run: prepared.
+        seed: of the run.
+        arm: of :data:`replicate.config.ARMS`, but T1.
+        on_epoch: called after every epoch.
+    """
+    config, corpus = run.config, run.corpus
+    subset = split_corpus(corpus.labels, seed, config.split)
+    t1, t3 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 3)
+    scored = arm not in UNSCORED
+    sentences = run.sentences(seed, arm) if scored else unscored_arms(subset, seed)[arm]
+    # T2h and T2l go on from the weights of the first phase; the others start afresh.
+    continues = arm in ("T2h", "T2l")
+    model = trained_model(run, seed, "T1") if continues else initial_model(run, seed)
+    optimizer = None
+    if continues and config.optimizer_state == "carried":
+        optimizer = _carried_optimizer(model, config, run.optimizer_state(seed))
+    recorder = _recorder(run, seed, arm, model, t1, False) if run.options.record_arms else None
+    rows, _ = train(
+        model,
+        corpus,
+        sentences,
+        t3,
+        seed=seed,
+        folder=run.folder(seed, arm),
+        optimizer=optimizer,
+        recorder=recorder,
+        tell=on_epoch,
+        fingerprint=_fingerprint(run, seed, arm, sentences),
+    )
+    run.save_arm(
+        seed,
+        arm,
+        weights=model.weights(embedding=config.vectors_mode == "finetuned"),
+        rows=rows,
+        recorded=recorder.names if recorder else (),
+        instability=recorder.stream.result(config.ddof) if recorder else None,
+    )
 
 
-def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimensions=300):
+def conclude(run: Run) -> list[Verdict]:
+    """Judge the claims on the finished seeds, draw the figures, and write the report.
+
+    Args:
+        run: with or without finished seeds.
+
+    Returns:
+        The verdict on every claim; see :func:`replicate.claims.judge`.
+    """
+    # Matplotlib takes a second to import, which a worker that trains does not need.
+    from .show import figures, report
+
+    # Looked up once: every file of a seed is read for it.
+    seeds = run.finished_seeds()
+    verdicts = judge([statistics_of(run, seed) for seed in seeds])
+    report.write_claims(run, verdicts)
+    figures.draw_figures(run, seeds)
+    report.write_report(run, verdicts, seeds)
+    return verdicts
+
+
+def verdicts_of(run: Run) -> list[Verdict]:
+    """The claims judged on the finished seeds of a run; nothing is written."""
+    return judge([statistics_of(run, seed) for seed in run.finished_seeds()])
+
+
+def statistics_of(run: Run, seed: int) -> dict[str, float]:
+    """Statistics of a finished seed of a run; see :func:`replicate.statistics.seed_statistics`."""
+    return seed_statistics(run.record(seed), run.accuracies(seed), run.sizes(seed), seed)
+
+
+# --- before the stages -----------------------------------------------------------------
+
+
+def prepare(
+    out: str | Path,
+    config: Config,
+    options: Options,
+    seeds: Sequence[int],
+    corpus_paths: Sequence[str | Path],
+    vectors: str | Path,
+    preset: str = "",
+    dimensions: int = 300,
+) -> Run:
     """Make a run folder, or check that it is of these very settings.
 
     Args:
         out: DIR.
-        config (Config): readings.
-        options (Options): how it is carried out.
-        seeds (list of int): seeds to be run; further ones may be added later.
+        config: readings.
+        options: how it is carried out.
+        seeds: to be run; further ones may be added later.
         corpus_paths: see :func:`replicate.corpus.read_corpus`.
         vectors: see :func:`replicate.vectors.embedding_matrix`.
-        preset (str): named in ``config.json``.
-        dimensions (int): D of random vectors.
+        preset: named in ``config.json``.
+        dimensions: D of random vectors.
 
     Returns:
-        RunFolder: ready to be worked on.
+        The run, ready to be worked on.
 
     Raises:
         InputError: for bad data, or a folder of other settings.
     """
     out = Path(out)
     least = 2 + config.ddof
-    if config.epochs + config.dropped_epochs < least:
+    if config.epochs + int(config.record_epoch_0) < least:
         raise InputError(
             f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs; choose more epochs"
         )
@@ -146,11 +241,7 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
         "preset": preset,
         **config.to_dict(),
         "seeds": sorted(seeds),
-        "device": options.device,
-        "implementation": options.implementation,
-        "stored": options.stored,
-        "epoch_weights": options.epoch_weights,
-        "record_arms": options.record_arms,
+        **vars(options),
         "corpus": {
             "sha256": corpus.sha256,
             "label_names": list(corpus.label_names),
@@ -167,467 +258,67 @@ def prepare(out, config, options, seeds, corpus_paths, vectors, preset="", dimen
         },
         "versions": versions(),
     }
-    place = out / "config.json"
-    if place.exists():
-        have = _read_settings(place)
-        for name in settings:
-            if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
-                raise InputError(
-                    f"{out}: was made with {name} = {shorten(have.get(name))}, not "
-                    f"{shorten(settings[name])}; choose another --out or the old setting"
-                )
-        settings["versions"] = have["versions"]
-        settings["preset"] = have["preset"]
-        settings["seeds"] = sorted(set(seeds) | set(have["seeds"]))
-    elif out.exists() and any(name.name != ".lock" for name in out.iterdir()):
-        leftovers = {"corpus.npz", "vectors.npy", "known.npy", ".lock", "run.log"}
-        if any(f.name not in leftovers and not f.name.endswith(".part") for f in out.iterdir()):
-            raise InputError(f"{out}: holds other files and no run; choose an empty --out")
-    sweep_temporaries(out)
-    corpus.save(out / "corpus.npz")
-    save_npy(out / "vectors.npy", matrix)
-    save_npy(out / "known.npy", known)
-    save_json(place, settings)
-    return RunFolder(out)
+    if Run.exists(out):
+        settings = _merged(out, settings)
+    return Run.create(out, settings, corpus, matrix, known)
 
 
-def _texts(value):
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _text(value):
-    return isinstance(value, str)
-
-
-def _flag(value):
-    return isinstance(value, bool)
-
-
-def _count(value):
-    return type(value) is int and value >= 0
-
-
-def _share(value):
-    return type(value) in (int, float) and 0 <= value <= 1
-
-
-#: What ``config.json`` holds beside the readings: name -> what a value must be.
-_FACTS = {
-    "preset": _text,
-    "seeds": lambda value: isinstance(value, list) and value and all(map(is_seed, value)),
-    "device": lambda value: _text(value) and re.fullmatch(r"@cpu|@cupy(:\d{1,3})?", value),
-    "implementation": lambda value: value in ("fused", "reference"),
-    "stored": _flag,
-    "epoch_weights": lambda value: value in ("first", "all", "none"),
-    "record_arms": _flag,
-    "corpus": {
-        "sha256": _texts,
-        "label_names": lambda value: (
-            isinstance(value, list) and len(value) > 1 and all(map(_text, value))
-        ),
-        "sentences": _count,
-        "words": _count,
-        "tokens": _count,
-    },
-    "vectors": {
-        "name": _text,
-        "sha256": _text,
-        "dimensions": _count,
-        "known_words": _share,
-        "known_tokens": _share,
-    },
-    "versions": _texts,
-}
-
-
-def _read_settings(place):
-    """``config.json`` of a run, whose facts are of the kinds that they should be."""
-    settings = load_json(place)
-    for name, test in _FACTS.items():
-        have = settings.get(name) if isinstance(settings, dict) else None
-        if isinstance(test, dict):
-            sound = isinstance(have, dict) and all(
-                n in have and t(have[n]) for n, t in test.items()
-            )
-        else:
-            sound = test(have)
-        if not sound:
+def _merged(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run that is there, with further seeds; refused where others differ."""
+    have = Run.settings_of(out)
+    for name in settings:
+        if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
             raise InputError(
-                f"{place}: not of this program ({name} is {shorten(have)}); name a run folder"
+                f"{out}: was made with {name} = {shorten(have.get(name))}, not "
+                f"{shorten(settings[name])}; choose another --out or the old setting"
             )
-    return settings
+    seeds = sorted(set(settings["seeds"]) | set(have["seeds"]))
+    return {**settings, "versions": have["versions"], "preset": have["preset"], "seeds": seeds}
 
 
-class RunFolder:
-    """A prepared run: its settings, corpus and vectors, and the places of its files.
-
-    Raises:
-        InputError: when DIR is no run folder, or its files are damaged.
-    """
-
-    def __init__(self, out):
-        self.out = Path(out)
-        place = self.out / "config.json"
-        self.settings = _read_settings(place)
-        self.options = Options(*(self.settings[name] for name in Options.__dataclass_fields__))
-        self.seeds = self.settings["seeds"]
-        self._corpus_facts = self.settings["corpus"]
+def versions() -> dict[str, str]:
+    """Versions of what numbers depend on: name -> text."""
+    names = ("chainer", "numpy", "scipy", "numba", "gensim", "cupy-cuda12x", "cupy-cuda13x")
+    found = {"python": platform.python_version(), "replicate": __version__}
+    for name in names:
         try:
-            self.config = Config(**{name: self.settings[name] for name in Config.names()})
-        except (KeyError, InputError) as error:
-            raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
-        self._corpus = None
-        self._vectors = None
-
-    @property
-    def corpus(self):
-        """The corpus, read on first use."""
-        if self._corpus is None:
-            facts = self._corpus_facts
-            self._corpus = Corpus.load(
-                self.out / "corpus.npz", facts["label_names"], facts["sha256"]
-            )
-        return self._corpus
-
-    @property
-    def vectors(self):
-        """(V + 1, D) float32, mapped read only: processes share one copy."""
-        if self._vectors is None:
-            shape = (len(self.corpus.words) + 1, None)
-            self._vectors = np.asarray(load_npy(self.out / "vectors.npy", "f", shape, mmap=True))
-        return self._vectors
-
-    @property
-    def known(self):
-        """(V,) bool, the words that the vector file has."""
-        return load_npy(self.out / "known.npy", "b", (len(self.corpus.words),))
-
-    def seed(self, seed):
-        """Folder of a seed."""
-        return self.out / f"seed-{seed:03d}"
-
-    def phase(self, seed, arm):
-        """Folder of a training run: ``T1`` or ``arms/ARM``."""
-        return self.seed(seed) / ("T1" if arm == "T1" else f"arms/{arm}")
-
-    def model(self, seed):
-        """A model with the initial weights of a seed."""
-        model = TextCNN(
-            self.vectors,
-            len(self._corpus_facts["label_names"]),
-            self.config,
-            seed,
-            self.options.implementation,
-        )
-        model.to_device(chainer_device(self.options.device))
-        return model
-
-    def trained_model(self, seed, arm="T1"):
-        """A model with the final weights of an arm."""
-        model = self.model(seed)
-        load_weights(self.phase(seed, arm) / "model.npz", model)
-        return model
-
-    def subset(self, seed):
-        """(N,) int8 of 1, 2, 3."""
-        spec = {"subset": ("i", (len(self.corpus),))}
-        return load_npz(self.seed(seed) / "split.npz", spec)["subset"]
-
-    def halves(self, seed):
-        """The half, h or l, of every sentence of T2, in the corpus's order."""
-        rows = read_csv(self.seed(seed) / "sentences.csv", SENTENCES)
-        return [row["arm"] for row in rows if row["arm"]]
-
-    def accuracies(self, seed):
-        """Accuracy and loss on T3: arm -> (epochs,) arrays of epoch, accuracy, loss.
-
-        Arms not finished are absent.
-        """
-        place = self.seed(seed) / "accuracy.csv"
-        curves = {}
-        for row in read_csv(place, ACCURACY, dict.fromkeys(ACCURACY[1:], float)):
-            curves.setdefault(row["arm"], []).append([row[name] for name in ACCURACY[1:]])
-        return {arm: np.array(rows) for arm, rows in curves.items()}
-
-    def finished(self, seed, arm):
-        """Whether a stage is done and each of its files is as it was written."""
-        return stage_holds(self.phase(seed, arm))
-
-    def finished_seeds(self):
-        """Seeds all of whose arms are done."""
-        return [s for s in self.seeds if all(self.finished(s, arm) for arm in ARMS)]
-
-    @property
-    def identity(self):
-        """Digest of readings, corpus and vectors: what results of one kind have in common."""
-        facts = [self.config.to_dict(), self.settings["corpus"]["sha256"]]
-        facts += [self.settings["vectors"][name] for name in ("sha256", "dimensions")]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-    @property
-    def title(self):
-        """Vectors and what they cover, as it stands beside every figure."""
-        facts = self.settings["vectors"]
-        name = VECTOR_TITLES.get(facts["sha256"], facts["name"])
-        return f"{name} ({facts['known_tokens']:.0%} of tokens known)"
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
 
 
-#: Files whose content is known, and what must be said of them.
-VECTOR_TITLES = {
-    "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8": "GoogleNews, full file",
-    "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41": "GoogleNews subset, not the full file",
-    "a060ffa2ef0ace97699a2d4f000aec786c741533dc338dd432b25b413dc6da79": "IMDB word2vec, not GoogleNews",
-}
+# --- parts of a stage ------------------------------------------------------------------
 
 
-# --- stages --------------------------------------------------------------------
+def _recorder(run: Run, seed: int, arm: str, model: Any, t1: np.ndarray, stored: bool) -> Recorder:
+    """The recorder of T1's saliency in a training run."""
+    corpus = run.corpus
+    folder = run.folder(seed, arm)
+    return Recorder(model, *corpus.take(t1), len(corpus.words), run.config, folder, stored)
 
 
-def stage_holds(folder):
-    """Whether ``stage.json`` is there and its checksums agree."""
-    place = folder / "stage.json"
-    try:
-        files = load_json(place)["sha256"]
-        return bool(files) and all(sha256(folder / n) == digest for n, digest in files.items())
-    except (InputError, KeyError, AttributeError, TypeError):
-        return False
+def _keeps_epochs(run: Run, seed: int) -> bool:
+    """Whether the weights of every epoch of T1 are kept."""
+    wanted = run.options.epoch_weights
+    return wanted == "all" or (wanted == "first" and seed == min(run.seeds))
 
 
-def _mark(folder, names):
-    save_json(folder / "stage.json", {"sha256": {n: sha256(folder / n) for n in sorted(names)}})
-
-
-def _fingerprint(run, seed, arm, sentences):
-    settings = {k: v for k, v in run.settings.items() if k != "seeds"}
+def _fingerprint(run: Run, seed: int, arm: str, sentences: np.ndarray) -> str:
+    """Of a training run: a snapshot of another is not taken up."""
+    settings = {name: value for name, value in run.settings.items() if name != "seeds"}
     text = f"{sorted(settings.items())} {seed} {arm} {zlib.crc32(sentences.tobytes())}"
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def run_first_phase(run, seed, tell=None, group=ALONE):
-    """Train and record T1, score T2, and write the training sets of all arms (4.3).
-
-    Args:
-        run (RunFolder): prepared.
-        seed (int): of the run.
-        tell: callable ``(epoch, accuracy)``; may be None.
-        group (replicate.parallel.ranks.OneRank): ranks that do it together, of which
-            rank 0 writes.
-    """
-    config, corpus, options = run.config, run.corpus, run.options
-    folder = run.phase(seed, "T1")
-    subset = split_corpus(corpus.labels, seed, config.split)
-    if group.leads:
-        save_npz(run.seed(seed) / "split.npz", {"subset": subset})
-    t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
-    model = run.model(seed)
-    tokens, offsets = corpus.take(t1)
-    recorder = Recorder(
-        model, tokens, offsets, len(corpus.words), config, folder, options.stored, group
-    )
-    wanted = options.epoch_weights
-    keep = wanted == "all" or (wanted == "first" and seed == min(run.seeds))
-    keeper = EpochWeights(model, config.epochs) if keep and group.leads else None
-    rows, optimizer = train(
-        model, corpus, t1, t3,
-        seed=seed, folder=folder, recorder=recorder, keeper=keeper, tell=tell,
-        fingerprint=_fingerprint(run, seed, "T1", t1), group=group,
-    )  # fmt: skip
-    if not group.leads:
-        return
-    names = _save_training(folder, model, "T1", rows, embedding=True)
-    if keeper is not None:
-        save_npz(folder / "weights.npz", keeper.arrays)
-        names.append("weights.npz")
-    if config.optimizer_state == "carried":
-        save_npz(folder / "optimizer.npz", _optimizer_arrays(optimizer))
-        names.append("optimizer.npz")
-    names += [f"{name}.npy" for name in recorder.names]
-    if options.stored:
-        saliency = load_npy(folder / "saliency.npy", "f", (recorder.rows, len(tokens)), mmap=True)
-        wac, count = word_instability(saliency, tokens, len(corpus.words), config.ddof)
-    else:
-        wac, count = recorder.stream.result(config.ddof)
-    names += _select(run, seed, subset, t2, wac, count)
-    names.append("../split.npz")
-    _mark(folder, names)
-
-
-def _select(run, seed, subset, t2, wac, count):
-    """Score T2, halve it, and write words, sentences and arms (4.3.2, 4.3.3)."""
-    config, corpus = run.config, run.corpus
-    place = run.seed(seed)
-    scores = sentence_instability(wac, *corpus.take(t2), config.unseen_words, config.repeated_words)
-    h, l = median_halves(scores, t2)
-    save_instability(place / "instability.csv", corpus.words, wac, count)
-    arm = np.full(len(corpus), "", dtype="U1")
-    arm[h], arm[l] = "h", "l"
-    shown = np.full(len(corpus), "", dtype=object)
-    shown[t2] = scores
-    rows = zip(range(len(corpus)), corpus.labels.tolist(), subset.tolist(), arm.tolist(), shown)
-    save_csv(place / "sentences.csv", SENTENCES, rows)
-    names = ["../instability.csv", "../sentences.csv"]
-    for name, sentences in arm_sentences(subset, h, l, seed).items():
-        save_npy(place / "arms" / name / "sentences.npy", sentences)
-        names.append(f"../arms/{name}/sentences.npy")
-    return names
-
-
-def save_instability(path, words, wac, count):
-    """Write word, count and wac of the words that occur."""
-    seen = np.flatnonzero(count)
-    rows = ((words[i], int(count[i]), wac[i]) for i in seen)
-    save_csv(path, INSTABILITY, rows)
-
-
-def run_arm(run, seed, arm, tell=None, group=ALONE):
-    """Train one model of the second phase (4.4).
-
-    The first phase must be done, but for the arms that need no score.
-
-    Args:
-        run (RunFolder): prepared.
-        seed (int): of the run.
-        arm (str): of :data:`replicate.config.ARMS`, but T1.
-        tell, group: see :func:`run_first_phase`.
-    """
-    config, corpus = run.config, run.corpus
-    folder = run.phase(seed, arm)
-    subset = split_corpus(corpus.labels, seed, config.split)
-    if arm in UNSCORED:
-        sentences = unscored_arms(subset, seed)[arm]
-    else:
-        sentences = load_npy(folder / "sentences.npy", "i")
-    continues = arm in ("T2h", "T2l")
-    optimizer = None
-    if continues:
-        model = run.trained_model(seed, "T1")
-        if config.optimizer_state == "carried":
-            optimizer = _carried_optimizer(model, config, run.phase(seed, "T1"))
-    else:
-        model = run.model(seed)
-    recorder = None
-    t1 = np.flatnonzero(subset == 1)
-    if run.options.record_arms:
-        recorder = Recorder(
-            model, *corpus.take(t1), len(corpus.words), config, folder, False, group
-        )
-    rows, _ = train(
-        model, corpus, sentences, np.flatnonzero(subset == 3),
-        seed=seed, folder=folder, optimizer=optimizer, recorder=recorder, tell=tell,
-        fingerprint=_fingerprint(run, seed, arm, sentences), group=group,
-    )  # fmt: skip
-    if not group.leads:
-        return
-    names = _save_training(folder, model, arm, rows, config.vectors_mode == "finetuned")
-    if recorder is not None:
-        wac, count = recorder.stream.result(config.ddof)
-        save_instability(folder / "instability.csv", corpus.words, wac, count)
-        names += ["instability.csv", *(f"{name}.npy" for name in recorder.names)]
-    _mark(folder, names)
-
-
-def _save_training(folder, model, arm, rows, embedding):
-    save_npz(folder / "model.npz", model.weights(embedding))
-    save_csv(
-        folder / "training.csv",
-        (*ACCURACY, "training_loss"),
-        [(arm, *row) for row in rows],
-    )
-    return ["model.npz", "training.csv"]
-
-
-def _optimizer_arrays(optimizer):
+def _optimizer_arrays(optimizer: Any) -> dict[str, np.ndarray]:
+    """State of an optimiser; what Chainer writes as an object (None) is left out."""
     serializer = chainer.serializers.DictionarySerializer()
     optimizer.serialize(serializer)
     return {n: v for n, v in serializer.target.items() if v.dtype.kind != "O"}
 
 
-def _carried_optimizer(model, config, folder):
+def _carried_optimizer(model: Any, config: Config, arrays: dict[str, np.ndarray]) -> Any:
     optimizer = make_optimizer(model, config)
-    arrays = load_npz(folder / "optimizer.npz")
     optimizer.serialize(chainer.serializers.NpzDeserializer(arrays, strict=False))
     return optimizer
-
-
-def finish_seed(run, seed):
-    """Gather the arms' accuracies into ``accuracy.csv`` (Fig. 6)."""
-    rows = []
-    for arm in ARMS:
-        place = run.phase(seed, arm) / "training.csv"
-        for row in read_csv(place, (*ACCURACY, "training_loss")):
-            rows.append([row[name] for name in ACCURACY])
-    save_csv(run.seed(seed) / "accuracy.csv", ACCURACY, rows)
-
-
-def run_seed(run, seed, tell=None, group=ALONE):
-    """All stages of a seed, one after another, in this process.
-
-    Args:
-        run (RunFolder): prepared.
-        seed (int): which.
-        tell: callable ``(arm, epoch, accuracy)``; may be None.
-        group: see :func:`run_first_phase`; all ranks call this.
-    """
-    tell = tell or (lambda arm, epoch, accuracy: None)
-    for arm in ARMS:
-        # Waits, too, until rank 0 has written what this stage reads.
-        if group.bcast(group.leads and not run.finished(seed, arm)):
-            _stage(run, seed, arm)(run, seed, *_argument(arm), _telling(tell, arm), group)
-    if group.leads:
-        finish_seed(run, seed)
-
-
-def _telling(tell, arm):
-    return lambda epoch, accuracy: tell(arm, epoch, accuracy)
-
-
-def _stage(run, seed, arm):
-    return run_first_phase if arm == "T1" else run_arm
-
-
-def _argument(arm):
-    return () if arm == "T1" else (arm,)
-
-
-# --- side by side ----------------------------------------------------------------
-
-
-def work_on_arm(out, seed, arm, tell):
-    """Task: one training run of a prepared folder, and what follows it."""
-    run = RunFolder(out)
-    _stage(run, seed, arm)(
-        run, seed, *_argument(arm), lambda epoch, accuracy: tell((epoch, accuracy))
-    )
-
-
-def run_experiment(run, jobs=1, tell=None, threads=1, crew=None, meanwhile=None):
-    """Carry out what is unfinished of a run.
-
-    Args:
-        run (RunFolder): prepared.
-        jobs (int): training runs at once.
-        tell: callable ``(name, message)``: name is ``(seed, arm)``, message
-            ``"done"``, ``"failed"`` or ``(epoch, accuracy)``.
-        threads (int): of the matrix library in each process.
-        crew (replicate.parallel.pool.Crew), meanwhile: see
-            :func:`replicate.parallel.pool.run_tasks`.
-
-    Returns:
-        Outcome: failures are by ``(seed, arm)``.
-    """
-    tasks = []
-    for seed in run.seeds:
-        first_done = run.finished(seed, "T1")
-        # The short ones last, so that no process is left alone with a long one.
-        for arm in sorted(ARMS, key=lambda arm: arm.startswith("T2")):
-            if arm == "T1":
-                if not first_done:
-                    tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), ()))
-            elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
-                after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
-                tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
-    outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
-    for seed in run.seeds:
-        if not any(name[0] == seed for name in outcome.failures):
-            finish_seed(run, seed)
-    return outcome

@@ -1,20 +1,28 @@
 """From recorded saliency to unstable words and sentences (eqs 7-10).  NumPy only.
 
 Differences are taken before the variance, so a steady rise scores 0 and an
-irregular course high.  Two forms give the same numbers: from stored saliency,
-and streaming, which keeps 8 bytes a word occurrence whatever the epochs.
+irregular course high.  Eq. (9) is computed as epochs come in, from 8 bytes a
+word occurrence whatever the number of epochs.
 """
 
 import numpy as np
 
 __all__ = [
     "StreamingInstability",
-    "movement",
+    "change",
+    "mean_by_word",
     "sentence_instability",
     "standardise",
     "token_instability",
     "word_instability",
 ]
+
+
+def _enough(epochs, ddof):
+    if epochs < 2 + ddof:
+        raise ValueError(
+            f"{epochs} recorded epochs give no variance of differences; record {2 + ddof} or more"
+        )
 
 
 def token_instability(saliency, ddof=0):
@@ -37,21 +45,8 @@ def token_instability(saliency, ddof=0):
         >>> token_instability(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])).tolist()
         [0.0, 1.0]
     """
-    _enough(len(saliency), ddof)
-    # Row by row: a float64 copy of all epochs would double the memory.
-    differences = len(saliency) - 1
-    mean = (saliency[-1].astype(np.float64) - saliency[0]) / differences
-    total = np.zeros(saliency.shape[1])
-    for before, after in zip(saliency[:-1], saliency[1:]):
-        total += (after.astype(np.float64) - before - mean) ** 2
-    return total / (differences - ddof)
-
-
-def _enough(epochs, ddof):
-    if epochs < 2 + ddof:
-        raise ValueError(
-            f"{epochs} recorded epochs give no variance of differences; record {2 + ddof} or more"
-        )
+    occurrences = np.arange(saliency.shape[1])
+    return word_instability(saliency, occurrences, len(occurrences), ddof)[0]
 
 
 def word_instability(saliency, tokens, n_words, ddof=0):
@@ -64,7 +59,7 @@ def word_instability(saliency, tokens, n_words, ddof=0):
         saliency (numpy.ndarray): (E, T).
         tokens (numpy.ndarray): (T,) int32, the word of each occurrence.
         n_words (int): V.
-        ddof (int): see :func:`token_instability`.
+        ddof (int): 0 divides by the K - 1 differences, 1 by one less.
 
     Returns:
         tuple: wac (V,) float64, NaN for words without occurrence, and count
@@ -76,10 +71,27 @@ def word_instability(saliency, tokens, n_words, ddof=0):
         >>> wac.tolist(), count.tolist()
         ([0.5, nan], [2, 0])
     """
-    return _mean_by_word(token_instability(saliency, ddof), tokens, n_words)
+    stream = StreamingInstability(tokens, n_words, saliency.dtype)
+    for row in saliency:
+        stream.add(row)
+    return stream.result(ddof)
 
 
-def _mean_by_word(values, tokens, n_words):
+def mean_by_word(values, tokens, n_words):
+    """Mean of a number a word occurrence, by word.
+
+    Args:
+        values (numpy.ndarray): (T,).
+        tokens (numpy.ndarray): (T,) the word of each occurrence.
+        n_words (int): V.
+
+    Returns:
+        tuple: mean (V,) float64, NaN for words without occurrence, and count (V,) int64.
+
+    Example:
+        >>> mean_by_word(np.array([1.0, 3.0]), np.array([0, 0]), 1)[0].tolist()
+        [2.0]
+    """
     count = np.bincount(tokens, minlength=n_words)
     total = np.bincount(tokens, weights=values, minlength=n_words)
     mean = np.full(n_words, np.nan)
@@ -106,12 +118,12 @@ class StreamingInstability:
         [0.5]
     """
 
-    def __init__(self, tokens, n_words):
+    def __init__(self, tokens, n_words, dtype=np.float32):
         self.tokens = tokens
         self.n_words = n_words
         self.epochs = 0
-        self.first = np.zeros(len(tokens), dtype=np.float32)
-        self.last = np.zeros(len(tokens), dtype=np.float32)
+        self.first = np.zeros(len(tokens), dtype=dtype)
+        self.last = np.zeros(len(tokens), dtype=dtype)
         self.squares = np.zeros(n_words)
 
     def add(self, token_saliency):
@@ -234,7 +246,7 @@ def _by_sentence(values, offsets):
     return np.add.reduceat(values, offsets[:-1]) if len(values) else np.zeros(len(offsets) - 1)
 
 
-def movement(before, after, offsets):
+def change(before, after, offsets):
     """Absolute change from one epoch to the next, summed over each sentence's words (Fig. 5).
 
     .. math::
@@ -248,7 +260,7 @@ def movement(before, after, offsets):
         numpy.ndarray: (N,) float64.
 
     Example:
-        >>> movement(np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0]), np.array([0, 2, 3])).tolist()
+        >>> change(np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0]), np.array([0, 2, 3])).tolist()
         [3.0, 0.0]
     """
     return _by_sentence(np.abs(after.astype(np.float64) - before), offsets)

@@ -12,10 +12,11 @@ import numpy as np
 from .config import generator
 from .fast.compat import F, L, chainer, cuda
 from .fast.convolution import convolution_loss, convolution_max, loss_and_gradients, rows_of
+from .fast.device import chainer_device
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
 
-__all__ = ["Batch", "TextCNN", "load_weights", "pad"]
+__all__ = ["Batch", "TextCNN", "initial_model", "load_weights", "pad", "trained_model"]
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,10 @@ class TextCNN(chainer.Chain):
             arrays["embed/W"] = cuda.to_cpu(self.embed.array)
         return arrays
 
+    def shapes(self):
+        """Shapes of the trained weights by Chainer's names."""
+        return {name[1:]: param.shape for name, param in self.namedparams()}
+
     def set_weights(self, arrays):
         """Copy weights in, on whichever device the model is."""
         for name, param in self.namedparams():
@@ -285,3 +290,29 @@ def pad(ids, offsets, padding, shortest=0):
     inside = column < lengths[:, None]
     out[:, padding:][inside] = ids
     return out
+
+
+def initial_model(run, seed: int) -> TextCNN:
+    """The network with the initial weights of a seed, on the run's device.
+
+    Args:
+        run (replicate.run.Run): prepared.
+        seed: names the weights.
+    """
+    n_labels = len(run.settings["corpus"]["label_names"])
+    model = TextCNN(run.vectors, n_labels, run.config, seed, run.options.implementation)
+    model.to_device(chainer_device(run.options.device))
+    return model
+
+
+def trained_model(run, seed: int, arm: str = "T1") -> TextCNN:
+    """The network with the final weights of a training run.
+
+    Args:
+        run (replicate.run.Run): with the training run done.
+        seed: of the run.
+        arm: which training run.
+    """
+    model = initial_model(run, seed)
+    load_weights(run.model_file(seed, arm), model)
+    return model

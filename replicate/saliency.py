@@ -8,17 +8,20 @@ no gradient, no random generator.
 
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .fast import convolution as functions
 from .fast.compat import F, chainer, cuda, training
-from .instability import StreamingInstability, movement, standardise
+from .instability import StreamingInstability, change, standardise
 from .io.errors import InputError
 from .model import Batch
 from .parallel.ranks import ALONE
+from .run import RECORDED
 
 __all__ = [
     "Classified",
@@ -27,6 +30,7 @@ __all__ = [
     "classify",
     "flat_batch",
     "logit_saliency",
+    "token_saliency",
     "word_saliency",
 ]
 
@@ -131,6 +135,51 @@ def word_saliency(model, batch, chunk=None):
         if model.implementation == "reference":
             return _reference_saliency(model, batch, chunk)
         return _fused_saliency(model, batch, chunk)
+
+
+def token_saliency(
+    forward: Callable[[Any], Any], vectors: Any, loss: Callable[[Any, Any], Any] | None = None
+) -> Any:
+    """Saliency of every word occurrence for any Chainer callable (eqs 4 and 6).
+
+    .. math::
+        wa_i = \\frac{1}{D} \\sum_j |\\partial L(f(S), R) / \\partial w_{ij}|
+
+    R is the label of the highest output, and the losses of sentences are summed,
+    never averaged.  Nothing is changed: no parameter, no gradient, no random
+    state; dropout is off.
+
+    Args:
+        forward: from word vectors to logits (B, C), a ``chainer.Variable``: a
+            ``Chain`` of one's own, or any function of Chainer functions.
+        vectors: (B, L, D) array, or a list of B arrays (L_b, D), as ``forward``
+            takes them; NumPy or CuPy, float32 or float64.
+        loss: from logits and labels R to the (B,) losses; None is cross entropy.
+
+    Returns:
+        (B, L) array, or a list of B arrays (L_b,); dtype of `vectors`.
+
+    Source:
+        Section 3.2.
+
+    Example:
+        >>> def forward(x):
+        ...     return chainer.functions.sum(x, axis=1)  # D = C = 2
+        >>> token_saliency(forward, np.zeros((1, 3, 2), dtype=np.float32)).tolist()
+        [[0.5, 0.5, 0.5]]
+    """
+    several = isinstance(vectors, (list, tuple))
+    inputs = [chainer.Variable(array) for array in (vectors if several else [vectors])]
+    with chainer.using_config("train", False), chainer.force_backprop_mode():
+        logits = forward(inputs if several else inputs[0])
+        own = logits.array.argmax(axis=1).astype(np.int32)
+        losses = (
+            F.softmax_cross_entropy(logits, own, reduce="no") if loss is None else loss(logits, own)
+        )
+        gradients = chainer.grad([F.sum(losses)], inputs)
+    xp = cuda.get_array_module(logits.array)
+    means = [xp.abs(gradient.array).mean(axis=-1) for gradient in gradients]
+    return means if several else means[0]
 
 
 def classify(model, batch, chunk=None):
@@ -298,19 +347,6 @@ def _reference_saliency(model, batch, chunk):
     return Saliency(*(cuda.to_cpu(a) for a in arrays))
 
 
-#: What a record holds beside saliency, one row an epoch: name -> dtype.
-#: Movements have one row less than the others; columns are sentences, or words
-#: of the vocabulary for ``movement_words``.
-RECORDED = {
-    "predicted": np.int32,
-    "doubt": np.float32,
-    "movement_raw": np.float32,
-    "movement_standardised": np.float32,
-    "movement_logit": np.float32,
-    "movement_words": np.float32,
-}
-
-
 class Recorder(training.Extension):
     """Trainer extension: after every epoch, the saliency of every word occurrence (section 4.3.1).
 
@@ -348,7 +384,7 @@ class Recorder(training.Extension):
         self.config = config
         self.folder = Path(folder)
         self.last_doubt = np.zeros(len(offsets) - 1, dtype=np.float32)
-        self.rows = config.epochs + config.dropped_epochs
+        self.rows = config.epochs + int(config.record_epoch_0)
         shapes = {name: (self._height(name), len(offsets) - 1) for name in RECORDED}
         shapes["movement_words"] = (self._height("movement_words"), n_words)
         dtypes = dict(RECORDED)
@@ -458,9 +494,9 @@ class Recorder(training.Extension):
                 ),
             }
             for name, pair in pairs.items():
-                self.arrays[f"movement_{name}"][row, start:stop] = movement(*pair, offsets)
-            change = np.abs(new.astype(np.float64) - old)
-            moved += np.bincount(stream.tokens[part], weights=change, minlength=stream.n_words)
+                self.arrays[f"movement_{name}"][row, start:stop] = change(*pair, offsets)
+            jump = np.abs(new.astype(np.float64) - old)
+            moved += np.bincount(stream.tokens[part], weights=jump, minlength=stream.n_words)
         self.arrays["movement_words"][row] = moved
 
     def _blocks(self):

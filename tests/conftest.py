@@ -104,7 +104,8 @@ def recorded_run(tmp_path_factory):
     # Inside, for Chainer takes a second to import and most files do without.
     from replicate.config import PRESETS
     from replicate.corpus import sample_path
-    from replicate.experiment import Options, prepare, run_seed
+    from replicate.experiment import prepare, run_seed
+    from replicate.run import Options
 
     out = tmp_path_factory.mktemp("recorded") / "run"
     config = PRESETS["sample"].replace(epochs=6, n_filters=6)

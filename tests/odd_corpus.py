@@ -6,7 +6,8 @@ And the naive reading of what the explorer makes of it.
 import numpy as np
 
 from replicate.config import Config, generator
-from replicate.experiment import Options, prepare, run_seed
+from replicate.experiment import prepare, run_seed
+from replicate.run import Options
 
 #: Words that markup, templates, scripts and JSON would read as their own.
 ODD_WORDS = (
@@ -47,7 +48,7 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     """A run of some seeds, done.
 
     Returns:
-        RunFolder: without claims and figures.
+        Run: without claims and figures.
     """
     place = folder / "corpus.tsv"
     # Every field in quotes, inner ones doubled.

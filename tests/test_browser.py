@@ -19,7 +19,8 @@ import requests
 from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words
 
 from replicate import claims
-from replicate.experiment import Options
+from replicate.experiment import statistics_of, verdicts_of
+from replicate.run import Options
 from replicate.show import explain, explorer, figures, report
 
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
@@ -147,9 +148,9 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def place(run):
     """The report of a small run."""
-    report.write_claims(run, claims.judge([claims.seed_statistics(run, s) for s in run.seeds]))
+    report.write_claims(run, claims.judge([statistics_of(run, s) for s in run.seeds]))
     figures.draw_figures(run)
-    return report.write_report(run)
+    return report.write_report(run, verdicts_of(run))
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +286,7 @@ def test_search_finds_a_word(page, run, data):
     )
     assert page.texts("#found") == [f"{len(expected)} words"]
     assert page.texts("#word-name") == ["word1"]
-    with open(run.seed(0) / "instability.csv", newline="", encoding="utf-8") as file:
+    with open(run.seed_folder(0) / "instability.csv", newline="", encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["word"] == "word1")
     facts = page.texts("#word-facts")[0]
     assert (
@@ -294,7 +295,7 @@ def test_search_finds_a_word(page, run, data):
     # What the chart says at the last epoch is the mean that was recorded.
     t1 = np.flatnonzero(run.subset(0) == 1)
     tokens, _ = run.corpus.take(t1)
-    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
+    saliency = np.load(run.folder(0, "T1") / "saliency.npy", allow_pickle=False)
     exact = saliency[-1, tokens == run.corpus.words.tolist().index("word1")].mean()
     said = re.search(r"Epoch 6: mean ([\d.]+)", page.texts("#readout")[0])[1]
     assert float(said) == pytest.approx(exact, abs=2e-4)
@@ -588,7 +589,7 @@ def test_streaming_run(browser, tmp_path, weights):
     run = odd_run(tmp_path, options=Options(stored=False, epoch_weights=weights))
     figures.draw_figures(run)
     browser.log("browser")
-    browser.open(report.write_report(run))
+    browser.open(report.write_report(run, verdicts_of(run)))
     assert browser.log("browser") == []
     browser.type("#query", "film")
     assert browser.texts("#word-name") == ["film"] and browser.texts("#chart svg") == []

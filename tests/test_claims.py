@@ -1,15 +1,14 @@
 """Verdict logic on made-up results of every kind, and how often it errs."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from replicate import claims
-from replicate.claims import CLAIMS, Component, judge
-from replicate.claims import test_component as check
+from replicate import claims, inference
+from replicate.claims import judge
 from replicate.config import ARMS, PAPER
+from replicate.inference import Component
+from replicate.inference import test_component as check
 
 #: What a paper that is right in everything would measure, in statistics.
 TRUE = {
@@ -147,7 +146,7 @@ def test_holm_against_a_naive_restatement():
         return out
 
     p = np.random.RandomState(2).rand(14) ** 3
-    assert claims.holm(p) == pytest.approx(naive(p))
+    assert inference.holm(p) == pytest.approx(naive(p))
 
 
 def overlapping(effects, seeds, share, spread, random):
@@ -161,14 +160,16 @@ def test_a_tests_level_is_five_percent_and_its_power_at_twenty_seeds_is_told():
     """No effect: shown one time in twenty, though seeds overlap.  One point: mostly."""
     random = np.random.RandomState(3)
     spread, trials = 0.008, 4000
-    component = Component("H.mean", "above", share=claims.ON_T3)
+    component = Component("H.mean", "above", share=inference.ON_T3)
     false = power = naive = 0
     for _ in range(trials):
-        null = overlapping(0.0, 20, claims.ON_T3, spread, random)
+        null = overlapping(0.0, 20, inference.ON_T3, spread, random)
         tested = check(component, null)
         false += tested.p_yes < 0.05
         naive += stats.ttest_1samp(null, 0, alternative="greater").pvalue < 0.05
-        power += check(component, overlapping(0.01, 20, claims.ON_T3, spread, random)).p_yes < 0.05
+        power += (
+            check(component, overlapping(0.01, 20, inference.ON_T3, spread, random)).p_yes < 0.05
+        )
     # The test is exact here, so its rate is 5 % and the count binomial: refuse
     # what a rate of 5 % would give once in a thousand times.
     assert stats.binom.sf(false - 1, trials, 0.05) > 0.001
@@ -202,91 +203,13 @@ def test_smallest_detectable_effect_is_found_with_the_stated_power():
     found = np.mean(
         [check(component, random.normal(effect, 0.01, 20)).p_yes < 0.05 for _ in range(2000)]
     )
-    assert found == pytest.approx(claims.POWER, abs=0.04)
+    assert found == pytest.approx(inference.POWER, abs=0.04)
 
 
 def test_equivalence_needs_both_sides():
     inside = check(Component("x", "within", 0.78), np.full(5, 0.78) + np.linspace(-1, 1, 5) * 1e-3)
     edge = check(Component("x", "within", 0.78), np.full(5, 0.796) + np.linspace(-1, 1, 5) * 1e-3)
     assert inside.p_yes < 1e-3 and edge.p_yes > 0.5
-
-
-# --- statistics of one seed ------------------------------------------------------
-
-
-def curves(epochs=50, **levels):
-    made = {}
-    for arm in ARMS:
-        level = np.broadcast_to(levels.get(arm, 0.75), epochs).astype(float)
-        made[arm] = np.column_stack([np.arange(1, epochs + 1), level])
-    return made
-
-
-def test_level_is_the_mean_of_epochs_40_to_50():
-    values = np.zeros(50)
-    values[39:] = 0.78
-    assert claims.accuracy_statistics(curves(T1andT2=values))["A.T1andT2"] == pytest.approx(0.78)
-
-
-def test_fall_is_the_least_squares_change():
-    falling = np.concatenate([np.full(19, 0.8), 0.8 - 0.001 * np.arange(31)])
-    made = claims.accuracy_statistics(curves(T1andT2h=falling))
-    assert made["O5.fall"] == pytest.approx(-0.030)
-    assert made["O5.steady"] == pytest.approx(0.0, abs=1e-12)
-
-
-def test_epoch_0_is_no_epoch_of_figure_6():
-    with_start = {arm: np.vstack([[0, 0.1], rows]) for arm, rows in curves().items()}
-    assert claims.accuracy_statistics(with_start) == claims.accuracy_statistics(curves())
-
-
-def test_windows_of_a_shorter_run_are_in_proportion():
-    epochs = np.arange(1, 11)
-    assert epochs[claims.window(epochs, 40, 50)].tolist() == [8, 9, 10]
-
-
-def record(correct, moved):
-    moved = np.asarray(moved, dtype=np.float32)
-    epochs = np.arange(len(moved)) + 2
-    kinds = dict.fromkeys(("raw", "standardised", "logit"), moved)
-    return claims.Recorded(epochs, kinds, np.asarray(correct), np.ones(len(correct), dtype=int))
-
-
-def test_movement_statistics_by_hand():
-    # Two sentences: the correct one moves 1 an epoch up to 20 and 0.1 after,
-    # the misclassified one 2 and 1.
-    early = (np.arange(2, 51) <= 20)[:, None]
-    moved = np.where(early, [[1.0, 2.0]], [[0.1, 1.0]])
-    made = claims.movement_statistics(record([True, False], moved), seed=0)
-    assert made["F3.ratio"] == pytest.approx(0.1)
-    assert made["F4.excess"] == pytest.approx(0.4)
-    assert made["F5.share"] == 1.0
-    assert made["F5b.log_ratio"] == pytest.approx(np.log((19 * 2 + 30) / (19 + 3)))
-    swapped = claims.movement_statistics(record([False, True], moved), seed=0)
-    assert swapped["F5.share"] == 0.0
-
-
-def test_no_misclassified_sentence_is_no_number():
-    made = claims.movement_statistics(record([True, True], np.ones((49, 2))), seed=0)
-    assert made["misclassified"] == 0 and np.isnan(made["F5.share"])
-
-
-def test_hundred_are_drawn_by_the_seed():
-    correct = np.arange(1000) % 3 > 0
-    first, again = claims.drawn_hundred(correct, 0), claims.drawn_hundred(correct, 0)
-    assert [len(p) for p in first] == [100, 100]
-    assert correct[first[0]].all() and not correct[first[1]].any()
-    assert all((a == b).all() for a, b in zip(first, again))
-    assert not all((a == b).all() for a, b in zip(first, claims.drawn_hundred(correct, 1)))
-
-
-def test_statistics_named_by_claims_exist():
-    made = {**claims.accuracy_statistics(curves()), **claims.movement_statistics(
-        record([True, False], np.ones((49, 2))), seed=0)}  # fmt: skip
-    for claim in CLAIMS:
-        for component in claim.components:
-            assert set(component.name.split(" - ")) <= set(made), component.name
-            assert dataclasses.is_dataclass(component)
 
 
 # --- verify ------------------------------------------------------------------------

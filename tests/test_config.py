@@ -170,7 +170,6 @@ def test_frozen_and_checked_again(refused):
 def test_derived():
     """ddof and dropped epochs follow their readings."""
     assert (Config().ddof, Config(variance="sample").ddof) == (0, 1)
-    assert (Config().dropped_epochs, Config(record_epoch_0=True).dropped_epochs) == (0, 1)
 
 
 def test_a_number_beyond_floats(refused):

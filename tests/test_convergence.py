@@ -1,11 +1,13 @@
 """Do unstable words settle: the words compared, one seed's numbers, and the answers."""
 
-from types import SimpleNamespace
+import shutil
 
 import numpy as np
 import pytest
 
 from replicate.beyond import convergence
+from replicate.model import trained_model
+from replicate.run import Run
 from replicate.saliency import classify, flat_batch
 
 
@@ -35,7 +37,7 @@ def test_seed_answers(recorded_run):
     }
     corpus = recorded_run.corpus
     t3 = np.flatnonzero(recorded_run.subset(0) == 3)
-    model = recorded_run.trained_model(0, "T1andT2h")
+    model = trained_model(recorded_run, 0, "T1andT2h")
     right = classify(model, flat_batch(model, *corpus.take(t3))).predicted == corpus.labels[t3]
     quarter = len(t3) // 4
     whole = (found["rich.T1andT2h"] * quarter + found["rest.T1andT2h"] * (len(t3) - quarter)) / len(
@@ -46,12 +48,11 @@ def test_seed_answers(recorded_run):
 
 def test_an_unrecorded_run_is_told(recorded_run, tmp_path, refused):
     """Without --record-arms there is nothing to follow."""
-    fake = SimpleNamespace(
-        corpus=recorded_run.corpus, config=recorded_run.config, seed=recorded_run.seed, subset=recorded_run.subset,
-        phase=lambda seed, arm: recorded_run.phase(seed, arm) if arm == "T1" else tmp_path,
-    )  # fmt: skip
+    out = tmp_path / "run"
+    shutil.copytree(recorded_run.out, out)
+    (recorded := Run(out)).folder(0, "T2h").joinpath("movement_words.npy").unlink()
     with refused("--record-arms"):
-        convergence.seed_answers(fake, 0)
+        convergence.seed_answers(recorded, 0)
 
 
 def table(shift, seeds=10):

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 
+import naive
 import numpy as np
 import pytest
 
@@ -11,16 +12,17 @@ from replicate import experiment, selection
 from replicate.config import ARMS, Config
 from replicate.experiment import (
     Options,
-    RunFolder,
+    Run,
     chainer_device,
     prepare,
-    run_experiment,
     run_seed,
 )
 from replicate.fast.compat import cuda
 from replicate.instability import sentence_instability, word_instability
 from replicate.io.files import load_npy, load_npz, read_csv
-from replicate.model import TextCNN
+from replicate.model import TextCNN, initial_model, trained_model
+from replicate.parallel.schedule import run_all
+from replicate.run import SENTENCES
 from replicate.saliency import flat_batch, word_saliency
 
 CONFIG = Config(n_filters=3, epochs=4, batch_size=8, learning_rate=0.02)
@@ -120,13 +122,14 @@ def test_the_files_of_a_run(run):
 
 def test_instability_is_that_of_the_saliency(run):
     """wac and A_S in the CSVs are eqs (7) to (10) of saliency.npy, at full precision."""
-    seed = run.seed(0)
+    seed = run.seed_folder(0)
     subset = run.subset(0)
     t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
     tokens, _ = run.corpus.take(t1)
-    wac, count = word_instability(
-        load_npy(seed / "T1" / "saliency.npy"), tokens, len(run.corpus.words)
-    )
+    saliency = load_npy(seed / "T1" / "saliency.npy")
+    wac, count = word_instability(saliency, tokens, len(run.corpus.words))
+    wanted, _ = naive.word_instability(saliency, tokens, len(run.corpus.words))
+    np.testing.assert_allclose(wac, wanted, rtol=1e-9, atol=1e-18)
     rows = read_csv(seed / "instability.csv", ("word", "count", "wac"))
     index = {w: i for i, w in enumerate(run.corpus.words)}
     assert len(rows) == (count > 0).sum()
@@ -134,7 +137,7 @@ def test_instability_is_that_of_the_saliency(run):
         i = index[row["word"]]
         assert int(row["count"]) == count[i] and float(row["wac"]) == wac[i]
     scores = sentence_instability(wac, *run.corpus.take(t2))
-    rows = read_csv(seed / "sentences.csv", experiment.SENTENCES)
+    rows = read_csv(seed / "sentences.csv", SENTENCES)
     assert [float(r["instability"]) for r in rows if r["subset"] == "2"] == scores.tolist()
     assert all(r["instability"] == r["arm"] == "" for r in rows if r["subset"] != "2")
     high = [int(r["sentence"]) for r in rows if r["arm"] == "h"]
@@ -148,7 +151,9 @@ def test_arms_are_what_the_paper_says(run):
     """Sizes and members of the seven training sets; ran is another half than h."""
     subset = run.subset(0)
     t1, t2 = (set(np.flatnonzero(subset == k).tolist()) for k in (1, 2))
-    of = {arm: load_npy(run.seed(0) / "arms" / arm / "sentences.npy").tolist() for arm in ARMS}
+    of = {
+        arm: load_npy(run.seed_folder(0) / "arms" / arm / "sentences.npy").tolist() for arm in ARMS
+    }
     h, l = set(of["T2h"]), set(of["T2l"])
     assert set(of["T1"]) == t1 and not h & l and h | l <= t2
     assert set(of["T1andT2h"]) == t1 | h and set(of["T1andT2l"]) == t1 | l
@@ -173,9 +178,9 @@ def test_t2h_goes_on_from_t1_and_others_start_afresh(made, tmp_path):
 
 def test_the_record_is_of_the_stored_model(run):
     """The last row of saliency.npy is word_saliency of model.npz."""
-    model = run.trained_model(0, "T1")
+    model = trained_model(run, 0, "T1")
     batch = flat_batch(model, *run.corpus.take(np.flatnonzero(run.subset(0) == 1)))
-    rows = load_npy(run.seed(0) / "T1" / "saliency.npy")
+    rows = load_npy(run.seed_folder(0) / "T1" / "saliency.npy")
     assert rows[-1].tobytes() == word_saliency(model, batch).token_saliency.tobytes()
 
 
@@ -185,9 +190,9 @@ def test_the_record_is_of_the_stored_model(run):
 def test_same_seed_same_bytes(run, made, tmp_path):
     """All files of a seed; another seed has others."""
     again = made(tmp_path / "again", seeds=(0, 1))
-    first, second = files_of(run.seed(0)), files_of(again.seed(0))
+    first, second = files_of(run.seed_folder(0)), files_of(again.seed_folder(0))
     assert first == second
-    other = files_of(again.seed(1))
+    other = files_of(again.seed_folder(1))
     assert (
         other["split.npz"] != first["split.npz"] and other["T1/model.npz"] != first["T1/model.npz"]
     )
@@ -196,24 +201,27 @@ def test_same_seed_same_bytes(run, made, tmp_path):
 def test_the_number_of_jobs_does_not_matter(run, made, tmp_path):
     """Two processes at once, warm workers and all: the bytes of one after another."""
     work = made(tmp_path / "run", run=False)
-    outcome = run_experiment(work, jobs=2)
+    outcome = run_all(work, jobs=2)
     assert not outcome.failures and outcome.peak_memory > 1e6
-    assert files_of(work.seed(0)) == files_of(run.seed(0))
+    assert files_of(work.seed_folder(0)) == files_of(run.seed_folder(0))
 
 
 def test_streaming_gives_the_same_instability(run, made, tmp_path):
     """Without saliency.npy: wac to 1e-6, the same halves, the same accuracies."""
     work = made(tmp_path / "run", options=Options(stored=False))
-    assert not (work.seed(0) / "T1" / "saliency.npy").exists()
+    assert not (work.seed_folder(0) / "T1" / "saliency.npy").exists()
     for name in ("T2h", "T1andT2l"):
-        a, b = (load_npy(r.seed(0) / "arms" / name / "sentences.npy") for r in (run, work))
+        a, b = (load_npy(r.seed_folder(0) / "arms" / name / "sentences.npy") for r in (run, work))
         assert a.tolist() == b.tolist()
-    a, b = (read_csv(r.seed(0) / "instability.csv", ("word", "count", "wac")) for r in (run, work))
+    a, b = (
+        read_csv(r.seed_folder(0) / "instability.csv", ("word", "count", "wac"))
+        for r in (run, work)
+    )
     np.testing.assert_allclose(
         [float(r["wac"]) for r in a], [float(r["wac"]) for r in b], rtol=1e-6, atol=1e-18
     )
-    assert (work.seed(0) / "accuracy.csv").read_bytes() == (
-        run.seed(0) / "accuracy.csv"
+    assert (work.seed_folder(0) / "accuracy.csv").read_bytes() == (
+        run.seed_folder(0) / "accuracy.csv"
     ).read_bytes()
 
 
@@ -222,7 +230,10 @@ def test_both_forms_agree(run, made, tmp_path):
     work = made(tmp_path / "run", options=Options(implementation="reference"))
     a, b = (np.array([r.accuracies(0)[arm][:, 2] for arm in ARMS]) for r in (run, work))
     np.testing.assert_allclose(a, b, rtol=1e-3)
-    a, b = (read_csv(r.seed(0) / "instability.csv", ("word", "count", "wac")) for r in (run, work))
+    a, b = (
+        read_csv(r.seed_folder(0) / "instability.csv", ("word", "count", "wac"))
+        for r in (run, work)
+    )
     np.testing.assert_allclose(
         [float(r["wac"]) for r in a], [float(r["wac"]) for r in b], rtol=1e-2, atol=1e-12
     )
@@ -253,14 +264,14 @@ def test_every_reading_runs_and_matters(readings, run, made, tmp_path):
     """The readings of a set give another result than the defaults."""
     work = made(tmp_path / "run", **readings)
     assert work.finished_seeds() == [0]
-    assert files_of(work.seed(0)) != files_of(run.seed(0))
+    assert files_of(work.seed_folder(0)) != files_of(run.seed_folder(0))
 
 
 def test_fine_tuned_vectors_are_stored(made, tmp_path):
     """embed/W of an arm is its own and differs from the start."""
     work = made(tmp_path / "run", vectors_mode="finetuned")
     first, second = (
-        load_npz(work.phase(0, arm) / "model.npz")["embed/W"] for arm in ("T1", "T1andT2")
+        load_npz(work.folder(0, arm) / "model.npz")["embed/W"] for arm in ("T1", "T1andT2")
     )
     assert (first != work.vectors).any() and (first != second).any() and not first[0].any()
 
@@ -269,14 +280,14 @@ def test_arms_are_recorded_where_asked(made, run, tmp_path):
     """--record-arms follows T1's occurrences in every arm, and changes no weight."""
     work = made(tmp_path / "run", options=Options(record_arms=True, epoch_weights="none"))
     for arm in ARMS[1:]:
-        rows = read_csv(work.phase(0, arm) / "instability.csv", ("word", "count", "wac"))
+        rows = read_csv(work.folder(0, arm) / "instability.csv", ("word", "count", "wac"))
         assert len(rows) == len(
-            read_csv(work.seed(0) / "instability.csv", ("word", "count", "wac"))
+            read_csv(work.seed_folder(0) / "instability.csv", ("word", "count", "wac"))
         )
-        a, b = (r.phase(0, arm) / "model.npz" for r in (work, run))
+        a, b = (r.folder(0, arm) / "model.npz" for r in (work, run))
         assert a.read_bytes() == b.read_bytes()
-    assert not (work.phase(0, "T1") / "weights.npz").exists()
-    assert (run.phase(0, "T1") / "weights.npz").exists()
+    assert not (work.folder(0, "T1") / "weights.npz").exists()
+    assert (run.folder(0, "T1") / "weights.npz").exists()
 
 
 # --- what stays and what is done again -----------------------------------------------
@@ -288,25 +299,25 @@ def test_what_is_done_is_not_done_again(made, tmp_path, monkeypatch):
     trained = []
     real = experiment.train
     monkeypatch.setattr(experiment, "train", lambda *a, **k: trained.append(1) or real(*a, **k))
-    before = files_of(work.seed(0))
+    before = files_of(work.seed_folder(0))
     work = made(tmp_path / "run", seeds=(0, 1))
     assert len(trained) == 7 and work.seeds == [0, 1]
     trained.clear()
-    place = work.phase(0, "T1andT2") / "model.npz"
+    place = work.folder(0, "T1andT2") / "model.npz"
     place.write_bytes(place.read_bytes()[:-1] + b"x")
     assert not work.finished(0, "T1andT2") and work.finished(0, "T1")
     run_seed(work, 0)
-    assert len(trained) == 1 and files_of(work.seed(0)) == before
+    assert len(trained) == 1 and files_of(work.seed_folder(0)) == before
 
 
 def test_a_lost_marker_is_a_stage_undone(made, tmp_path):
     """Without stage.json, or with a damaged one, the stage is done again to the same bytes."""
     work = made(tmp_path / "run")
-    before = files_of(work.seed(0))
-    (work.phase(0, "T1") / "stage.json").unlink()
-    (work.phase(0, "T2h") / "stage.json").write_text("{torn")
+    before = files_of(work.seed_folder(0))
+    (work.folder(0, "T1") / "stage.json").unlink()
+    (work.folder(0, "T2h") / "stage.json").write_text("{torn")
     run_seed(work, 0)
-    assert files_of(work.seed(0)) == before
+    assert files_of(work.seed_folder(0)) == before
 
 
 @pytest.mark.parametrize(
@@ -375,12 +386,12 @@ def test_a_folder_that_is_no_run(text, tmp_path, refused):
     """config.json that is not ours is told by its name."""
     (tmp_path / "config.json").write_text(text)
     with refused(tmp_path / "config.json"):
-        RunFolder(tmp_path)
+        Run(tmp_path)
 
 
 def test_stage_checksums_are_of_the_files(run):
     """Each file of a stage is named with its SHA-256."""
-    folder = run.phase(0, "T1")
+    folder = run.folder(0, "T1")
     named = json.loads((folder / "stage.json").read_text())["sha256"]
     assert {
         "model.npz",
@@ -408,11 +419,11 @@ def test_sabotage_shows(run, made, tmp_path, monkeypatch):
     with pytest.raises(AssertionError):
         test_instability_is_that_of_the_saliency(swapped)
 
-    def afresh(self, seed, arm="T1"):
-        return self.model(seed)
+    def afresh(run, seed, arm="T1"):
+        return initial_model(run, seed)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "trained_model", afresh)
+        patch.setattr(experiment, "trained_model", afresh)
         with pytest.raises(AssertionError):
             test_t2h_goes_on_from_t1_and_others_start_afresh(made, tmp_path / "b")
 
@@ -422,7 +433,10 @@ def test_sabotage_shows(run, made, tmp_path, monkeypatch):
             TextCNN, "loss", lambda self, z, y, reduce="mean": real(self, z, y, reduce) * 2
         )
         doubled = made(tmp_path / "c")
-    assert files_of(doubled.seed(0))["T1/saliency.npy"] != files_of(run.seed(0))["T1/saliency.npy"]
+    assert (
+        files_of(doubled.seed_folder(0))["T1/saliency.npy"]
+        != files_of(run.seed_folder(0))["T1/saliency.npy"]
+    )
 
 
 def test_arms_without_a_score_need_no_first_phase(run, made, tmp_path):
@@ -430,8 +444,8 @@ def test_arms_without_a_score_need_no_first_phase(run, made, tmp_path):
     work = made(tmp_path / "run", run=False)
     for arm in experiment.UNSCORED:
         experiment.run_arm(work, 0, arm)
-        assert files_of(work.phase(0, arm)).items() <= files_of(run.phase(0, arm)).items()
+        assert files_of(work.folder(0, arm)).items() <= files_of(run.folder(0, arm)).items()
     with pytest.raises(experiment.InputError):
         experiment.run_arm(work, 0, "T2h")
     run_seed(work, 0)
-    assert files_of(work.seed(0)) == files_of(run.seed(0))
+    assert files_of(work.seed_folder(0)) == files_of(run.seed_folder(0))

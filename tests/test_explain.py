@@ -12,8 +12,10 @@ from rich.console import Console
 
 from replicate import cli
 from replicate.config import Config
-from replicate.experiment import Options, RunFolder, prepare, run_first_phase, run_seed
+from replicate.experiment import prepare, run_first_phase, run_seed
 from replicate.io.errors import InputError
+from replicate.model import trained_model
+from replicate.run import Options, Run
 from replicate.saliency import flat_batch, word_saliency
 from replicate.show import explain
 
@@ -53,8 +55,8 @@ def test_every_epoch_that_was_kept_is_told(run, explained):
 def test_a_sentence_of_the_corpus_has_its_recorded_saliency(run):
     t1 = np.flatnonzero(run.subset(0) == 1)
     tokens, offsets = run.corpus.take(t1)
-    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
-    doubt = np.load(run.phase(0, "T1") / "doubt.npy", allow_pickle=False)
+    saliency = np.load(run.folder(0, "T1") / "saliency.npy", allow_pickle=False)
+    doubt = np.load(run.folder(0, "T1") / "doubt.npy", allow_pickle=False)
     (e,) = explain.explain(run, [run.corpus.sentence(t1[3])])
     assert e.known.all()
     assert e.saliency == pytest.approx(saliency[:, offsets[3] : offsets[4]], rel=1e-4, abs=1e-7)
@@ -68,7 +70,7 @@ def test_a_sentence_of_the_corpus_has_its_recorded_saliency(run):
 def test_words_that_the_corpus_lacks_are_marked_and_count_as_zeros(run, explained):
     assert explained[0].known.tolist() == [True, True, False]
     last = explain.explain(run, ["good film zorblax"])[0].saliency[-1]
-    model = run.trained_model(0, "T1")
+    model = trained_model(run, 0, "T1")
     index = run.corpus.words.tolist()
     rows = np.array([index.index("good"), index.index("film"), -1], dtype=np.int32)
     looked = word_saliency(model, flat_batch(model, rows, np.array([0, 3])))
@@ -211,7 +213,7 @@ def test_labels_of_mr_have_names(tmp_path):
     config = Config(n_filters=2, epochs=2, learning_rate=0.01, batch_size=10)
     run = prepare(tmp_path / "run", config, Options(), [0], [tmp_path], "random", dimensions=4)
     run_first_phase(run, 0)
-    (e,) = explain.explain(RunFolder(run.out), ["good film"])
+    (e,) = explain.explain(Run(run.out), ["good film"])
     assert set(e.labels) <= {"negative", "positive"}
 
 

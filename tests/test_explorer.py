@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words, unpacked
 
-from replicate import claims
 from replicate.config import ARMS, Config
-from replicate.experiment import Options, prepare, run_first_phase
+from replicate.experiment import prepare, run_first_phase
 from replicate.io.errors import InputError
+from replicate.model import trained_model
+from replicate.run import Options
 from replicate.saliency import flat_batch, word_saliency
 from replicate.show import explorer, figures
 
@@ -45,7 +46,7 @@ def recorded(run):
     """The seed's saliency, T1's tokens and bounds."""
     t1 = np.flatnonzero(run.subset(0) == 1)
     tokens, offsets = run.corpus.take(t1)
-    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
+    saliency = np.load(run.folder(0, "T1") / "saliency.npy", allow_pickle=False)
     return saliency.astype(np.float64), tokens, offsets, t1
 
 
@@ -76,7 +77,7 @@ def test_json_has_no_nan():
 
 
 def test_words_are_those_of_instability_csv(run, data):
-    with open(run.seed(0) / "instability.csv", newline="", encoding="utf-8") as file:
+    with open(run.seed_folder(0) / "instability.csv", newline="", encoding="utf-8") as file:
         rows = {row["word"]: row for row in csv.DictReader(file)}
     words = data["words"]
     assert sorted(words["word"]) == sorted(rows) and set(ODD_WORDS) & set(words["word"])
@@ -131,24 +132,24 @@ def test_sentences_are_of_T1_word_by_word(run, data):
     for s, number in enumerate(kept["number"]):
         assert " ".join(sentence_words(data, s)) == run.corpus.sentence(number)
         assert kept["label"][s] == run.corpus.labels[number]
-    last = np.load(run.phase(0, "T1") / "predicted.npy", allow_pickle=False)[-1]
+    last = np.load(run.folder(0, "T1") / "predicted.npy", allow_pickle=False)[-1]
     assert kept["predicted"] == last[np.searchsorted(t1, kept["number"])].tolist()
 
 
 def test_maps_are_the_recorded_saliency_correct_ones_first(run, data, recorded):
     saliency, _, offsets, t1 = recorded
-    correct = claims.recorded(run, 0).correct
+    correct = run.record(0).correct
     maps, kept = data["maps"], data["kept"]
     places = [int(np.searchsorted(t1, data["sentences"]["number"][s])) for s in maps["sentence"]]
     n = kept["correct"]
     assert correct[places[:n]].all() and not correct[places[n:]].any()
     assert n > 3 and kept["misclassified"] > 3 and len(places) == n + kept["misclassified"]
-    assert set(figures.drawn_sentences(run, 0, False)) <= set(places[:n])
-    assert set(figures.drawn_sentences(run, 0, True)) <= set(places[n:])
+    assert set(figures.drawn_sentences(run.record(0), 0, False)) <= set(places[:n])
+    assert set(figures.drawn_sentences(run.record(0), 0, True)) <= set(places[n:])
     assert data["labels"] == list(LABELS)
     values = saliency_of(data, maps["saliency"])
-    doubt = np.load(run.phase(0, "T1") / "doubt.npy", allow_pickle=False)
-    predicted = np.load(run.phase(0, "T1") / "predicted.npy", allow_pickle=False)
+    doubt = np.load(run.folder(0, "T1") / "doubt.npy", allow_pickle=False)
+    predicted = np.load(run.folder(0, "T1") / "predicted.npy", allow_pickle=False)
     at = 0
     for place in places:
         exact = saliency[:, offsets[place] : offsets[place + 1]]
@@ -168,7 +169,7 @@ def test_arms_are_the_final_models(run, data, recorded):
     values = saliency_of(data, data["arms"]["saliency"]).reshape(len(ARMS), -1)
     doubt = unpacked(data["arms"]["doubt"]).reshape(len(ARMS), -1) / 4095
     for a, arm in enumerate(ARMS):
-        model = run.trained_model(0, arm)
+        model = trained_model(run, 0, arm)
         exact = word_saliency(model, flat_batch(model, *run.corpus.take(numbers)))
         assert close(data, values[a], exact.token_saliency), arm
         assert data["arms"]["predicted"][a] == exact.predicted.tolist()
@@ -189,7 +190,7 @@ def test_scale_of_colours_leaves_out_the_greatest_few(data):
 
 
 def test_totals_are_those_of_the_seed(run, data, recorded):
-    correct = claims.recorded(run, 0).correct
+    correct = run.record(0).correct
     assert data["totals"] == {
         "words": len(set(recorded[1].tolist())),
         "sentences": len(correct),
@@ -335,7 +336,7 @@ def test_a_large_corpus_stays_under_the_cap(tmp_path, monkeypatch):
     run = prepare(tmp_path / "run", config, options, [0], corpus, "random", dimensions=2)
     run_first_phase(run, 0)
     for arm in ARMS[1:]:
-        shutil.copy(run.phase(0, "T1") / "model.npz", run.phase(0, arm) / "model.npz")
+        shutil.copy(run.folder(0, "T1") / "model.npz", run.folder(0, arm) / "model.npz")
     data = explorer.gather(run, 0)
     size = len(explorer.safe_json(data).encode())
     assert 2_500_000 < size < 3_400_000
@@ -355,7 +356,7 @@ def test_words_without_end_are_left_out(tmp_path):
     run = prepare(tmp_path / "run", config, Options(), [0], corpus, "random", dimensions=4)
     run_first_phase(run, 0)
     for arm in ARMS[1:]:
-        shutil.copy(run.phase(0, "T1") / "model.npz", run.phase(0, arm) / "model.npz")
+        shutil.copy(run.folder(0, "T1") / "model.npz", run.folder(0, arm) / "model.npz")
     data = explorer.gather(run, 0)
     assert data["kept"]["words"] == data["totals"]["words"] - 7
     assert "x" * 900 not in explorer.safe_json(data)

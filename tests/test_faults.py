@@ -20,11 +20,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from replicate import cli, experiment, training
+from replicate import cli, training
 from replicate.cli import main
-from replicate.experiment import RunFolder, run_seed
+from replicate.experiment import run_seed
 from replicate.io.errors import InputError
 from replicate.io.files import folder_lock
+from replicate.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -166,8 +167,8 @@ SABOTAGE = {
         ["claims.csv is there in one only"],
     ),
     "temporaries are not swept": (
-        lambda folder: (folder / ".known.npy.77.part").touch(),
-        [".known.npy.77.part is there in one only"],
+        lambda folder: (folder / ".known.npy.77.replicate.part").touch(),
+        [".known.npy.77.replicate.part is there in one only"],
     ),
     "a snapshot stays": (
         lambda folder: (folder / T1 / "snapshot.npz").touch(),
@@ -234,7 +235,10 @@ def test_files_that_cannot_grow(whole, again, tmp_path):
 
 def test_what_an_ended_worker_was_writing_is_removed(tmp_path):
     """Another's error ends it at any moment; what is not a temporary file stays."""
-    part, other = tmp_path / "seed-000/arms/T2h/.model.npz.123.part", tmp_path / "saliency.npy.part"
+    part, other = (
+        tmp_path / "seed-000/arms/T2h/.model.npz.123.replicate.part",
+        tmp_path / "saliency.npy.part",
+    )
     with pytest.raises(InputError, match="another task's"), folder_lock(tmp_path):
         part.parent.mkdir(parents=True)
         part.touch()
@@ -379,7 +383,7 @@ def test_a_worker_that_the_system_kills(struck, whole, again, tmp_path):
     lines = told.strip().splitlines()
     assert code == 1 and len(lines) == 2, told
     assert lines[0] == "seed 0, T2h: its process was ended (signal 9)"
-    work = RunFolder(folder)
+    work = Run(folder)
     assert [arm for arm in cli.ARMS if not work.finished(0, arm)] == ["T2h"]
     code, told = again(folder)
     assert (code, told) == (0, "") and differences(folder, whole) == []
@@ -633,7 +637,7 @@ def test_markers_that_are_not_checked_are_noticed(whole, again, tmp_path, monkey
     folder = tmp_path / "run"
     shutil.copytree(whole.folder, folder)
     cut(folder / T1 / "saliency.npy", 0.5)
-    monkeypatch.setattr(experiment, "stage_holds", lambda folder: True)
+    monkeypatch.setattr("replicate.run.stage_holds", lambda folder: True)
     assert again(folder)[0] == 0
     assert differences(folder, whole) == ["seed-000/T1/saliency.npy"]
 
@@ -658,7 +662,7 @@ def killed(whole, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Kill):
         patch.setenv("REPLICATE_SNAPSHOT_SECONDS", "0")
-        run_seed(RunFolder(folder), 0, tell)
+        run_seed(Run(folder), 0, tell)
     assert (folder / T1 / "snapshot.npz").exists() and (folder / T1 / "saliency.npy.part").exists()
     return folder
 
@@ -673,7 +677,7 @@ def stopped(killed, tmp_path, monkeypatch):
 def go_on(folder):
     """Run to the end; the epochs of T1 that were trained."""
     epochs = []
-    run_seed(RunFolder(folder), 0, lambda arm, epoch, _: arm == "T1" and epochs.append(epoch))
+    run_seed(Run(folder), 0, lambda arm, epoch, _: arm == "T1" and epochs.append(epoch))
     return epochs
 
 

@@ -1,16 +1,18 @@
 """Figures: the same bytes for the same results, and CSVs of what is drawn."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 
-from replicate import claims
+from replicate import claims, inference, statistics
 from replicate.beyond.sweep import verdicts_by_specification
 from replicate.config import Config
-from replicate.experiment import Options, prepare, run_seed
+from replicate.experiment import prepare, run_seed, statistics_of
+from replicate.run import Options, Run
 from replicate.show import figures
 
 
@@ -45,29 +47,6 @@ def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run):
     assert {place.name: place.read_bytes() for place in folder.iterdir()} == before
 
 
-def test_figures_of_the_record_are_drawn_before_the_arms_are_done(run):
-    """Early or late, the same bytes; what was drawn early of the same seeds is left as it is."""
-    figures.draw_figures(run)
-    folder = run.out / "figures"
-    late = {place.name: place.read_bytes() for place in folder.iterdir()}
-    for place in folder.iterdir():
-        place.unlink()
-    arm = run.phase(0, "T2h") / "stage.json"
-    mark = arm.read_bytes()
-    arm.unlink()
-    try:
-        assert run.finished_seeds() == [] and figures.draw_recorded(run) == [0]
-    finally:
-        arm.write_bytes(mark)
-    early = {place.name: place.read_bytes() for place in folder.iterdir()}
-    assert early == {name: late[name] for name in late if name[:4] in ("fig3", "fig4", "fig5")}
-    (folder / "fig5.csv").write_text("as it is")
-    figures.draw_figures(run, [0])
-    assert (folder / "fig5.csv").read_text() == "as it is" and (folder / "fig6.png").exists()
-    figures.draw_figures(run, [0, 1])  # seed 1 failed since
-    assert {place.name: place.read_bytes() for place in folder.iterdir()} == late
-
-
 def test_figure_6_draws_the_accuracies(run):
     figures.draw_figures(run)
     drawn = rows(run.out / "figures" / "fig6.csv")
@@ -79,12 +58,12 @@ def test_figure_6_draws_the_accuracies(run):
 
 def test_figure_3_is_standardised_saliency_of_correct_sentences(run):
     figures.draw_figures(run)
-    record = claims.recorded(run, 0)
+    record = run.record(0)
     t1 = np.flatnonzero(run.subset(0) == 1)
     drawn = rows(run.out / "figures" / "fig3.csv")
     place = {int(s): i for i, s in enumerate(t1)}
     assert all(record.correct[place[int(row["sentence"])]] for row in drawn)
-    saliency = np.load(run.phase(0, "T1") / "saliency.npy", allow_pickle=False)
+    saliency = np.load(run.folder(0, "T1") / "saliency.npy", allow_pickle=False)
     _, offsets = run.corpus.take(t1)
     chosen = int(drawn[0]["sentence"])
     at = slice(offsets[place[chosen]], offsets[place[chosen] + 1])
@@ -98,24 +77,23 @@ def test_figure_3_is_standardised_saliency_of_correct_sentences(run):
 
 def test_figure_5_sums_the_drawn_hundred(run):
     figures.draw_figures(run)
-    record = claims.recorded(run, 0)
-    first = claims.drawn_hundred(record.correct, 0)
+    record = run.record(0)
+    first = statistics.drawn_hundred(record.correct, 0)
     drawn = rows(run.out / "figures" / "fig5.csv")
     paper = [
         r for r in drawn if r["panel"].startswith("as in the paper") and r["sentences"] == "correct"
     ]
     # A change from n to n + 1 is plotted at n + 1.
     assert [int(r["epoch"]) for r in paper] == [2, 3, 4, 5, 6]
-    expected = record.movement["raw"][:, first[0]].sum(axis=1, dtype=np.float64)
+    expected = record.change["raw"][:, first[0]].sum(axis=1, dtype=np.float64)
     assert [float(r["mean"]) for r in paper] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("over", ["sentence", "extracted", "T1"])
 def test_sets_that_figures_standardise_over_differ(over):
     saliency = np.random.RandomState(0).rand(2, 9)
-    offsets = np.array([0, 3, 6, 9])
     parts = [np.arange(0, 3), np.arange(6, 9)]
-    made = figures._standardised(saliency, offsets, parts, over)
+    made = figures._standardised(saliency, parts, over)
     joined = np.concatenate(made, axis=1)
     if over == "sentence":
         assert [m.mean() for m in made] == pytest.approx([0, 0])
@@ -125,12 +103,38 @@ def test_sets_that_figures_standardise_over_differ(over):
         assert abs(joined.mean()) > 1e-3
 
 
-def test_band_is_the_corrected_interval():
+@pytest.mark.parametrize("share", [inference.ON_T3, inference.ON_T1])
+def test_band_is_the_interval_of_the_claims(share):
+    """With the share that belongs to the curves; of two seeds it is the mean alone."""
     curves = np.array([[0.1], [0.2], [0.4]])
-    mean, low, high = figures.band(curves)
-    tested = claims.test_component(claims.Component("x", "above"), curves[:, 0])
+    mean, low, high = figures.band(curves, share)
+    tested = inference.test_component(inference.Component("x", "above", share=share), curves[:, 0])
     assert (mean[0], low[0], high[0]) == pytest.approx((tested.mean, tested.low, tested.high))
-    assert figures.band(curves[:2])[1] == pytest.approx([0.15])
+    assert figures.band(curves[:2], share)[1] == pytest.approx([0.15])
+    other = inference.ON_T1 + inference.ON_T3 - share
+    assert figures.band(curves, other)[1] != pytest.approx(low)
+
+
+@pytest.mark.parametrize("name, arm", [("fig5", "misclassified"), ("fig6", "T1andT2h")])
+def test_drawn_intervals_are_those_that_decide(recorded_run, tmp_path, name, arm):
+    """An epoch of the figure's CSV against the claims' own function, on T1 and on T3."""
+    seeds = recorded_run.seeds
+    figures.draw_figures(recorded_run, seeds)
+    drawn = rows(recorded_run.figure(name).with_suffix(".csv"))
+    if name == "fig5":
+        share, epoch = inference.ON_T1, 4
+        curves = [statistics.change_curves(recorded_run.record(s))[1][epoch - 2] for s in seeds]
+        found = [r for r in drawn if r["panel"].startswith("all") and r["sentences"] == arm]
+    else:
+        share, epoch = inference.ON_T3, 4
+        curves = [recorded_run.accuracies(s)[arm][epoch - 1, 1] for s in seeds]
+        found = [r for r in drawn if r["arm"] == arm]
+    (row,) = [r for r in found if int(r["epoch"]) == epoch]
+    component = inference.Component("x", "above", share=share)
+    tested = inference.test_component(component, np.array(curves))
+    decided = (tested.mean, tested.low, tested.high)
+    assert [float(row[n]) for n in ("mean", "low", "high")] == pytest.approx(decided)
+    assert tested.low < tested.mean  # an interval, not a line
 
 
 def test_specification_curve_and_verdicts_by_specification(tmp_path):
@@ -165,20 +169,18 @@ def test_calibration_is_drawn(tmp_path):
 
 def test_no_misclassified_sentence(run, monkeypatch):
     """A model that has learned T1 by heart: Fig. 4 is empty and says so; claims cannot tell."""
-    real = claims.recorded
+    real = Run.record
 
     def all_right(*arguments):
         record = real(*arguments)
-        return claims.Recorded(
-            record.epochs, record.movement, np.ones_like(record.correct), record.lengths
-        )
+        return dataclasses.replace(record, labels=record.predicted[-1])
 
-    monkeypatch.setattr(claims, "recorded", all_right)
+    monkeypatch.setattr(Run, "record", all_right)
     folder = run.out / "figures"
     figures.draw_figures(run)
     assert rows(folder / "fig4.csv") == [] and rows(folder / "fig3.csv")
     assert (folder / "fig4.png").stat().st_size > 5000
-    table = [claims.seed_statistics(run, 0)]
+    table = [statistics_of(run, 0)]
     assert {v.verdict for v in claims.judge(table)[1:5]} == {"inconclusive"}
 
 

@@ -699,10 +699,10 @@ def test_a_mapped_member_of_another_length_is_refused(tmp_path, refused):
 def test_temporaries_of_killed_processes_are_swept(tmp_path):
     """What atomic left goes, in all folders; whole files and a record's rows stay."""
     (tmp_path / "a").mkdir()
-    for name in (".x.npy.123.part", "a/.stage.json.9.part"):
+    for name in (".x.npy.123.replicate.part", "a/.stage.json.9.replicate.part"):
         (tmp_path / name).touch()
-    for name in ("x.npy", "saliency.npy.part", ".lock"):
+    for name in ("x.npy", "saliency.npy.part", ".lock", ".mine.5.part", ".mine.part"):
         (tmp_path / name).touch()
-    storage.sweep_temporaries(tmp_path)
+    storage.remove_temporaries(tmp_path)
     left = {p.name for p in tmp_path.rglob("*") if p.is_file()}
-    assert left == {"x.npy", "saliency.npy.part", ".lock"}
+    assert left == {"x.npy", "saliency.npy.part", ".lock", ".mine.5.part", ".mine.part"}

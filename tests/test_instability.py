@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from replicate.fast.convolution import mean_absolute_gradient
 from replicate.instability import (
     StreamingInstability,
-    movement,
+    change,
     sentence_instability,
     standardise,
     token_instability,
@@ -180,7 +181,7 @@ def stream(saliency, tokens, n_words):
 def test_stored_and_streaming_against_the_restatement(recording, ddof):
     """Eq. (9) in three forms, with both readings of the variance."""
     saliency, tokens, n_words = recording
-    naive = naive_wac(saliency, tokens.tolist(), n_words, ddof)
+    by_hand = naive_wac(saliency, tokens.tolist(), n_words, ddof)
     counts = [tokens.tolist().count(word) for word in range(n_words)]
     scale = squares(saliency)
     for wac, count in (
@@ -188,7 +189,7 @@ def test_stored_and_streaming_against_the_restatement(recording, ddof):
         stream(saliency, tokens, n_words).result(ddof),
     ):
         assert wac.dtype == np.float64 and count.tolist() == counts
-        close(wac, naive, scale)
+        close(wac, by_hand, scale)
     each = [naive_variance(column, ddof) for column in saliency.T]
     close(token_instability(saliency, ddof), each, scale)
 
@@ -200,7 +201,7 @@ def test_streaming_agrees_at_the_size_of_a_run():
     saliency = (level + 1e-3 * random.rand(50, 30_000)).astype(np.float32)
     tokens = (random.pareto(1, 30_000) * 20).astype(np.int32) % 5000
     for ddof in (0, 1):
-        stored = word_instability(saliency, tokens, 5000, ddof)
+        stored = naive.word_instability(saliency, tokens, 5000, ddof)
         streamed = stream(saliency, tokens, 5000).result(ddof)
         np.testing.assert_allclose(streamed[0], stored[0], rtol=1e-6)
         assert (streamed[1] == stored[1]).all()
@@ -212,12 +213,12 @@ def test_a_stream_in_float32_would_be_caught():
     saliency = (random.rand(50, 1000) + 100).astype(np.float32)
     tokens = np.zeros(1000, dtype=np.int32)
     made = stream(saliency, tokens, 1)
-    wanted = word_instability(saliency, tokens, 1)[0][0]
+    wanted = naive.word_instability(saliency, tokens, 1)[0][0]
     assert made.result()[0][0] == pytest.approx(wanted, rel=1e-6)
     total = np.float32(0)
     for row in np.diff(saliency, axis=0):
-        for change in row:
-            total += change * change
+        for jump in row:
+            total += jump * jump
     lost = float(total) - float((saliency[-1] - saliency[0]) @ (saliency[-1] - saliency[0])) / 49
     assert lost / 49_000 != pytest.approx(wanted, rel=1e-6)
 
@@ -332,7 +333,7 @@ def test_the_stream_in_parts():
     saliency = random.rand(3, n).astype(np.float32)
     tokens = random.randint(0, 7, n).astype(np.int32)
     streamed, count = stream(saliency, tokens, 8).result()
-    stored, counted = word_instability(saliency, tokens, 8)
+    stored, counted = naive.word_instability(saliency, tokens, 8)
     np.testing.assert_allclose(streamed, stored, rtol=1e-9)
     assert (count == counted).all() and np.isnan(streamed[7])
 
@@ -498,12 +499,12 @@ def test_movement(sentences):
     after = before[::-1].astype(np.float32)
     changes = np.abs(before - before[::-1]).tolist()
     wanted = [sum(changes[a:b]) for a, b in zip(offsets[:-1], offsets[1:])]
-    assert movement(before.astype(np.float32), after, offsets).tolist() == wanted
-    assert movement(after, before.astype(np.float32), offsets).tolist() == wanted
+    assert change(before.astype(np.float32), after, offsets).tolist() == wanted
+    assert change(after, before.astype(np.float32), offsets).tolist() == wanted
 
 
 def test_movement_is_no_signed_sum():
     """A rise and a fall add up."""
     before, after = np.array([1.0, 2.0], dtype=np.float32), np.array([2.0, 1.0], dtype=np.float32)
-    assert movement(before, after, np.array([0, 2])).tolist() == [2.0]
+    assert change(before, after, np.array([0, 2])).tolist() == [2.0]
     assert (after - before).sum() == 0

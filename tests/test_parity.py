@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replicate import claims, saliency
+from replicate import inference, saliency, statistics
 from replicate.beyond import convergence
 from replicate.config import Config
 from replicate.fast import convolution as functions
@@ -382,14 +382,14 @@ VALUES = [np.random.RandomState(i).normal(0.004, 0.01, n) for i, n in enumerate(
 @pytest.mark.parametrize("values", VALUES, ids=len)
 def test_plain_interval_is_a_paired_t_test(values):
     """The interval shown beside the corrected one, and p where the seeds share no data."""
-    component = claims.Component("H.mean", "above", 0.001, share=0.0)
-    tested = claims.test_component(component, values)
+    component = inference.Component("H.mean", "above", 0.001, share=0.0)
+    tested = inference.test_component(component, values)
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (tested.plain_low, tested.plain_high) == pytest.approx(tuple(interval), rel=1e-12)
     assert (tested.low, tested.high) == pytest.approx(tuple(interval), rel=1e-12)
     for kind, side, other in (("above", "greater", "less"), ("below", "less", "greater")):
-        component = claims.Component("H.mean", kind, 0.001, share=0.0)
-        tested = claims.test_component(component, values)
+        component = inference.Component("H.mean", kind, 0.001, share=0.0)
+        tested = inference.test_component(component, values)
         assert tested.p_yes == pytest.approx(
             stats.ttest_1samp(values, 0.001, alternative=side).pvalue, rel=1e-12
         )
@@ -397,15 +397,15 @@ def test_plain_interval_is_a_paired_t_test(values):
             stats.ttest_1samp(values, 0.001, alternative=other).pvalue, rel=1e-12
         )
     # Twin: the correction of seeds that share their corpus widens it.
-    corrected = claims.test_component(claims.Component("H.mean", "above"), values)
+    corrected = inference.test_component(inference.Component("H.mean", "above"), values)
     assert corrected.high - corrected.low > 1.05 * (interval.high - interval.low)
 
 
 @pytest.mark.parametrize("values", VALUES, ids=len)
 def test_equivalence_is_two_one_sided_tests(values):
     """Schuirmann's p is the larger of SciPy's two."""
-    component = claims.Component("A.T2h", "within", 0.006, share=0.0, margin=0.01)
-    tested = claims.test_component(component, values)
+    component = inference.Component("A.T2h", "within", 0.006, share=0.0, margin=0.01)
+    tested = inference.test_component(component, values)
     low = stats.ttest_1samp(values, -0.004, alternative="greater").pvalue
     high = stats.ttest_1samp(values, 0.016, alternative="less").pvalue
     assert tested.p_yes == pytest.approx(max(low, high), rel=1e-12)
@@ -416,10 +416,10 @@ def test_equivalence_is_two_one_sided_tests(values):
 def test_smallest_detectable_effect_has_its_power(seeds):
     """Exact power by the noncentral t: 80 % within 2 points, though the formula approximates."""
     values = stats.zscore(np.random.RandomState(seeds).normal(size=seeds), ddof=1)
-    tested = claims.test_component(claims.Component("H.mean", "above", share=0.0), values)
-    critical = stats.t.ppf(1 - claims.ALPHA, seeds - 1)
+    tested = inference.test_component(inference.Component("H.mean", "above", share=0.0), values)
+    critical = stats.t.ppf(1 - inference.ALPHA, seeds - 1)
     power = stats.nct.sf(critical, seeds - 1, tested.detectable * seeds**0.5)
-    assert power == pytest.approx(claims.POWER, abs=0.02)
+    assert power == pytest.approx(inference.POWER, abs=0.02)
     assert stats.nct.sf(critical, seeds - 1, 0.7 * tested.detectable * seeds**0.5) < 0.65
 
 
@@ -429,7 +429,7 @@ def test_fall_is_scipys_regression():
     accuracy = 0.78 - 2e-4 * epochs + np.random.RandomState(0).normal(0, 0.003, 50)
     inside = (epochs >= 20) & (epochs <= 50)
     slope = stats.linregress(epochs[inside], accuracy[inside]).slope
-    made = claims._change(epochs, accuracy, 20, 50)
+    made = statistics._change(epochs, accuracy, 20, 50)
     assert made == pytest.approx(30 * slope, rel=1e-9)
     assert made != pytest.approx(accuracy[-1] - accuracy[19], rel=0.05)
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from replicate import cli
+from replicate.show.terminal import Display
 
 CASES = {
     # terminal, quiet, verbose: bars shown, lines printed
@@ -24,7 +25,7 @@ def shown(terminal, quiet, verbose):
     """What two training runs, one after another, leave on the screen."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=100)
-    with cli._Display(console, 4, quiet, verbose) as display:
+    with Display(console, 4, quiet, verbose) as display:
         for name in ("T1", "T2h"):
             for epoch in (1, 2):
                 display.bar((0, name), f"seed 0, {name}", 2, epoch, 0.75)

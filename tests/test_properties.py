@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import mean, pvariance, variance
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -111,7 +112,7 @@ def fractions(array):
     return [fractions(part) for part in array] if array.ndim else Fraction(float(array))
 
 
-def naive(network, last_tie=False, absolute_first=False, narrow=False):
+def by_hand(network, last_tie=False, absolute_first=False, narrow=False):
     """Eqs 2-6 sentence by sentence: saliencies, labels, doubts; the keywords break it.
 
     Fractions up to the logits; probabilities are floats, taken exactly from there.
@@ -178,7 +179,7 @@ def rounding(network):
 
 def agrees(network, form, **broken):
     """Whether saliency, label and doubt are the restatement's."""
-    made, (token_saliency, predicted, doubt) = looked(network, form), naive(network, **broken)
+    made, (token_saliency, predicted, doubt) = looked(network, form), by_hand(network, **broken)
     distance = np.abs(made.token_saliency - np.array(token_saliency, dtype=np.float64)).max()
     return (
         distance <= rounding(network)
@@ -375,8 +376,8 @@ def streamed(values, tokens, ddof=0):
 
 
 def both(values, tokens, ddof=0):
-    """wac in the stored and in the streaming form."""
-    return [word_instability(values, tokens, WORDS, ddof)[0], streamed(values, tokens, ddof)]
+    """wac by its definition, and as the program computes it."""
+    return [naive.word_instability(values, tokens, WORDS, ddof)[0], streamed(values, tokens, ddof)]
 
 
 def close(made, wanted):
@@ -466,7 +467,8 @@ def test_the_stream_at_every_epoch(course, ddof):
     for epoch, row in enumerate(values, start=1):
         stream.add(row)
         if epoch >= 2 + ddof:
-            close(stream.result(ddof)[0], word_instability(values[:epoch], tokens, WORDS, ddof)[0])
+            wanted = naive.word_instability(values[:epoch], tokens, WORDS, ddof)[0]
+            close(stream.result(ddof)[0], wanted)
 
 
 @given(courses())
@@ -546,7 +548,7 @@ def phases(draw):
 
 def restated(rows, t2, sample=False, absolute=False, total=False):
     """Eqs 6-10 in fractions: wac by word (None where T1 lacks it), A_S by T2 sentence."""
-    recorded = [naive(network)[0] for network in rows]
+    recorded = [by_hand(network)[0] for network in rows]
     tokens = [w for words in rows[0].sentences for w in words]
     spread = []
     for column in zip(*recorded):

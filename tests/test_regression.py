@@ -20,7 +20,9 @@ import pytest
 
 from replicate import experiment
 from replicate.config import ARMS, Config
-from replicate.experiment import Options, prepare, run_seed
+from replicate.experiment import prepare, run_seed
+from replicate.instability import StreamingInstability
+from replicate.run import Options
 
 PINNED = Path(__file__).with_name("pinned.json")
 ACCURACY_TOLERANCE = 5 / 1067
@@ -35,7 +37,7 @@ def measured(folder, data, implementation="fused"):
     run = prepare(folder, CONFIG, options, [0], [data], vectors)
     run_seed(run, 0)
     curves = run.accuracies(0)
-    h = np.load(run.phase(0, "T2h") / "sentences.npy", allow_pickle=False)
+    h = np.load(run.folder(0, "T2h") / "sentences.npy", allow_pickle=False)
     return {"accuracy": {arm: curves[arm][:, 1].tolist() for arm in ARMS}, "T2h": h.tolist()}
 
 
@@ -74,13 +76,13 @@ def test_sabotage_is_noticed(what, vectors_folder, pinned, tmp_path, monkeypatch
         real = experiment.split_corpus
         monkeypatch.setattr(experiment, "split_corpus", lambda *a: real(*a)[::-1].copy())
     elif what == "saliency":
-        real = experiment.word_instability
+        real = StreamingInstability.add
 
-        def levels(saliency, *rest):
+        def levels(stream, saliency):
             # The variance of saliency itself, not of its differences.
-            return real(np.cumsum(saliency, axis=0), *rest)
+            real(stream, stream.last + saliency)
 
-        monkeypatch.setattr(experiment, "word_instability", levels)
+        monkeypatch.setattr(StreamingInstability, "add", levels)
     else:
         real = experiment.median_halves
         monkeypatch.setattr(experiment, "median_halves", lambda *a: real(*a)[::-1])

@@ -14,10 +14,11 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from odd_corpus import LABELS, ODD_WORDS, odd_run
 
-from replicate import claims, cli, experiment
+from replicate import claims, cli, inference
 from replicate.config import PRESETS, Config
 from replicate.corpus import sample_path
-from replicate.experiment import Options, RunFolder, prepare
+from replicate.experiment import prepare, statistics_of, verdicts_of
+from replicate.run import VECTOR_TITLES, Options, Run
 from replicate.show import explorer, figures, report
 
 TEMPLATES = Path(report.__file__).parent / "templates"
@@ -73,12 +74,12 @@ class Page(HTMLParser):
 
 def whole(run):
     """Claims, figures and report, as the command makes them."""
-    table = [claims.seed_statistics(run, seed) for seed in run.finished_seeds()]
+    table = [statistics_of(run, seed) for seed in run.finished_seeds()]
     verdicts = claims.judge(table)
     report.write_claims(run, verdicts)
     if table:
         figures.draw_figures(run)
-    return report.write_report(run)
+    return report.write_report(run, verdicts_of(run))
 
 
 @pytest.fixture(scope="module")
@@ -294,10 +295,12 @@ def fixed_text():
     parts += [str(part) for row in Config.readings() for part in row]
     for claim in claims.CLAIMS + (claims._S1,):
         parts += [claim.id, claim.statement, claim.paper, claim.how]
-    parts += list(experiment.VECTOR_TITLES.values())
+    parts += list(VECTOR_TITLES.values())
     # The constants of the tests: coverage, level, power, margin, as the page says them.
-    parts += [f"{100 * (1 - claims.ALPHA):.0f} {100 * claims.ALPHA:.0f} {100 * claims.POWER:.0f}"]
-    return " ".join([*parts, str(claims.MARGIN)])
+    parts += [
+        f"{100 * (1 - inference.ALPHA):.0f} {100 * inference.ALPHA:.0f} {100 * inference.POWER:.0f}"
+    ]
+    return " ".join([*parts, str(inference.MARGIN)])
 
 
 def leaves(value):
@@ -466,10 +469,12 @@ def test_small_drawing_of_no_result_is_none():
     ],
 )
 def test_page_says_which_vectors(run, html, digest, name, told, noted):
-    folder = RunFolder(run.out)
+    folder = Run(run.out)
     folder.settings["vectors"].update(sha256=digest, name=name)
     try:
-        text = " ".join(Page(report.write_report(folder).read_text(encoding="utf-8")).texts)
+        text = " ".join(
+            Page(report.write_report(folder, verdicts_of(folder)).read_text(encoding="utf-8")).texts
+        )
     finally:
         (run.out / "report.html").write_text(html, encoding="utf-8")
     assert told in text
@@ -477,13 +482,7 @@ def test_page_says_which_vectors(run, html, digest, name, told, noted):
 
 
 def test_same_results_same_bytes(run, html):
-    assert report.write_report(RunFolder(run.out)).read_text(encoding="utf-8") == html
-
-
-def test_verdicts_at_hand_are_not_judged_anew(run, html, monkeypatch):
-    verdicts = claims.judge([claims.seed_statistics(run, seed) for seed in run.finished_seeds()])
-    monkeypatch.setattr(report, "judge", None)
-    assert report.write_report(run, verdicts).read_text(encoding="utf-8") == html
+    assert report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8") == html
 
 
 def test_without_a_finished_seed(tmp_path):
@@ -521,7 +520,7 @@ def test_streaming_run_says_what_it_cannot_show(tmp_path):
 def test_large_files_are_named_not_held(run, html, monkeypatch):
     monkeypatch.setattr(report, "EMBEDDED_BYTES", 1000)
     try:
-        page = Page(report.write_report(run).read_text(encoding="utf-8"))
+        page = Page(report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8"))
     finally:
         (run.out / "report.html").write_text(html, encoding="utf-8")
     assert {a["download"] for _, a in page.tags if "download" in a} == {"table1.csv"}
@@ -612,16 +611,16 @@ def test_epochs_that_are_not_the_papers_are_told(run, html):
     """Claims name epochs of 50; those of a shorter run are shares of it."""
     told = "this run has 6, and the same shares of them are meant"
     assert told in html
-    folder = RunFolder(run.out)
+    folder = Run(run.out)
     folder.settings["epochs"] = 50
     try:
-        text = report.write_report(folder).read_text(encoding="utf-8")
+        text = report.write_report(folder, verdicts_of(folder)).read_text(encoding="utf-8")
     finally:
         (run.out / "report.html").write_text(html, encoding="utf-8")
     assert "the same shares of them are meant" not in text
 
 
 def test_command_quotes_odd_names(run):
-    folder = RunFolder(run.out)
+    folder = Run(run.out)
     folder.settings["vectors"].update(name="my 'vectors'; rm x.bin")
     assert parsed(report._command(folder))[1]["vectors"] == "my 'vectors'; rm x.bin"

@@ -1,13 +1,16 @@
 """Scores against naive restatements, controls, and the comparison's arithmetic."""
 
+import dataclasses
 from types import SimpleNamespace
 
+import naive
 import numpy as np
 import pytest
 
 from replicate.beyond import rivals
-from replicate.instability import token_instability
 from replicate.io.files import load_npy, load_npz, read_csv, save_csv
+from replicate.model import initial_model
+from replicate.run import Run
 from replicate.saliency import classify, flat_batch
 
 
@@ -21,7 +24,10 @@ def scored(recorded_run):
 def predictions(recorded_run):
     """Probabilities on T2 by the T1 model of every epoch, (E, n, 2), and labels."""
     t2 = np.flatnonzero(recorded_run.subset(0) == 2)
-    model, weights = recorded_run.model(0), load_npz(recorded_run.phase(0, "T1") / "weights.npz")
+    model, weights = (
+        initial_model(recorded_run, 0),
+        load_npz(recorded_run.folder(0, "T1") / "weights.npz"),
+    )
     batch = flat_batch(model, *recorded_run.corpus.take(t2))
     made = []
     for epoch in range(6):
@@ -41,7 +47,7 @@ def test_every_score_is_a_number_a_sentence(recorded_run, scored):
 def test_the_papers_score_is_that_of_the_run(recorded_run, scored):
     """instability is A_S as sentences.csv has it."""
     rows = read_csv(
-        recorded_run.seed(0) / "sentences.csv",
+        recorded_run.seed_folder(0) / "sentences.csv",
         ("sentence", "label", "subset", "arm", "instability"),
     )
     stored = [float(row["instability"]) for row in rows if row["subset"] == "2"]
@@ -55,10 +61,10 @@ def test_scores_of_words(recorded_run, scored):
     tokens1, offsets1 = corpus.take(t1)
     count = np.bincount(tokens1, minlength=len(corpus.words))
     total = count.sum() + len(count)
-    saliency = load_npy(recorded_run.phase(0, "T1") / "saliency.npy").astype(np.float64)
-    doubt = load_npy(recorded_run.phase(0, "T1") / "doubt.npy").astype(np.float64)
+    saliency = load_npy(recorded_run.folder(0, "T1") / "saliency.npy").astype(np.float64)
+    doubt = load_npy(recorded_run.folder(0, "T1") / "doubt.npy").astype(np.float64)
     logit = saliency / np.repeat(doubt, np.diff(offsets1), axis=1)
-    level, changes = saliency.var(axis=0), token_instability(logit)
+    level, changes = saliency.var(axis=0), naive.token_instability(logit)
     for place in (0, 7, len(t2) - 1):
         words = corpus.take(t2[place : place + 1])[0]
         assert scored["length"][place] == len(words)
@@ -93,7 +99,10 @@ def test_scores_of_predictions(scored, predictions):
 def test_grand_is_the_gradient_of_the_output_layer(recorded_run, scored):
     """GraNd against Chainer's own gradient of fc/W and fc/b for single sentences."""
     t2 = np.flatnonzero(recorded_run.subset(0) == 2)
-    model, weights = recorded_run.model(0), load_npz(recorded_run.phase(0, "T1") / "weights.npz")
+    model, weights = (
+        initial_model(recorded_run, 0),
+        load_npz(recorded_run.folder(0, "T1") / "weights.npz"),
+    )
     model.set_weights({name: array[0] for name, array in weights.items()})
     for place in (0, 5):
         batch = flat_batch(
@@ -165,7 +174,7 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
         rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
     assert len(told) == 2
     rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
-    rows = read_csv(recorded_run.seed(0) / "rivals" / "accuracy.csv", rivals.CURVE)
+    rows = read_csv(recorded_run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)
     names = {row["arm"] for row in rows}
     assert names == {
         *(s.name for s in rivals.SCORES),
@@ -188,23 +197,20 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
 
 def test_what_was_not_kept_is_told(recorded_run, tmp_path, refused):
     """A run without weights of every epoch, or without saliency, cannot be scored."""
-    fake = SimpleNamespace(
-        phase=lambda seed, arm: tmp_path,
-        subset=recorded_run.subset,
-        config=recorded_run.config,
-        corpus=recorded_run.corpus,
-    )
-    with refused("saliency.npy"):
-        rivals.score_sentences(fake, 0)
-    (tmp_path / "saliency.npy").touch()
-    with refused("weights.npz"):
-        rivals.score_sentences(fake, 0)
+    for options, remedy in (
+        ({"stored": False}, "--streaming"),
+        ({"epoch_weights": "first"}, "--epoch-weights all"),
+    ):
+        run = Run(recorded_run.out)
+        run.options = dataclasses.replace(run.options, **options)
+        with refused(remedy):
+            rivals.score_sentences(run, 0)
 
 
 def made_up(tmp_path, gain, seeds=8, noise=0.002):
     """A folder of accuracies in which one score gains and the others do not."""
     random = np.random.RandomState(0)
-    run = SimpleNamespace(seed=lambda seed: tmp_path / str(seed))
+    run = SimpleNamespace(seed_folder=lambda seed: tmp_path / str(seed))
     for seed in range(seeds):
         base = 0.75 + 0.01 * random.randn()
         rows = []

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import naive
 import numpy as np
 import pytest
 
@@ -10,9 +11,10 @@ from replicate.config import Config
 from replicate.corpus import Corpus
 from replicate.fast import convolution as functions
 from replicate.fast.compat import F, chainer, cuda
-from replicate.instability import movement, standardise, word_instability
+from replicate.instability import change, standardise
 from replicate.io.files import load_npy
 from replicate.model import TextCNN
+from replicate.run import RECORDED
 from replicate.saliency import Recorder, classify, flat_batch, logit_saliency, word_saliency
 from replicate.training import EpochWeights, train
 
@@ -428,7 +430,7 @@ def test_rows_are_what_was_seen(tmp_path, device):
             ("standardised", [standardise(r, offsets) for r in rows[k : k + 2]]),
             ("logit", logits[k : k + 2]),
         ):
-            expected = movement(*pair, offsets)
+            expected = change(*pair, offsets)
             kept = load_npy(tmp_path / f"movement_{name}.npy")
             assert kept.shape == (4, 8)
             np.testing.assert_allclose(kept[k], expected, rtol=1e-5, atol=1e-7)
@@ -469,9 +471,9 @@ def test_standardised_over_all(over, tmp_path):
     rows, (_, offsets) = load_npy(tmp_path / "saliency.npy"), CORPUS.take(T1)
     kept = load_npy(tmp_path / "movement_standardised.npy")
     for k in range(2):
-        expected = movement(standardise(rows[k]), standardise(rows[k + 1]), offsets)
+        expected = change(standardise(rows[k]), standardise(rows[k + 1]), offsets)
         np.testing.assert_allclose(kept[k], expected, rtol=1e-5)
-        within = movement(*(standardise(r, offsets) for r in rows[k : k + 2]), offsets)
+        within = change(*(standardise(r, offsets) for r in rows[k : k + 2]), offsets)
         assert not np.allclose(kept[k], within, rtol=1e-2)
 
 
@@ -550,7 +552,7 @@ def test_streaming_and_stored_agree(tmp_path):
     run_once(tmp_path / "a")
     _, streamed = run_once(tmp_path / "b", stored=False)
     tokens, _ = CORPUS.take(T1)
-    wac, count = word_instability(load_npy(tmp_path / "a" / "saliency.npy"), tokens, WORDS)
+    wac, count = naive.word_instability(load_npy(tmp_path / "a" / "saliency.npy"), tokens, WORDS)
     found, counted = streamed.stream.result()
     np.testing.assert_array_equal(count, counted)
     seen = count > 0
@@ -595,7 +597,7 @@ def test_a_stopped_record_goes_on(tmp_path, last, device):
     )
     # Taken up, not trained again, which would give the same bytes too.
     assert told == list(range(last + 1, 6)) and recorder.stream.epochs == 5
-    for name in (*saliency.RECORDED, "saliency"):
+    for name in (*RECORDED, "saliency"):
         a, b = ((tmp_path / x / f"{name}.npy").read_bytes() for x in "ab")
         assert a == b, name
 

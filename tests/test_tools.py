@@ -48,7 +48,7 @@ def test_memory_is_told_by_epochs(tmp_path, monkeypatch):
     def folder(place):
         return SimpleNamespace(out=place, config=SimpleNamespace(epochs=int(place.name)), seeds=[0])
 
-    monkeypatch.setattr(collect, "RunFolder", folder)
+    monkeypatch.setattr(collect, "Run", folder)
     for epochs, peak in ((36, 7_000_000), (3, 5_000_000)):
         (tmp_path / str(epochs)).mkdir()
         (tmp_path / str(epochs) / "timing.json").write_text(f'{{"peak_memory_bytes": {peak}}}')
@@ -265,7 +265,7 @@ def test_rounding_is_collected_from_runs_that_are_alike(
     place.write_text(place.read_text().replace(",h,", ",l,", 1))
     with refused("moved", "other settings or seeds"):
         regression.collect_rounding("made", [run, moved], tmp_path)
-    monkeypatch.setattr(regression.RunFolder, "finished_seeds", lambda run: [0, 1, 2])
+    monkeypatch.setattr(regression.Run, "finished_seeds", lambda run: [0, 1, 2])
     regression.collect_rounding("made", [run, moved], tmp_path)
     rows = read_csv(out / "rounding.csv", regression.ROUNDING)
     assert [row["other_half"] for row in rows if row["kernels"] == "moved"] == ["0", "1", "0"]

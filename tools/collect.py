@@ -15,8 +15,9 @@ from pathlib import Path
 from replicate import claims
 from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS
-from replicate.experiment import RunFolder
+from replicate.experiment import statistics_of
 from replicate.io.files import load_json, read_csv, save_csv
+from replicate.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPECTED = REPOSITORY / "replicate" / "data" / "expected.csv"
@@ -30,7 +31,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     The verdicts are added to what ``replicate verify`` holds later runs of
     the same readings, corpus and vectors against.
     """
-    run = RunFolder(folder)
+    run = Run(folder)
     place = Path(root) / name
     (place / "figures").mkdir(parents=True, exist_ok=True)
     for file in ("config.json", "timing.json", "claims.csv", "claims.json"):
@@ -40,7 +41,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
         if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
             shutil.copy(file, place / "figures" / file.name)
     seeds = run.finished_seeds()
-    table = [claims.seed_statistics(run, seed) for seed in seeds]
+    table = [statistics_of(run, seed) for seed in seeds]
     rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
     save_csv(place / "statistics.csv", ["seed", *table[0]], rows)
     rows = []
@@ -55,7 +56,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
 
 def collect_questions(folder, name, root=REPOSITORY / "results"):
     """Answers, their figures and what they were made with; accuracies of every rival."""
-    run = RunFolder(folder)
+    run = Run(folder)
     place = Path(root) / name
     place.mkdir(parents=True, exist_ok=True)
     for file in ("config.json", "timing.json"):
@@ -73,7 +74,7 @@ def collect_questions(folder, name, root=REPOSITORY / "results"):
 def collect_memory(name, folders, root=REPOSITORY / "results"):
     """Epochs and peak memory of a process of several runs, by epochs."""
     rows = []
-    for run in map(RunFolder, folders):
+    for run in map(Run, folders):
         peak = load_json(run.out / "timing.json")["peak_memory_bytes"]
         rows.append((run.config.epochs, len(run.seeds), peak))
     save_csv(Path(root) / name / "memory.csv", MEMORY, sorted(rows))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import regression
 
-from replicate import claims as judging
+from replicate import inference
 from replicate.config import ARMS, PAPER, Config
 from replicate.io.files import load_json, read_csv, save_text
 
@@ -139,12 +139,12 @@ def costs():
     return table(header, rows) if rows else "No run is committed yet."
 
 
-def tested(name, statistic, kind="above", value=0.0, share=judging.ON_T3):
+def tested(name, statistic, kind="above", value=0.0, share=inference.ON_T3):
     """A statistic of a committed run over its seeds, with its corrected interval."""
     place = RESULTS / name / "statistics.csv"
     rows = read_csv(place, place.read_text(encoding="utf-8").splitlines()[0].split(","))
     values = np.array([float(row[statistic]) for row in rows])
-    return judging.test_component(judging.Component(statistic, kind, value, share), values)
+    return inference.test_component(inference.Component(statistic, kind, value, share), values)
 
 
 def points(test):
@@ -173,7 +173,7 @@ def effects():
     for statistic, (title, digits) in others.items():
         cells = []
         for name in names:
-            t = tested(name, statistic, share=judging.ON_T1)
+            t = tested(name, statistic, share=inference.ON_T1)
             cells.append(f"{t.mean:.{digits}f} ({t.low:.{digits}f} … {t.high:.{digits}f})")
         rows.append((title, *cells))
     return table(("statistic: mean (95 % interval)", *(RUNS[n] for n in names)), rows)

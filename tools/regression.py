@@ -26,11 +26,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from replicate import claims
+from replicate import statistics
 from replicate.config import ARMS
-from replicate.experiment import UNSCORED, RunFolder
+from replicate.experiment import UNSCORED
 from replicate.io.errors import InputError
 from replicate.io.files import load_json, read_csv, save_csv
+from replicate.run import Run
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 #: What a seed may differ by, in greatest differences measured.
@@ -54,7 +55,7 @@ def collect_rounding(name, folders, results=RESULTS):
     Raises:
         InputError: where the runs differ in readings, corpus, vectors or seeds.
     """
-    runs = [RunFolder(folder) for folder in folders]
+    runs = [Run(folder) for folder in folders]
     seeds = runs[0].finished_seeds()
     for run in runs[1:]:
         if (run.identity, run.finished_seeds()) != (runs[0].identity, seeds):
@@ -65,7 +66,7 @@ def collect_rounding(name, folders, results=RESULTS):
     for seed in seeds:
         halves = [run.halves(seed) for run in runs]
         for run, half in zip(runs, halves):
-            found = claims.accuracy_statistics(run.accuracies(seed))
+            found = statistics.accuracy_statistics(run.accuracies(seed))
             moved = sum(a != b for a, b in zip(half, halves[0], strict=True))
             rows.append((run.out.name, seed, moved, *(found[name] for name in MEASURED)))
     save_csv(Path(results) / name / "rounding.csv", ROUNDING, rows)
@@ -121,7 +122,7 @@ def compare(run, folder):
     """What does not repeat, in words, and how many seeds were compared.
 
     Args:
-        run (RunFolder): a finished run.
+        run (Run): a finished run.
         folder (Path): of committed results, with ``statistics.csv`` and
             ``rounding.csv``.
 
@@ -135,7 +136,7 @@ def compare(run, folder):
     if not both:
         return ["no seed is of both runs"], 0
     measured = spread(folder)
-    found = [claims.accuracy_statistics(run.accuracies(seed)) for seed in both]
+    found = [statistics.accuracy_statistics(run.accuracies(seed)) for seed in both]
     wrong = []
     for kind in KINDS:
         of_seed, of_mean = bounds(pooled(measured[f"A.{arm}"] for arm in kind), len(both))
@@ -153,7 +154,7 @@ def compare(run, folder):
 
 def main(folder):
     """Compare and tell; the exit code."""
-    run = RunFolder(folder)
+    run = Run(folder)
     mine = {**run.settings, "seeds": None, "versions": None}
 
     def same(settings):

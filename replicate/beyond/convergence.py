@@ -9,12 +9,15 @@ it ``T1andT2h`` brings than ``T1andT2ran``, which is as large and random.
 import numpy as np
 from scipy import stats
 
-from .. import claims
+from ..claims import column
 from ..config import PAPER, generator
+from ..inference import ALPHA, Component, holm, test_component
 from ..instability import sentence_instability
-from ..io.errors import InputError, shorten
-from ..io.files import load_npy, read_csv
+from ..io.errors import InputError
+from ..model import trained_model
+from ..run import Record, Run
 from ..saliency import classify, flat_batch
+from ..statistics import window
 
 __all__ = ["ARMS_ASKED", "answers", "matched_words", "seed_answers"]
 
@@ -65,32 +68,21 @@ def matched_words(wac, count, seed):
     )
 
 
-def _instability_of(place, index):
-    wac = np.full(len(index), np.nan)
-    count = np.zeros(len(index), dtype=np.int64)
-    for row in read_csv(place, ("word", "count", "wac"), {"count": int, "wac": float}):
-        if row["word"] not in index:
-            raise InputError(f"{place}: {shorten(row['word'])} is not of this corpus; run again")
-        wac[index[row["word"]]], count[index[row["word"]]] = row["wac"], row["count"]
-    return wac, count
-
-
-def _late_share(folder, words, count, epochs):
-    """Mean log of late over early movement, epochs 21-50 over those up to 20."""
-    moved = load_npy(folder / "movement_words.npy", "f", (len(epochs), len(count)), mmap=True)
-    moved = moved[:, words].astype(np.float64)
-    early = moved[claims.window(epochs, 0, 20)].mean(axis=0)
-    late = moved[claims.window(epochs, 20.01, 50)].mean(axis=0)
+def _late_share(record: Record, words: np.ndarray) -> float:
+    """Mean log of late over early change, epochs 21-50 over those up to 20."""
+    epochs, change = record.change_epochs, record.word_change[:, words].astype(np.float64)
+    early = change[window(epochs, 0, 20)].mean(axis=0)
+    late = change[window(epochs, 20.01, 50)].mean(axis=0)
     both = (early > 0) & (late > 0)
     return float(np.mean(np.log(late[both] / early[both]))) if both.any() else float("nan")
 
 
-def seed_answers(run, seed):
+def seed_answers(run: Run, seed: int) -> dict[str, float]:
     """Statistics of one seed for Q1 and Q3.
 
     Args:
-        run (replicate.experiment.RunFolder): made with ``--record-arms``.
-        seed (int): a finished seed of it.
+        run: made with ``--record-arms``.
+        seed: a finished seed of it.
 
     Returns:
         dict: name -> float.  ``gap.PHASE``: mean log wac of unstable words less
@@ -102,26 +94,21 @@ def seed_answers(run, seed):
     Raises:
         InputError: when the arms were not recorded.
     """
-    corpus, config = run.corpus, run.config
-    index = {word: i for i, word in enumerate(corpus.words)}
-    wac, count = _instability_of(run.seed(seed) / "instability.csv", index)
+    wac, count = run.instability(seed)
     unstable, stable = matched_words(wac, count, seed)
-    epochs = np.arange(config.epochs + config.dropped_epochs - 1) + 2 - config.dropped_epochs
     made = {"words": float(len(unstable))}
-    for phase in ("T1", *ARMS_ASKED):
-        folder = run.phase(seed, phase)
-        place = run.seed(seed) / "instability.csv" if phase == "T1" else folder / "instability.csv"
-        if not place.is_file() or not (folder / "movement_words.npy").is_file():
+    for arm in ("T1", *ARMS_ASKED):
+        if not run.recorded(seed, arm):
             raise InputError(
-                f"{folder}: no record of saliency; run in another --out with --record-arms"
+                f"{run.out}: seed {seed} has no record of saliency in {arm}; "
+                "run in another --out with --record-arms"
             )
-        values = wac if phase == "T1" else _instability_of(place, index)[0]
+        values, _ = run.instability(seed, arm)
         # A word whose saliency never moves (no filter ever meets it) has no log.
         both = (values[unstable] > 0) & (values[stable] > 0)
-        made[f"gap.{phase}"] = _mean(np.log(values[unstable][both]) - np.log(values[stable][both]))
-        made[f"late.{phase}"] = _late_share(folder, unstable, count, epochs) - _late_share(
-            folder, stable, count, epochs
-        )
+        made[f"gap.{arm}"] = _mean(np.log(values[unstable][both]) - np.log(values[stable][both]))
+        record = run.record(seed, arm)
+        made[f"late.{arm}"] = _late_share(record, unstable) - _late_share(record, stable)
     occurs = np.flatnonzero(count)
     made["rarity"] = float(stats.spearmanr(wac[occurs], count[occurs]).statistic)
     often = np.flatnonzero(count >= LEAST)
@@ -137,14 +124,14 @@ def _mean(values):
 def _accuracy_where_unstable(run, seed, wac):
     """Accuracy on T3's sentences that are rich in unstable words, and on the others."""
     corpus, config = run.corpus, run.config
-    t3 = np.flatnonzero(run.subset(seed) == 3)
+    _, _, t3 = run.split(seed)
     tokens, offsets = corpus.take(t3)
     scores = sentence_instability(wac, tokens, offsets, config.unseen_words, config.repeated_words)
     rich = np.zeros(len(t3), dtype=bool)
     rich[np.argsort(-scores, kind="stable")[: max(1, len(t3) // 4)]] = True
     made = {}
     for arm in ("T1", *ARMS_ASKED):
-        model = run.trained_model(seed, arm)
+        model = trained_model(run, seed, arm)
         right = classify(model, flat_batch(model, tokens, offsets)).predicted == corpus.labels[t3]
         made[f"rich.{arm}"], made[f"rest.{arm}"] = (
             float(right[rich].mean()),
@@ -197,18 +184,12 @@ def answers(table):
     tested = []
     for _, _, kind, name, subset, _ in QUESTIONS:
         share = PAPER["shares"][2 if subset == "T3" else 0]
-        component = claims.Component(name, kind, share=share)
-        tested.append(claims.test_component(component, claims.column(table, name)))
-    yes = claims.holm([t.p_yes for t in tested])
-    no = claims.holm([t.p_no for t in tested])
+        component = Component(name, kind, share=share)
+        tested.append(test_component(component, column(table, name)))
+    yes = holm([t.p_yes for t in tested])
+    no = holm([t.p_no for t in tested])
     rows = []
     for (ident, measure, kind, _, _, says), t, p_yes, p_no in zip(QUESTIONS, tested, yes, no):
-        answer = (
-            f"yes: {says}"
-            if p_yes < claims.ALPHA
-            else "no"
-            if p_no < claims.ALPHA
-            else "inconclusive"
-        )
+        answer = f"yes: {says}" if p_yes < ALPHA else "no" if p_no < ALPHA else "inconclusive"
         rows.append((ident, measure, f"{kind} 0", t.mean, t.low, t.high, t.seeds, answer))
     return rows

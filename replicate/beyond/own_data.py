@@ -149,7 +149,7 @@ def fit(
     n = len(corpus)
     if n < 10:
         raise InputError(f"{n} labelled texts are too few to learn from; give 10 or more")
-    if config.epochs + config.dropped_epochs < 2 + config.ddof:
+    if config.epochs + int(config.record_epoch_0) < 2 + config.ddof:
         raise InputError(
             f"epochs = {config.epochs}: eq. (9) needs {2 + config.ddof} recorded epochs; choose more epochs"
         )

@@ -6,7 +6,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..claims import column
+from ..inference import ON_T1, Component, test_component
 from ..io.files import save_csv
+from ..run import Run
 from ..show.figures import STYLE, save_figure
 from . import convergence, rivals
 
@@ -17,15 +20,15 @@ RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds"
 CONFOUNDS = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
 
 
-def write_answers(run, seeds):
+def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     """Write questions, rivals, their correlations, confounds, and two figures.
 
     Args:
-        run (replicate.experiment.RunFolder): after :func:`replicate.beyond.rivals.run_rivals`.
-        seeds (list of int): those that are done.
+        run: after :func:`replicate.beyond.rivals.run_rivals`.
+        seeds: those that are done.
 
     Returns:
-        list of Path: what was written.
+        What was written.
     """
     out = run.out / "questions"
     table = [convergence.seed_answers(run, seed) for seed in seeds]
@@ -123,8 +126,6 @@ def draw_convergence(table, stem, title):
     Returns:
         Path: the PNG.
     """
-    from .. import claims
-
     phases = ("T1", *convergence.ARMS_ASKED)
     kinds = {
         "gap": "wac: log ratio, unstable to stable",
@@ -135,10 +136,8 @@ def draw_convergence(table, stem, title):
         figure = Figure(figsize=(9, 3.4))
         for axis, (kind, label) in zip(figure.subplots(1, 2), kinds.items()):
             for i, phase in enumerate(phases):
-                values = claims.column(table, f"{kind}.{phase}")
-                tested = claims.test_component(
-                    claims.Component(f"{kind}.{phase}", "above", share=claims.ON_T1), values
-                )
+                values = column(table, f"{kind}.{phase}")
+                tested = test_component(Component(f"{kind}.{phase}", "above", share=ON_T1), values)
                 rows.append((kind, phase, tested.seeds, tested.mean, tested.low, tested.high))
                 colour = "#777777" if phase == "T1" else "#0072B2"
                 axis.scatter([i] * len(values), values, s=8, color=colour, alpha=0.35, lw=0)

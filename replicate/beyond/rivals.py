@@ -6,19 +6,22 @@ accuracy on T3 less that of T1 with as many random sentences, paired by seed.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from .. import claims
 from ..config import PAPER, generator
-from ..experiment import RunFolder, stage_holds
-from ..instability import sentence_instability, token_instability
+from ..inference import ALPHA, Component, holm, test_component
+from ..instability import mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError
-from ..io.files import load_npy, load_npz, read_csv, save_csv
+from ..io.files import read_csv, save_csv
+from ..model import initial_model
 from ..parallel.pool import Task, run_tasks
+from ..run import Run
 from ..saliency import classify, flat_batch, logit_saliency
 from ..selection import budget, select_top
+from ..statistics import window
 from ..training import train
 
 __all__ = [
@@ -42,6 +45,8 @@ RANDOM_DRAWS = 3
 EARLY = 0.2
 
 CURVE = ("arm", "share", "late", "mean")
+#: Files of a seed, in a folder of their own.
+CURVES, SCORED = "accuracy.csv", "scores.csv"
 _NUMBERS = dict.fromkeys(CURVE[1:], float)
 
 
@@ -86,31 +91,37 @@ SCORES = (
 CONTROLS = ("matched_high", "matched_low")
 
 
+def _folder(run: Run, seed: int) -> Path:
+    return run.seed_folder(seed) / "rivals"
+
+
 # --- scores --------------------------------------------------------------------
 
 
-def score_sentences(run, seed):
+def score_sentences(run: Run, seed: int) -> dict[str, np.ndarray]:
     """Every score of every sentence of T2.
 
     Args:
-        run (RunFolder): with T1 of the seed done, ``saliency.npy`` kept and
-            the weights of every epoch too.
-        seed (int): of the run.
+        run: with T1 of the seed done, and saliency and the weights of every
+            epoch kept.
+        seed: of the run.
 
     Returns:
-        dict: name -> (n,) float64, sentences of T2 by index.
+        Name -> (n,) float64, sentences of T2 by index.
 
     Raises:
         InputError: when the run kept neither.
     """
-    folder = run.phase(seed, "T1")
-    for name, remedy in (
-        ("saliency.npy", "without --streaming"),
-        ("weights.npz", "with --epoch-weights all"),
-    ):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: no {name}; run again in another --out, {remedy}")
-    t1, t2, _ = (np.flatnonzero(run.subset(seed) == k) for k in (1, 2, 3))
+    if not run.options.stored:
+        raise InputError(
+            f"{run.out}: no saliency was kept; run again in another --out, without --streaming"
+        )
+    if run.options.epoch_weights != "all":
+        raise InputError(
+            f"{run.out}: the weights of every epoch were not kept; "
+            "run again in another --out, with --epoch-weights all"
+        )
+    t1, t2, _ = run.split(seed)
     scores = {**_of_words(run, seed, t1, t2), **_of_predictions(run, seed, t2)}
     return {score.name: scores[score.name] for score in SCORES}
 
@@ -121,24 +132,20 @@ def _of_words(run, seed, t1, t2):
     tokens1, offsets1 = corpus.take(t1)
     tokens2, offsets2 = corpus.take(t2)
     n_words = len(corpus.words)
-    rows = config.epochs + config.dropped_epochs
-    folder = run.phase(seed, "T1")
-    saliency = load_npy(folder / "saliency.npy", "f", (rows, len(tokens1)), mmap=True)
-    doubt = load_npy(folder / "doubt.npy", "f", (rows, len(t1)))
-    lengths = np.diff(offsets1)
-    logit = np.stack([logit_saliency(*pair, lengths) for pair in zip(saliency, doubt)])
-    count = np.bincount(tokens1, minlength=n_words)
+    record, lengths = run.record(seed), np.diff(offsets1)
+    logit = np.stack(
+        [logit_saliency(*pair, lengths) for pair in zip(record.saliency, record.uncertainty)]
+    )
+    wac, count = run.instability(seed)
 
-    def by_word(values):
-        total = np.bincount(tokens1, weights=values, minlength=n_words)
-        return np.divide(total, count, out=np.full(n_words, np.nan), where=count > 0)
+    def of_words(saliency):
+        return word_instability(saliency, tokens1, n_words, config.ddof)[0]
 
     def by_sentence(word_values):
         return sentence_instability(
             word_values, tokens2, offsets2, config.unseen_words, config.repeated_words
         )
 
-    wac = by_word(token_instability(saliency, config.ddof))
     n = len(t2)
     sentence = np.repeat(np.arange(n), np.diff(offsets2))
 
@@ -147,9 +154,11 @@ def _of_words(run, seed, t1, t2):
 
     return {
         "instability": by_sentence(wac),
-        "instability_logit": by_sentence(by_word(token_instability(logit, config.ddof))),
+        "instability_logit": by_sentence(of_words(logit)),
         "instability_shuffled": by_sentence(shuffled(wac, count, seed)),
-        "level_variance": by_sentence(by_word(saliency.var(axis=0, dtype=np.float64))),
+        "level_variance": by_sentence(
+            mean_by_word(record.saliency.var(axis=0, dtype=np.float64), tokens1, n_words)[0]
+        ),
         "length": np.diff(offsets2).astype(np.float64),
         "rarity": mean(-np.log((count + 1) / (count.sum() + n_words))),
         "unknown": mean((~run.known).astype(np.float64)),
@@ -182,10 +191,10 @@ def shuffled(wac, count, seed):
 
 def _of_predictions(run, seed, t2):
     """Scores from what the T1 model of each epoch says of T2's sentences."""
-    model = run.model(seed)
+    model = initial_model(run, seed)
     labels = run.corpus.labels[t2]
     batch = flat_batch(model, *run.corpus.take(t2), labels)
-    weights = load_npz(run.phase(seed, "T1") / "weights.npz")
+    weights = run.epoch_weights(seed, model.shapes())
     epochs = run.config.epochs
     place = np.arange(len(t2))
     early = max(1, round(EARLY * epochs))
@@ -273,8 +282,7 @@ def matched_halves(instability, covariates, labels, seed):
 
 def _selections(run, seed, shares):
     """All training sets: (arm, share) -> sorted sentence indices of T1 and what is added."""
-    subset = run.subset(seed)
-    t1, t2 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 2)
+    t1, t2, _ = run.split(seed)
     scores = score_sentences(run, seed)
     made = {}
     for share in shares:
@@ -293,13 +301,13 @@ def _selections(run, seed, shares):
 
 def work_on_rivals(out, seed, shares, tell):
     """Task: scores of a seed, and every selection trained; what is there already is kept."""
-    run = RunFolder(out)
-    folder = run.seed(seed) / "rivals"
+    run = Run(out)
+    folder = _folder(run, seed)
     selections, scores = _selections(run, seed, shares)
-    t2 = np.flatnonzero(run.subset(seed) == 2)
+    _, t2, t3 = run.split(seed)
     rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
-    save_csv(folder / "scores.csv", ("sentence", *scores), rows)
-    place = folder / "accuracy.csv"
+    save_csv(folder / SCORED, ("sentence", *scores), rows)
+    place = folder / CURVES
     rows = (
         [list(row.values()) for row in read_csv(place, CURVE, _NUMBERS)] if place.exists() else []
     )
@@ -308,7 +316,6 @@ def work_on_rivals(out, seed, shares, tell):
     alike = {
         selections[key].tobytes(): row for row in rows if (key := (row[0], row[1])) in selections
     }
-    t3 = np.flatnonzero(run.subset(seed) == 3)
     for (arm, share), sentences in selections.items():
         if (arm, share) in have:
             continue
@@ -317,11 +324,11 @@ def work_on_rivals(out, seed, shares, tell):
             save_csv(place, CURVE, rows)
             continue
         curve, _ = train(
-            run.model(seed), run.corpus, sentences, t3, seed=seed, folder=folder,
+            initial_model(run, seed), run.corpus, sentences, t3, seed=seed, folder=folder,
             fingerprint=f"{run.identity} {seed} {arm} {share}",
         )  # fmt: skip
         curve = np.array([row[:2] for row in curve if row[0] > 0])
-        late = claims.window(curve[:, 0], *PAPER["level_epochs"])
+        late = window(curve[:, 0], *PAPER["level_epochs"])
         rows.append([arm, share, float(curve[late, 1].mean()), float(curve[:, 1].mean())])
         alike[sentences.tobytes()] = rows[-1]
         save_csv(place, CURVE, rows)
@@ -332,7 +339,7 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
     """Train every selection of every seed; resumable.
 
     Args:
-        run (RunFolder): of an experiment whose seeds are done.
+        run: of an experiment whose seeds are done.
         seeds (list of int): which.
         shares: of T2.
         jobs (int): seeds at once.
@@ -342,13 +349,8 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
         replicate.parallel.pool.Outcome: failures by seed.
     """
     for seed in seeds:
-        if not stage_holds(run.phase(seed, "T1")):
+        if not run.finished(seed, "T1"):
             raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
-        score_inputs = run.phase(seed, "T1")
-        if not (score_inputs / "weights.npz").is_file():
-            raise InputError(
-                f"{score_inputs}: no weights.npz; run again in another --out, with --epoch-weights all"
-            )
     tasks = [Task(seed, work_on_rivals, (str(run.out), seed, tuple(shares)), ()) for seed in seeds]
     return run_tasks(tasks, jobs, tell)
 
@@ -365,7 +367,7 @@ def _table(run, seeds):
     """(arm, share) -> {seed: (late, mean)}, the random draws averaged as ``random``."""
     found = {}
     for seed in seeds:
-        place = run.seed(seed) / "rivals" / "accuracy.csv"
+        place = _folder(run, seed) / CURVES
         if not place.exists():
             continue
         draws = {}
@@ -385,7 +387,7 @@ def compare(run, seeds):
     """Each score against random sentences of the same number, paired over seeds.
 
     Args:
-        run (RunFolder): after :func:`run_rivals`.
+        run: after :func:`run_rivals`.
         seeds (list of int): those to count.
 
     Returns:
@@ -407,23 +409,21 @@ def compare(run, seeds):
         if not both:
             continue
         gain = np.array([mine[s][0] - other[s][0] for s in both])
-        tested = claims.test_component(claims.Component("gain", "above"), gain)
+        tested = test_component(Component("gain", "above"), gain)
         tests.append((tested.p_yes, tested.p_no))
         labels = key[0] in about and about[key[0]].labels
         accuracy = float(np.mean([mine[s][0] for s in both]))
         rows.append([*key, int(labels), accuracy, tested.mean, tested.low, tested.high, len(both)])
     if rows:
-        better, worse = (claims.holm(column) for column in zip(*tests))
+        better, worse = (holm(column) for column in zip(*tests))
         for row, yes, no in zip(rows, better, worse):
-            verdict = (
-                "better" if yes < claims.ALPHA else "worse" if no < claims.ALPHA else "inconclusive"
-            )
+            verdict = "better" if yes < ALPHA else "worse" if no < ALPHA else "inconclusive"
             row += [float(min(yes, no)), verdict]
     return [tuple(row) for row in rows]
 
 
 def _scores_of(run, seed):
-    place = run.seed(seed) / "rivals" / "scores.csv"
+    place = _folder(run, seed) / SCORED
     names = ("sentence", *(score.name for score in SCORES))
     rows = read_csv(place, names, dict.fromkeys(names, float))
     return {name: np.array([row[name] for row in rows]) for name in names}
@@ -448,7 +448,7 @@ def confounds(run, seeds):
     """How far A_S is explained by length, rarity, coverage and class.
 
     Args:
-        run (RunFolder): after :func:`run_rivals`.
+        run: after :func:`run_rivals`.
         seeds (list of int): those to count.
 
     Returns:
@@ -487,9 +487,7 @@ def confounds(run, seeds):
     for name, values in made.items():
         values = np.array(values)
         shown = values[:, 0] if name == "R2" else values[:, 1]
-        tested = claims.test_component(
-            claims.Component(name, "above", share=PAPER["shares"][1]), shown
-        )
+        tested = test_component(Component(name, "above", share=PAPER["shares"][1]), shown)
         mean = values.mean(axis=0)
         rows.append((name, mean[0], mean[1], tested.low, tested.high, mean[2], mean[3]))
     return rows

@@ -9,12 +9,13 @@ import math
 import shutil
 from pathlib import Path
 
-from ..claims import judge, seed_statistics
+from ..claims import judge
 from ..config import PRESETS, Config, is_seed
-from ..experiment import Options, RunFolder, prepare, run_seed
+from ..experiment import prepare, run_seed, statistics_of
 from ..io.errors import InputError, shorten
 from ..io.files import read_csv, read_text, save_csv, toml_table
 from ..parallel.pool import Task, run_tasks
+from ..run import Options
 
 __all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows", "verdicts_by_specification"]
 
@@ -128,8 +129,8 @@ def run_specification(folder, name, seed, settings, data, options, tell):
     config = Config(**settings)
     folder = Path(folder)
     run = prepare(folder, config, Options(**options), [seed], *data)
-    run_seed(RunFolder(run.out), seed, lambda *message: tell(message))
-    statistics = seed_statistics(run, seed)
+    run_seed(run, seed, lambda *message: tell(message))
+    statistics = statistics_of(run, seed)
     shutil.rmtree(folder)
     return statistics
 

@@ -30,6 +30,7 @@ __all__ = [
     "DAMAGED_TAR",
     "atomic",
     "folder_lock",
+    "is_temporary",
     "load_json",
     "load_npy",
     "load_npz",
@@ -42,12 +43,14 @@ __all__ = [
     "save_text",
     "sha256",
     "sync_folder",
-    "sweep_temporaries",
+    "remove_temporaries",
     "toml_table",
 ]
 
 
 _TEXT_LIMIT = 64 << 20
+# A name that nobody else gives: what has it may be removed.
+_TEMPORARY = ".replicate.part"
 # More names joined by dots than any table here has: tomllib's memory grows
 # with the square of their number.
 _LONG_KEY = re.compile(r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}""")
@@ -114,7 +117,7 @@ def atomic(path):
         b'whole'
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -134,10 +137,16 @@ def atomic(path):
         raise
 
 
-def sweep_temporaries(folder):
+def is_temporary(path: str | Path) -> bool:
+    """Whether a name is one that :func:`atomic` gives a file while it is written."""
+    return re.fullmatch(rf"\..+\.[0-9]+{re.escape(_TEMPORARY)}", Path(path).name) is not None
+
+
+def remove_temporaries(folder: str | Path) -> None:
     """Remove what killed processes left of :func:`atomic`; the folder's lock must be held."""
-    for path in Path(folder).rglob(".*.part"):
-        temporary_gone(path)
+    for path in Path(folder).rglob(f".*{_TEMPORARY}"):
+        if is_temporary(path):
+            temporary_gone(path)
 
 
 def temporary_gone(path):
@@ -425,5 +434,5 @@ def folder_lock(folder):
     try:
         yield
     finally:
-        sweep_temporaries(folder)
+        remove_temporaries(folder)
         lock.release()

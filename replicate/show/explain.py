@@ -1,5 +1,6 @@
 """The saliency of every word of a text, by the models of the epochs of T1."""
 
+import html
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +10,15 @@ from rich.text import Text
 
 from ..corpus import tokenize
 from ..io.errors import InputError
-from ..io.files import load_npz
-from ..model import Batch, load_weights
+from ..model import Batch, initial_model, load_weights
+from ..run import Run
 from ..saliency import classify, word_saliency
 
-__all__ = ["Explained", "explain", "render_html", "render_terminal", "to_json"]
+__all__ = ["Explanation", "Explanations", "explain", "render_html", "render_terminal", "to_json"]
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explanation:
     """A text as the models of E epochs see it.
 
     Attributes:
@@ -41,28 +42,39 @@ class Explained:
     saliency: np.ndarray
 
 
-def explain(run, texts, seed=None):
+class Explanations(list):
+    """Explanations of some texts; in Jupyter they show themselves as heat maps."""
+
+    def _repr_html_(self) -> str:
+        # A frame of its own: the page's style must not reach the notebook's.
+        page = html.escape(render_html(self), quote=True)
+        height = 120 + sum(70 + 22 * len(e.epochs) for e in self)
+        return f'<iframe srcdoc="{page}" width="100%" height="{height}" frameborder="0"></iframe>'
+
+
+def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explanations:
     """Explain texts by the first phase's models.
 
     Args:
-        run (replicate.experiment.RunFolder): with T1 of the seed done.
-        texts (list of str): any texts.
-        seed (int): of the run; None takes the first.
+        run: with T1 of the seed done.
+        texts: any texts; one alone will do.
+        seed: of the run; None takes the first.
 
     Returns:
-        list of Explained: one a text.
+        One :class:`Explanation` a text; the list shows itself as heat maps in Jupyter.
 
     Raises:
         InputError: for a text without words, or a seed that is not done.
     """
+    texts = [texts] if isinstance(texts, str) else texts
     seed = run.seeds[0] if seed is None else seed
     if seed not in run.seeds or not run.finished(seed, "T1"):
         raise InputError(f"{run.out}: seed {seed} is not finished; run it, or name another --seed")
-    model = run.model(seed)
+    model = initial_model(run, seed)
     epochs, weights = _weights(run, seed, model)
     index = {word: i for i, word in enumerate(run.corpus.words.tolist())}
     names = run.corpus.label_titles
-    made = []
+    made = Explanations()
     for text in texts:
         words = tokenize(text, run.config.tokens)
         if not words:
@@ -78,7 +90,7 @@ def explain(run, texts, seed=None):
             probability.append(classified.probabilities[0].max())
             saliency.append(word_saliency(model, batch).token_saliency)
         made.append(
-            Explained(
+            Explanation(
                 text,
                 words,
                 rows > 0,
@@ -105,21 +117,16 @@ def _one_sentence(model, rows):
 
 def _weights(run, seed, model):
     """Epochs and the weights of each: all that were kept, else the last."""
-    place = run.phase(seed, "T1") / "weights.npz"
-    if place.exists():
-        shapes = {name[1:]: param.shape for name, param in model.namedparams()}
-        spec = {name: ("f", (run.config.epochs, *shape)) for name, shape in shapes.items()}
-        arrays = load_npz(place, spec)
-        epochs = np.arange(1, run.config.epochs + 1)
-        return epochs, [
-            {name: value[i] for name, value in arrays.items()} for i in range(len(epochs))
-        ]
-    load_weights(run.phase(seed, "T1") / "model.npz", model)
-    return np.array([run.config.epochs]), [model.weights(embedding=True)]
+    arrays = run.epoch_weights(seed, model.shapes())
+    if arrays is None:
+        load_weights(run.model_file(seed, "T1"), model)
+        return np.array([run.config.epochs]), [model.weights(embedding=True)]
+    epochs = np.arange(1, run.config.epochs + 1)
+    return epochs, [{n: value[i] for n, value in arrays.items()} for i in range(len(epochs))]
 
 
 def to_json(explained):
-    """Plain lists of what :class:`Explained` holds.
+    """Plain lists of what :class:`Explanation` holds.
 
     Returns:
         list of dict: one a text; floats as they are in float32.
@@ -153,7 +160,7 @@ def render_terminal(explained, console):
     """Print heat maps, a line an epoch: colours on a terminal, numbers elsewhere.
 
     Args:
-        explained (list of Explained): of :func:`explain`.
+        explained (list of Explanation): of :func:`explain`.
         console (rich.console.Console): where to.
     """
     for e in explained:

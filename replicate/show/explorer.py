@@ -15,11 +15,10 @@ import json
 
 import numpy as np
 
-from .. import claims
 from ..config import ARMS, generator
 from ..io.errors import InputError
-from ..io.files import load_npy, load_npz, read_csv
 from ..model import TextCNN, load_weights
+from ..run import Run
 from ..saliency import flat_batch, word_saliency
 from . import figures
 
@@ -79,15 +78,15 @@ def safe_json(value):
     return text
 
 
-def gather(run, seed):
+def gather(run: Run, seed: int) -> dict:
     """All that the explorer shows of a seed.
 
     Args:
-        run (replicate.experiment.RunFolder): with the seed finished.
-        seed (int): which.
+        run: with the seed finished.
+        seed: which.
 
     Returns:
-        dict: plain JSON values.  ``words``: V' words with rank by wac, wac,
+        Plain JSON values.  ``words``: V' words with rank by wac, wac,
         count, whether a vector is known (None where the run does not say) and,
         packed, the mean saliency over occurrences by epoch (None in a
         streaming run).  ``details``: for some of these, by epoch, quantiles
@@ -120,7 +119,7 @@ def gather(run, seed):
     kept, others, tokens = source.choose_sentences(chosen, maps, lines)
     at = {place: i for i, place in enumerate(kept)}
     corpus, t1 = run.corpus, source.t1
-    last = source.predicted[-1]
+    last = source.record.predicted[-1]
     return {
         "seed": seed,
         "epochs": source.epochs.tolist(),
@@ -177,7 +176,7 @@ def gather(run, seed):
             "epochs": map_epochs.tolist(),
             "saliency": "".join(levels(values) for values in map_values),
             "predicted": packed(source.predicted_on(maps, map_epochs).T),
-            "doubt": packed(np.rint(LEVELS * source.doubt_on(maps, map_epochs).T)),
+            "doubt": packed(np.rint(LEVELS * source.uncertainty_on(maps, map_epochs).T)),
         },
         "arms": {
             "arm": list(ARMS),
@@ -203,37 +202,31 @@ class _Source:
 
     def __init__(self, run, seed):
         self.run, self.seed = run, seed
-        config, corpus = run.config, run.corpus
-        self.folder = run.phase(seed, "T1")
-        self.t1 = np.flatnonzero(run.subset(seed) == 1)
+        corpus = run.corpus
+        self.record = record = run.record(seed)
+        self.t1, _, _ = run.split(seed)
         self.tokens, self.offsets = corpus.take(self.t1)
         self.lengths = np.diff(self.offsets)
         characters = np.char.str_len(corpus.words)[self.tokens] + 1
         self.readable = np.add.reduceat(characters, self.offsets[:-1]) <= _CHARACTERS
         self.seen = np.unique(self.tokens)
         self.words = corpus.words[self.seen]
-        place = run.seed(seed) / "instability.csv"
-        rows = read_csv(place, ("word", "count", "wac"), {"count": int, "wac": float})
-        if [row["word"] for row in rows] != self.words.tolist():
-            raise InputError(f"{place}: not of this corpus; run again")
-        self.wac = np.array([row["wac"] for row in rows])
-        self.count = np.array([row["count"] for row in rows])
+        wac, count = run.instability(seed)
+        if not np.array_equal(np.flatnonzero(count), self.seen):
+            raise InputError(f"{run.out}: the words of seed {seed} are not its T1's; run again")
+        self.wac, self.count = wac[self.seen], count[self.seen]
         # The most unstable first; of equal ones, the rarer.
         self.order = np.lexsort((self.seen, self.count, -self.wac))
         self.rank = np.empty(len(self.order), dtype=np.int64)
         self.rank[self.order] = np.arange(1, len(self.order) + 1)
-        self.n_rows = config.epochs + config.dropped_epochs
+        self.n_rows = len(record.epochs)
         every = np.linspace(0, self.n_rows - 1, min(_EPOCHS, self.n_rows))
         self.rows = np.unique(every.round().astype(int))
-        self.epochs = self.rows + 1 - config.dropped_epochs
-        self.predicted = load_npy(self.folder / "predicted.npy", "i", (self.n_rows, len(self.t1)))
-        self.doubt = load_npy(self.folder / "doubt.npy", "f", self.predicted.shape)
-        self.correct = claims.recorded(run, seed).correct
-        self.stored = run.options.stored
+        self.epochs = record.epochs[self.rows]
+        self.correct = record.correct
+        self.stored = record.saliency is not None
         if self.stored:
-            place = self.folder / "saliency.npy"
-            shape = (self.n_rows, len(self.tokens))
-            self.saliency = load_npy(place, "f", shape, mmap=True)
+            self.saliency = record.saliency
             place_of = np.searchsorted(self.seen, self.tokens)
             self.means = np.empty((len(self.rows), len(self.seen)), dtype=np.float32)
             for i, row in enumerate(self.rows):
@@ -317,7 +310,7 @@ class _Source:
         for wrong in (False, True):
             kind = ~self.correct if wrong else self.correct
             short = kind & self.readable & (self.lengths <= _LONGEST)
-            first = figures.drawn_sentences(self.run, self.seed, wrong)
+            first = figures.drawn_sentences(self.record, self.seed, wrong)
             first = [int(p) for p in first if short[p]]
             drawn = self.random(f"sentences {int(wrong)}").permutation(np.flatnonzero(short))
             places = [*dict.fromkeys([*first, *drawn[:_MAPS].tolist()])][:_MAPS]
@@ -358,14 +351,11 @@ class _Source:
             values = np.array([self.saliency[row][columns] for row in self.rows])
             return self._cut(values, places), self.epochs
         model = self._model()
-        kept = self.folder / "weights.npz"
-        n_epochs = self.run.config.epochs
-        if not kept.exists():
-            load_weights(self.folder / "model.npz", model)
-            epochs, weights = np.array([n_epochs]), [None]
+        arrays = self.run.epoch_weights(self.seed, model.shapes())
+        if arrays is None:
+            load_weights(self.run.model_file(self.seed, "T1"), model)
+            epochs, weights = np.array([self.run.config.epochs]), [None]
         else:
-            shapes = {name[1:]: param.shape for name, param in model.namedparams()}
-            arrays = load_npz(kept, {n: ("f", (n_epochs, *s)) for n, s in shapes.items()})
             epochs = self.epochs[self.epochs > 0]
             weights = [{n: v[e - 1] for n, v in arrays.items()} for e in epochs]
         rows = []
@@ -385,19 +375,20 @@ class _Source:
         model = self._model()
         found = []
         for arm in ARMS if len(places) else []:
-            load_weights(self.run.phase(self.seed, arm) / "model.npz", model)
+            load_weights(self.run.model_file(self.seed, arm), model)
             found.append(word_saliency(model, self._batch(model, places)))
         return [f.token_saliency for f in found], found
 
     def predicted_on(self, places, epochs):
         """(E, n) labels of some sentences at some epochs."""
-        rows = epochs - 1 + self.run.config.dropped_epochs
-        return self.predicted[rows][:, places]
+        return self.record.predicted[self._rows_of(epochs)][:, places]
 
-    def doubt_on(self, places, epochs):
+    def uncertainty_on(self, places, epochs):
         """(E, n), 1 - p of the model's own label."""
-        rows = epochs - 1 + self.run.config.dropped_epochs
-        return self.doubt[rows][:, places]
+        return self.record.uncertainty[self._rows_of(epochs)][:, places]
+
+    def _rows_of(self, epochs):
+        return np.searchsorted(self.record.epochs, epochs)
 
     def choose_sentences(self, chosen, needed, wanted):
         """Sentences whose words are kept: the needed, the wanted, then drawn ones, in bounds.

@@ -15,19 +15,20 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
-from .. import claims
+from .. import statistics
+from ..claims import column
 from ..config import ARMS, PAPER, generator
+from ..inference import ON_T1, ON_T3, Component, interval, test_component
 from ..instability import standardise
-from ..io.files import atomic, load_npy, save_csv
+from ..io.files import atomic, save_csv
+from ..run import Record, Run
 
 __all__ = [
     "ARM_COLOURS",
     "STYLE",
     "calibration",
     "draw_figures",
-    "draw_recorded",
     "drawn_sentences",
     "save_figure",
     "specification_curve",
@@ -63,51 +64,31 @@ STYLE = {
 }
 
 
-def draw_figures(run, recorded_of=None):
+def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
     """Draw what the finished seeds of a run allow, into ``DIR/figures``.
 
     Args:
-        run (replicate.experiment.RunFolder): with one finished seed or more.
-        recorded_of (list of int): what :func:`draw_recorded` returned; its
-            figures are left as they are if those are the finished seeds.
+        run: with one finished seed or more; without, nothing is drawn.
+        seeds: those that are finished; None looks.
 
     Returns:
-        list of Path: the PNG files.  Figs 3 and 4 need stored saliency and
-        are left out of a streaming run.
+        The PNG files.  Figs 3 and 4 need stored saliency and are left out of
+        a streaming run.
     """
-    folder = run.out / "figures"
-    seeds = run.finished_seeds()
+    seeds = run.finished_seeds() if seeds is None else seeds
     if not seeds:
         return []
-    _table_1(run, seeds, folder)
-    if recorded_of != seeds:
-        draw_recorded(run, seeds)
+    _table_1(run, seeds[0])
+    records = {seed: run.record(seed) for seed in seeds}
+    drawn = []
     with mpl.rc_context(STYLE):
-        _figure_6(run, seeds, folder / "fig6")
-    numbers = (3, 4, 5, 6) if run.options.stored else (5, 6)
-    return [folder / f"fig{number}.png" for number in numbers]
-
-
-def draw_recorded(run, seeds=None):
-    """Draw Figs 3 to 5, which need nothing but what was recorded of T1.
-
-    Args:
-        run (replicate.experiment.RunFolder): as :func:`draw_figures`.
-        seeds (list of int): whose; None takes those whose T1 is done.
-
-    Returns:
-        list of int: those seeds.
-    """
-    folder = run.out / "figures"
-    if seeds is None:
-        seeds = [seed for seed in run.seeds if run.finished(seed, "T1")]
-    if seeds:
-        with mpl.rc_context(STYLE):
-            if run.options.stored:
-                for number, wrong in ((3, False), (4, True)):
-                    _figure_words(run, seeds[0], folder / f"fig{number}", wrong)
-            _figure_5(run, seeds, folder / "fig5")
-    return seeds
+        if run.options.stored:
+            for number, wrong in ((3, False), (4, True)):
+                drawn.append(_figure_words(run, seeds[0], run.figure(f"fig{number}"), wrong))
+        drawn.append(_figure_5(run.title, records, run.figure("fig5")))
+        curves = {seed: run.accuracies(seed) for seed in seeds}
+        drawn.append(_figure_6(run.title, curves, run.figure("fig6")))
+    return drawn
 
 
 def save_figure(figure, stem):
@@ -137,32 +118,29 @@ def _seeds_text(seeds):
     return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
-def _table_1(run, seeds, folder):
-    subset = run.subset(seeds[0])
-    sizes = {"T1": int((subset == 1).sum())}
-    for arm in ("T2h", "T2l"):
-        sizes[arm] = len(load_npy(run.phase(seeds[0], arm) / "sentences.npy", "i"))
-    sizes["T3"] = int((subset == 3).sum())
-    place = folder / "table1.csv"
-    save_csv(place, ("subset", "paper", "ours"), [(n, PAPER["sizes"][n], sizes[n]) for n in sizes])
-    return place
+def _table_1(run: Run, seed: int) -> None:
+    rows = [(name, PAPER["sizes"][name], size) for name, size in run.sizes(seed).items()]
+    save_csv(run.figure("table1").with_suffix(".csv"), ("subset", "paper", "ours"), rows)
 
 
 # --- Figs 3 and 4 ----------------------------------------------------------------
 
 
-def drawn_sentences(run, seed, wrong, number=3, shortest=15, longest=25):
+def drawn_sentences(
+    record: Record, seed: int, wrong: bool, number: int = 3, shortest: int = 15, longest: int = 25
+) -> np.ndarray:
     """Places in T1 of the sentences that Figs 3 and 4 show.
 
     Args:
-        wrong (bool): of the misclassified.
-        number (int): how many.
-        shortest, longest (int): words; where no sentence is so long, any.
+        record: of the seed's first phase.
+        seed: names the draw.
+        wrong: of the misclassified.
+        number: how many.
+        shortest, longest: words; where no sentence is so long, any.
 
     Returns:
-        numpy.ndarray: up to `number` places, sorted.
+        Up to `number` places, sorted.
     """
-    record = claims.recorded(run, seed)
     kind = ~record.correct if wrong else record.correct
     fitting = kind & (record.lengths >= shortest) & (record.lengths <= longest)
     places = np.flatnonzero(fitting if fitting.any() else kind)
@@ -170,17 +148,15 @@ def drawn_sentences(run, seed, wrong, number=3, shortest=15, longest=25):
     return np.sort(random.permutation(places)[:number])
 
 
-def _figure_words(run, seed, stem, wrong):
+def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
     """Standardised saliency of every word of three sentences, epoch by epoch."""
-    corpus, config = run.corpus, run.config
-    t1 = np.flatnonzero(run.subset(seed) == 1)
+    corpus, config, record = run.corpus, run.config, run.record(seed)
+    t1, _, _ = run.split(seed)
     tokens, offsets = corpus.take(t1)
-    rows = config.epochs + config.dropped_epochs
-    saliency = load_npy(run.phase(seed, "T1") / "saliency.npy", "f", (rows, len(tokens)), mmap=True)
-    places = drawn_sentences(run, seed, wrong)
-    epochs = np.arange(rows) + 1 - config.dropped_epochs
+    places = drawn_sentences(record, seed, wrong)
+    epochs = record.epochs
     parts = [np.arange(offsets[p], offsets[p + 1]) for p in places]
-    curves = _standardised(saliency, offsets, parts, config.standardised_over)
+    curves = _standardised(record.saliency, parts, config.standardised_over)
     height = 2.5 * max(1, len(parts)) + 0.8
     figure = Figure(figsize=(8.0, height))
     axes = figure.subplots(max(1, len(parts)), 1, sharex=True, squeeze=False)[:, 0]
@@ -238,7 +214,7 @@ def _figure_words(run, seed, stem, wrong):
     return save_figure(figure, stem)
 
 
-def _standardised(saliency, offsets, parts, over):
+def _standardised(saliency, parts, over):
     """(E, words) of each sentence, standardised within each epoch over a set."""
     if not parts:
         return []
@@ -287,29 +263,30 @@ def _ink(colour):
 # --- Figs 5 and 6 ------------------------------------------------------------------
 
 
-def band(curves):
-    """Mean and 95 % interval over seeds, Nadeau and Bengio's, of (S, E) curves.
+def band(curves: list[np.ndarray], share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and 95 % interval over seeds: that of the claims, at every epoch.
+
+    Args:
+        curves: S arrays (E,).
+        share: of the corpus that they are measured on.
 
     Returns:
-        tuple: mean, low, high, (E,); low and high equal the mean for fewer
-        than three seeds.
+        Mean, low, high, (E,); low and high equal the mean for fewer than three seeds.
     """
-    curves = np.asarray(curves, dtype=np.float64)
-    mean = curves.mean(axis=0)
-    seeds = len(curves)
-    if seeds < claims.LEAST_SEEDS:
-        return mean, mean, mean
-    share = claims.ON_T3
-    error = curves.std(axis=0, ddof=1) * np.sqrt(1 / seeds + share / (1 - share))
-    reach = stats.t.ppf(1 - claims.ALPHA / 2, seeds - 1) * error
-    return mean, mean - reach, mean + reach
+    found = interval(np.array(curves), share)
+    alone = np.isnan(found.low)
+    return (
+        found.mean,
+        np.where(alone, found.mean, found.low),
+        np.where(alone, found.mean, found.high),
+    )
 
 
-def _figure_5(run, seeds, stem):
-    """Movement of saliency, correctly classified against misclassified."""
-    records = {seed: claims.recorded(run, seed) for seed in seeds}
+def _figure_5(title: str, records: dict[int, Record], stem: Path) -> Path:
+    """Change of saliency, correctly classified against misclassified."""
+    seeds = list(records)
     first = records[seeds[0]]
-    drawn = claims.drawn_hundred(first.correct, seeds[0])
+    drawn = statistics.drawn_hundred(first.correct, seeds[0])
     panels = [
         (f"as in the paper: {len(drawn[0])} against {len(drawn[1])}, seed {seeds[0]}", "raw", True),
         (f"all sentences of T1, {_seeds_text(seeds)}", "raw", False),
@@ -318,26 +295,26 @@ def _figure_5(run, seeds, stem):
     figure = Figure(figsize=(10.5, 3.9))
     axes = figure.subplots(1, 3)
     table = []
-    for axis, (title, kind, hundred) in zip(axes, panels):
+    for axis, (panel, kind, hundred) in zip(axes, panels):
         chosen = [(first, drawn)] if hundred else [(r, None) for r in records.values()]
         usable = [(r, c) for r, c in chosen if r.correct.any() and not r.correct.all()]
-        both = [claims.movement_curves(r, kind, c) for r, c in usable]
+        both = [statistics.change_curves(r, kind, c) for r, c in usable]
         for i, (name, colour) in enumerate((("correct", CORRECT), ("misclassified", WRONG))):
             if not both:
                 continue
             curves = [pair[i] * (len(drawn[i]) if hundred else 1) for pair in both]
-            mean, low, high = band(curves)
-            axis.plot(first.epochs, mean, color=colour, lw=1.6, label=name)
-            axis.fill_between(first.epochs, low, high, color=colour, alpha=0.18, lw=0)
+            mean, low, high = band(curves, ON_T1)
+            axis.plot(first.change_epochs, mean, color=colour, lw=1.6, label=name)
+            axis.fill_between(first.change_epochs, low, high, color=colour, alpha=0.18, lw=0)
             table += [
-                (title, name, int(e), float(m), float(a), float(b))
-                for e, m, a, b in zip(first.epochs, mean, low, high)
+                (panel, name, int(e), float(m), float(a), float(b))
+                for e, m, a, b in zip(first.change_epochs, mean, low, high)
             ]
         if both:
             axis.legend(loc="upper left")
         else:
             axis.text(0.5, 0.5, "no misclassified sentence", transform=axis.transAxes, ha="center")
-        axis.set_title(title, fontsize=9)
+        axis.set_title(panel, fontsize=9)
         axis.set_xlabel("epoch n + 1 of a change n → n + 1")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axis.set_ylim(bottom=0)
@@ -348,7 +325,7 @@ def _figure_5(run, seeds, stem):
     figure.suptitle(
         "Fig. 5: how much word saliency moves from epoch to epoch", x=0.01, ha="left", fontsize=11
     )
-    _caption(figure, f"{run.title}; bands: corrected 95 % intervals over splits of this corpus")
+    _caption(figure, f"{title}; bands: corrected 95 % intervals over splits of this corpus")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
     save_csv(
         stem.with_suffix(".csv"), ("panel", "sentences", "epoch", "mean", "low", "high"), table
@@ -356,15 +333,15 @@ def _figure_5(run, seeds, stem):
     return save_figure(figure, stem)
 
 
-def _figure_6(run, seeds, stem):
+def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) -> Path:
     """Accuracy of the six models on T3, with the paper's levels."""
-    curves = {seed: run.accuracies(seed) for seed in seeds}
+    seeds = list(curves)
     figure = Figure(figsize=(8.4, 4.8))
     axis = figure.subplots()
     table, labels = [], []
     for i, arm in enumerate(ARMS[1:]):
         epochs = curves[seeds[0]][arm][:, 0]
-        mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds])
+        mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds], ON_T3)
         colour = ARM_COLOURS[arm]
         axis.plot(epochs, mean, color=colour, lw=1.5, zorder=3)
         # Six bands on top of one another could not be read: bars side by side instead.
@@ -401,7 +378,7 @@ def _figure_6(run, seeds, stem):
     )
     _caption(
         figure,
-        f"{run.title}; mean of {_seeds_text(seeds)}; bars, moved aside: corrected 95 % intervals over "
+        f"{title}; mean of {_seeds_text(seeds)}; bars, moved aside: corrected 95 % intervals over "
         "splits of this corpus",
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.13)
@@ -437,14 +414,12 @@ def specification_curve(rows, stem, statistics=None):
     by_name = {}
     for (name, _), row in rows.items():
         by_name.setdefault(name, []).append(row)
-    shares = {"F": claims.ON_T1}
+    shares = {"F": ON_T1}
     tested = {
         s: {
-            n: claims.test_component(
-                claims.Component(
-                    s, "above", PAPER["levels"].get(s[2:], 0.0), shares.get(s[0], claims.ON_T3)
-                ),
-                claims.column(table, s),
+            n: test_component(
+                Component(s, "above", PAPER["levels"].get(s[2:], 0.0), shares.get(s[0], ON_T3)),
+                column(table, s),
             )
             for n, table in by_name.items()
         }

@@ -16,17 +16,15 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from ..claims import ALPHA, MARGIN, POWER, judge, seed_statistics
+from ..claims import Verdict
 from ..config import PAPER, PRESETS, Config
 from ..corpus import SAMPLE_FILE, SAMPLE_VECTORS
-from ..experiment import VECTOR_TITLES
-from ..io.files import load_json, read_csv, save_csv, save_json, save_text
+from ..inference import ALPHA, MARGIN, POWER
+from ..io.files import read_csv, save_text
+from ..run import CLAIMS, VECTOR_TITLES, Run
 from . import explorer
 
-__all__ = ["CLAIMS_HEADER", "write_claims", "write_report"]
-
-#: Columns of ``claims.csv``.
-CLAIMS_HEADER = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
+__all__ = ["write_claims", "write_report"]
 
 #: Which figure shows a claim; Fig. 6 shows the others.
 FIGURE_OF = {"S1": "table1", "F3": "fig3", "F4": "fig4", "F5": "fig5", "F5b": "fig5"}
@@ -85,22 +83,21 @@ def _text(value):
     return "" if math.isnan(value) else repr(float(value))
 
 
-def write_claims(run, verdicts):
-    """Write ``claims.csv`` and, with every component and p value, ``claims.json``.
+def write_claims(run: Run, verdicts: list[Verdict]) -> None:
+    """Write the verdicts: a table, and every component with its p values.
 
     Args:
-        run (replicate.experiment.RunFolder): where to.
-        verdicts (list of replicate.claims.Verdict): of :func:`replicate.claims.judge`.
+        run: where to.
+        verdicts: of :func:`replicate.claims.judge`.
     """
     rows = [
         (v.claim.id, v.claim.statement, v.claim.paper, _text(v.ours), _text(v.low), _text(v.high),
          v.seeds, v.verdict)
         for v in verdicts
     ]  # fmt: skip
-    save_csv(run.out / "claims.csv", CLAIMS_HEADER, rows)
     whole = [
         {
-            **dict(zip(CLAIMS_HEADER, row)),
+            **dict(zip(CLAIMS, row)),
             "how": v.claim.how,
             "p_reproduced": _number(v.p_yes),
             "p_contradicted": _number(v.p_no),
@@ -111,7 +108,7 @@ def write_claims(run, verdicts):
         }
         for v, row in zip(verdicts, rows)
     ]
-    save_json(run.out / "claims.json", whole)
+    run.save_claims(rows, whole)
 
 
 def _number(value):
@@ -119,19 +116,18 @@ def _number(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def write_report(run, verdicts=None):
-    """Write ``DIR/report.html`` from the run's claims, figures and settings.
+def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = None) -> Path:
+    """Write the report from the run's claims, figures and settings.
 
     Args:
-        run (replicate.experiment.RunFolder): with or without finished seeds.
-        verdicts (list of replicate.claims.Verdict): None judges anew.
+        run: with or without finished seeds.
+        verdicts: of :func:`replicate.claims.judge`.
+        seeds: those that are finished; None looks.
 
     Returns:
-        Path: of the page.
+        The page.
     """
-    seeds = run.finished_seeds()
-    if verdicts is None:
-        verdicts = judge([seed_statistics(run, seed) for seed in seeds])
+    seeds = run.finished_seeds() if seeds is None else seeds
     templates = Path(__file__).parent / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
@@ -166,16 +162,15 @@ def write_report(run, verdicts=None):
         figures=_figures(run, claims),
         table1=_table_1(run),
         readings=_readings(run),
-        timing=_timing(run),
+        timing=run.timing,
         command=_command(run),
-        files=[f for f in (_file(run.out / name) for name in ("claims.csv", "claims.json")) if f],
+        files=[f for f in map(_file, run.claims_files) if f],
         margin=MARGIN,
         alpha=ALPHA,
         power=POWER,
     )
-    place = run.out / "report.html"
-    save_text(place, page)
-    return place
+    save_text(run.report_file, page)
+    return run.report_file
 
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive")
@@ -321,30 +316,29 @@ def _file(place):
 def _figures(run, claims):
     made = []
     for name, texts in FIGURES.items():
-        folder = run.out / "figures"
         made.append(
             {
                 "name": name,
                 **texts,
-                "picture": _picture(folder, name),
-                "file": _file(folder / f"{name}.csv"),
+                "picture": _picture(run.figure(name)),
+                "file": _file(run.figure(name).with_suffix(".csv")),
                 "claims": [row for row in claims if row["figure"] == name],
             }
         )
     return made
 
 
-def _picture(folder, name):
+def _picture(stem):
     """A figure as a data: address: SVG, or PNG where that is too large."""
     for suffix, kind in ((".svg", "image/svg+xml"), (".png", "image/png")):
-        place = folder / (name + suffix)
+        place = stem.with_suffix(suffix)
         if place.exists() and (suffix == ".png" or place.stat().st_size <= EMBEDDED_BYTES):
             return f"data:{kind};base64," + base64.b64encode(place.read_bytes()).decode("ascii")
     return ""
 
 
 def _table_1(run):
-    place = run.out / "figures" / "table1.csv"
+    place = run.figure("table1").with_suffix(".csv")
     if not place.exists():
         return None
     return {"rows": read_csv(place, ("subset", "paper", "ours")), "file": _file(place)}
@@ -375,11 +369,6 @@ def _readings(run):
             }
         )
     return made
-
-
-def _timing(run):
-    place = run.out / "timing.json"
-    return load_json(place) if place.exists() else None
 
 
 def _command(run):

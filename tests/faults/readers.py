@@ -26,14 +26,15 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate import experiment
+from replicate import run
 from replicate.beyond import sweep
 from replicate.config import Config
 from replicate.corpus import Corpus, read_corpus, read_table
-from replicate.experiment import Options, RunFolder, prepare
+from replicate.experiment import prepare
 from replicate.io import files as storage
 from replicate.io.errors import InputError
-from replicate.model import TextCNN, load_weights
+from replicate.model import TextCNN, initial_model, load_weights
+from replicate.run import Options, Run
 from replicate.training import train
 from replicate.vectors import read_vectors
 
@@ -305,10 +306,10 @@ def run_settings(data):
     """All that a run folder tells of itself."""
     run_files()
     put("run/config.json", data)
-    found = RunFolder(folder() / "run")
+    found = Run(folder() / "run")
     found.finished_seeds()
     assert found.title and found.identity and len(found.known)
-    found.model(0)
+    initial_model(found, 0)
 
 
 @reader("accuracy.csv")
@@ -316,13 +317,13 @@ def accuracies(data):
     run_files()
     put("run/config.json", SEEDS["config.json"][0])
     put("run/seed-000/accuracy.csv", data)
-    RunFolder(folder() / "run").accuracies(0)
+    Run(folder() / "run").accuracies(0)
 
 
 @reader("stage.json")
 def stage(data):
     put("stage/model.npz", b"weights")
-    experiment.stage_holds(put("stage/stage.json", data).parent)
+    run.stage_holds(put("stage/stage.json", data).parent)
 
 
 @reader("same run again")

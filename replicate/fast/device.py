@@ -1,0 +1,42 @@
+"""Which device a network lies on."""
+
+from typing import Any
+
+from ..io.errors import InputError
+from .compat import chainer, cuda
+
+__all__ = ["chainer_device"]
+
+
+def chainer_device(name: str) -> Any:
+    """The Chainer device that ``--device`` names.
+
+    Args:
+        name: ``"@cpu"``, or ``"@cupy:0"`` for the first GPU.
+
+    Returns:
+        chainer.backend.Device: ready for use.
+
+    Raises:
+        InputError: for another name, or a GPU that this machine does not have.
+
+    Example:
+        >>> chainer_device("@cpu").name
+        '@numpy'
+    """
+    if name == "@cpu":
+        return chainer.get_device("@numpy")
+    kind, _, number = name.partition(":")
+    if kind != "@cupy" or not (number or "0").isdigit():
+        raise InputError(f"--device {name}: unknown kind of device; choose @cpu or @cupy:0")
+    try:
+        device = chainer.get_device(f"@cupy:{number or 0}")
+        device.use()
+    except Exception as error:  # CuPy absent, no driver, no such device
+        # Where it could not import CuPy, Chainer gives the reason at the end of several lines.
+        cause = error if cuda.available else cuda._resolution_error
+        reason = str(cause).strip().split("\n")[0]
+        raise InputError(
+            f"--device {name}: not available on this machine ({reason}); use @cpu"
+        ) from None
+    return device

@@ -1,0 +1,643 @@
+"""A run on disk: every file of it has one accessor here, and no other module knows their names.
+
+``Run`` is the folder, ``Record`` what was recorded while one network was
+trained.  NumPy only: results can be read where Chainer is not installed.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from .config import ARMS, Config
+from .corpus import Corpus
+from .io.errors import InputError
+from .io.files import (
+    is_temporary,
+    load_json,
+    load_npy,
+    load_npz,
+    read_csv,
+    remove_temporaries,
+    save_csv,
+    save_json,
+    save_npy,
+    save_npz,
+    sha256,
+)
+from .io.table import Table
+
+__all__ = ["VECTOR_TITLES", "Options", "Record", "Run"]
+
+ACCURACY = ("arm", "epoch", "accuracy", "loss")
+TRAINING = (*ACCURACY, "training_loss")
+INSTABILITY = ("word", "count", "wac")
+SENTENCES = ("sentence", "label", "subset", "arm", "instability")
+CLAIMS = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
+
+#: What is recorded beside saliency, one row an epoch: name of the file -> dtype.
+#: Changes have one row less than the others; columns are sentences, or words of
+#: the vocabulary for ``movement_words``.
+RECORDED = {
+    "predicted": np.int32,
+    "doubt": np.float32,
+    "movement_raw": np.float32,
+    "movement_standardised": np.float32,
+    "movement_logit": np.float32,
+    "movement_words": np.float32,
+}
+
+#: Files whose content is known, and what must be said of them.
+VECTOR_TITLES = {
+    "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8": "GoogleNews, full file",
+    "66683255ce8d41d973213a192afbff0627b5364fcdd3657846620bea386fa34b": (
+        "GoogleNews, 31,530 words, not the full file"
+    ),
+    "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41": (
+        "GoogleNews subset, not the full file"
+    ),
+    "a060ffa2ef0ace97699a2d4f000aec786c741533dc338dd432b25b413dc6da79": (
+        "IMDB word2vec, not GoogleNews"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; unlike readings, these do not change its meaning.
+
+    Attributes:
+        device: ``"@cpu"`` or ``"@cupy:0"``.
+        implementation: ``"fused"`` or ``"reference"``.
+        stored: keep the saliency of every epoch (the streaming form does not).
+        epoch_weights: ``"first"`` keeps the weights of every epoch of T1 for
+            the first seed (for ``replicate explain``), ``"all"`` for every
+            seed, ``"none"`` for none.
+        record_arms: record T1's saliency in the second phase too (Q1).
+    """
+
+    device: str = "@cpu"
+    implementation: str = "fused"
+    stored: bool = True
+    epoch_weights: str = "first"
+    record_arms: bool = False
+
+
+# --- config.json ---------------------------------------------------------------------
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Seed = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+
+class _CorpusFacts(msgspec.Struct):
+    sha256: dict[str, str]
+    label_names: Annotated[list[str], msgspec.Meta(min_length=2)]
+    sentences: _Count
+    words: _Count
+    tokens: _Count
+
+
+class _VectorFacts(msgspec.Struct):
+    name: str
+    sha256: str
+    dimensions: _Count
+    known_words: _Share
+    known_tokens: _Share
+
+
+class _Facts(msgspec.Struct):
+    """What ``config.json`` holds beside the readings, which :class:`Config` checks."""
+
+    preset: str
+    seeds: Annotated[list[_Seed], msgspec.Meta(min_length=1)]
+    device: Annotated[str, msgspec.Meta(pattern=r"^(@cpu|@cupy(:[0-9]{1,3})?)\Z")]
+    implementation: Literal["fused", "reference"]
+    stored: bool
+    epoch_weights: Literal["first", "all", "none"]
+    record_arms: bool
+    corpus: _CorpusFacts
+    vectors: _VectorFacts
+    versions: dict[str, str]
+
+
+def read_settings(place: Path) -> dict[str, Any]:
+    """``config.json`` of a run, whose facts are of the kinds that they should be.
+
+    Raises:
+        InputError: when the file is missing or not of this program.
+    """
+    settings = load_json(place)
+    try:
+        msgspec.convert(settings, _Facts)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
+    return settings
+
+
+# --- what was recorded -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was recorded of T1's n sentences, t tokens in all, while a network was trained.
+
+    Attributes:
+        epochs: (E,) epochs of the rows; 0 is before training.
+        predicted: (E, n) int32, the network's own label R.
+        labels: (n,) int32, the true labels.
+        lengths: (n,) words of each sentence.
+        change: name -> (E - 1, n) float32, absolute change of saliency summed over
+            the words of a sentence (Fig. 5): ``raw``, ``standardised``, ``logit``.
+        judged: epoch at which "misclassified" is judged.
+        uncertainty: (E, n) float32, 1 - p_R.
+        word_change: (E - 1, V) float32, raw change summed over a word's occurrences.
+        saliency: (E, t) float32, wa of eq. (6); None where it was not kept.
+    """
+
+    epochs: np.ndarray
+    predicted: np.ndarray
+    labels: np.ndarray
+    lengths: np.ndarray
+    change: dict[str, np.ndarray]
+    judged: int
+    uncertainty: np.ndarray | None = None
+    word_change: np.ndarray | None = None
+    saliency: np.ndarray | None = None
+
+    @property
+    def change_epochs(self) -> np.ndarray:
+        """(E - 1,) the epoch each change arrives at: n to n + 1 is at n + 1."""
+        return self.epochs[1:]
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(n,) bool: classified as its true label at the judged epoch."""
+        return self.predicted[np.flatnonzero(self.epochs == self.judged)[0]] == self.labels
+
+
+def stage_holds(folder: Path) -> bool:
+    """Whether ``stage.json`` is there and each file that it names is as it was written."""
+    try:
+        files = load_json(folder / "stage.json")["sha256"]
+        return bool(files) and all(sha256(folder / n) == digest for n, digest in files.items())
+    except (InputError, KeyError, AttributeError, TypeError):
+        return False
+
+
+# --- the folder ------------------------------------------------------------------------
+
+
+class Run:
+    """A run folder: settings, corpus and vectors, and the results of its seeds.
+
+    Args:
+        out: DIR, as ``replicate run --out DIR`` made it.
+
+    Attributes:
+        out (Path): the folder.
+        config (Config): the readings.
+        options (Options): how it is carried out.
+        seeds (list of int): all that were asked for, finished or not.
+        settings (dict): what ``config.json`` holds.
+
+    Raises:
+        InputError: when DIR is not a run folder, or its files are damaged.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        self.out = Path(out)
+        place = self.out / "config.json"
+        self.settings = read_settings(place)
+        self.options = Options(*(self.settings[field.name] for field in fields(Options)))
+        self.seeds: list[int] = self.settings["seeds"]
+        try:
+            self.config = Config(**{name: self.settings[name] for name in Config.names()})
+        except (KeyError, InputError) as error:
+            raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
+        self._corpus: Corpus | None = None
+        self._vectors: np.ndarray | None = None
+
+    @staticmethod
+    def exists(out: str | Path) -> bool:
+        """Whether a folder holds a run."""
+        return (Path(out) / "config.json").exists()
+
+    @staticmethod
+    def settings_of(out: str | Path) -> dict[str, Any]:
+        """``config.json`` of a run folder, checked.
+
+        Raises:
+            InputError: when it is missing or not of this program.
+        """
+        return read_settings(Path(out) / "config.json")
+
+    @staticmethod
+    def check_folder(out: str | Path) -> None:
+        """Look whether a run may be made in a folder, before anything in it is touched.
+
+        Raises:
+            InputError: for a folder that holds other files and no run.
+        """
+        out = Path(out)
+        if not out.is_dir() or Run.exists(out):
+            return
+        # What a run that was interrupted while it was made leaves.
+        own = {"corpus.npz", "vectors.npy", "known.npy", ".lock", "run.log"}
+        if any(f.name not in own and not is_temporary(f) for f in out.iterdir()):
+            raise InputError(f"{out}: holds other files and no run; choose an empty --out")
+
+    @classmethod
+    def create(
+        cls,
+        out: str | Path,
+        settings: dict[str, Any],
+        corpus: Corpus,
+        vectors: np.ndarray,
+        known: np.ndarray,
+    ) -> "Run":
+        """Write what a run starts from; ``config.json`` last, so a run that is there is whole.
+
+        Args:
+            out: DIR.
+            settings: of ``config.json``.
+            corpus: the sentences.
+            vectors: (V + 1, D) float32, row 0 padding.
+            known: (V,) bool, the words that have a vector.
+        """
+        out = Path(out)
+        cls.check_folder(out)
+        remove_temporaries(out)
+        corpus.save(out / "corpus.npz")
+        save_npy(out / "vectors.npy", vectors)
+        save_npy(out / "known.npy", known)
+        save_json(out / "config.json", settings)
+        return cls(out)
+
+    # What all seeds share.
+
+    @property
+    def corpus(self) -> Corpus:
+        """The corpus, read on first use."""
+        if self._corpus is None:
+            facts = self.settings["corpus"]
+            self._corpus = Corpus.load(
+                self.out / "corpus.npz", facts["label_names"], facts["sha256"]
+            )
+        return self._corpus
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """(V + 1, D) float32, mapped read only: processes share one copy."""
+        if self._vectors is None:
+            shape = (len(self.corpus.words) + 1, None)
+            self._vectors = np.asarray(load_npy(self.out / "vectors.npy", "f", shape, mmap=True))
+        return self._vectors
+
+    @property
+    def known(self) -> np.ndarray:
+        """(V,) bool, the words that the vector file has."""
+        return load_npy(self.out / "known.npy", "b", (len(self.corpus.words),))
+
+    @property
+    def identity(self) -> str:
+        """Digest of readings, corpus and vectors: what results of one kind have in common."""
+        facts = [self.config.to_dict(), self.settings["corpus"]["sha256"]]
+        facts += [self.settings["vectors"][name] for name in ("sha256", "dimensions")]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """Vectors and what they cover, as it stands beside every figure."""
+        facts = self.settings["vectors"]
+        name = VECTOR_TITLES.get(facts["sha256"], facts["name"])
+        return f"{name} ({facts['known_tokens']:.0%} of tokens known)"
+
+    # Places.
+
+    def seed_folder(self, seed: int) -> Path:
+        """Folder of a seed."""
+        return self.out / f"seed-{seed:03d}"
+
+    def folder(self, seed: int, arm: str) -> Path:
+        """Folder of a training run: ``T1`` or ``arms/ARM``."""
+        return self.seed_folder(seed) / ("T1" if arm == "T1" else f"arms/{arm}")
+
+    def model_file(self, seed: int, arm: str) -> Path:
+        """Final weights of a training run."""
+        return self.folder(seed, arm) / "model.npz"
+
+    def figure(self, name: str) -> Path:
+        """Path without suffix of a figure: ``fig3`` … ``fig6``, ``table1``."""
+        return self.out / "figures" / name
+
+    @property
+    def report_file(self) -> Path:
+        """The report."""
+        return self.out / "report.html"
+
+    @property
+    def claims_files(self) -> tuple[Path, Path]:
+        """The verdicts as a table, and with all details."""
+        return self.out / "claims.csv", self.out / "claims.json"
+
+    # What is done.
+
+    def finished(self, seed: int, arm: str) -> bool:
+        """Whether a training run is done and each of its files is as it was written."""
+        return stage_holds(self.folder(seed, arm))
+
+    def finished_seeds(self) -> list[int]:
+        """Seeds all of whose training runs are done."""
+        return [seed for seed in self.seeds if all(self.finished(seed, arm) for arm in ARMS)]
+
+    def _mark(self, seed: int, arm: str, names: Sequence[str]) -> None:
+        folder = self.folder(seed, arm)
+        digests = {name: sha256(folder / name) for name in sorted(names)}
+        save_json(folder / "stage.json", {"sha256": digests})
+
+    # One seed, read.
+
+    def subset(self, seed: int) -> np.ndarray:
+        """(N,) int8 of 1, 2, 3: T1, T2 or T3 (section 4.2)."""
+        spec = {"subset": ("i", (len(self.corpus),))}
+        return load_npz(self.seed_folder(seed) / "split.npz", spec)["subset"]
+
+    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sentence indices of T1, T2 and T3, ascending."""
+        subset = self.subset(seed)
+        t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
+        return t1, t2, t3
+
+    def sizes(self, seed: int) -> dict[str, int]:
+        """Sentences of T1, T2h, T2l and T3 (Table 1)."""
+        t1, _, t3 = self.split(seed)
+        halves = {arm: len(self.sentences(seed, arm)) for arm in ("T2h", "T2l")}
+        return {"T1": len(t1), **halves, "T3": len(t3)}
+
+    def sentences(self, seed: int, arm: str) -> np.ndarray:
+        """Training sentences of an arm, ascending indices."""
+        return load_npy(self.seed_folder(seed) / "arms" / arm / "sentences.npy", "i")
+
+    def halves(self, seed: int) -> list[str]:
+        """The half, h or l, of every sentence of T2, in the corpus's order."""
+        rows = read_csv(self.seed_folder(seed) / "sentences.csv", SENTENCES)
+        return [row["arm"] for row in rows if row["arm"]]
+
+    def instability(self, seed: int, arm: str = "T1") -> tuple[np.ndarray, np.ndarray]:
+        """wac of eq. (9) of every word, and its occurrences in T1.
+
+        Args:
+            seed: of the run.
+            arm: a training run whose saliency was recorded.
+
+        Returns:
+            wac (V,) float64, NaN for a word that T1 does not have, and count (V,) int64.
+        """
+        folder = self.seed_folder(seed) if arm == "T1" else self.folder(seed, arm)
+        place, words = folder / "instability.csv", self.corpus.words
+        index = {word: i for i, word in enumerate(words.tolist())}
+        wac, count = np.full(len(words), np.nan), np.zeros(len(words), dtype=np.int64)
+        for row in read_csv(place, INSTABILITY, {"count": int, "wac": float}):
+            if row["word"] not in index:
+                raise InputError(f"{place}: holds words of another corpus; run again")
+            wac[index[row["word"]]], count[index[row["word"]]] = row["wac"], row["count"]
+        return wac, count
+
+    def accuracies(self, seed: int) -> dict[str, np.ndarray]:
+        """Accuracy and loss on T3: arm -> (epochs, 3) of epoch, accuracy, loss.
+
+        Arms that are not finished are absent.
+        """
+        place = self.seed_folder(seed) / "accuracy.csv"
+        curves: dict[str, list] = {}
+        for row in read_csv(place, ACCURACY, dict.fromkeys(ACCURACY[1:], float)):
+            curves.setdefault(row["arm"], []).append([row[name] for name in ACCURACY[1:]])
+        return {arm: np.array(rows) for arm, rows in curves.items()}
+
+    @property
+    def rows_before_training(self) -> int:
+        """Recorded rows before epoch 1: 1 under the reading ``record_epoch_0``, else 0."""
+        return int(self.config.record_epoch_0)
+
+    @property
+    def recorded_epochs(self) -> np.ndarray:
+        """(E,) epochs of the rows that are recorded."""
+        before = self.rows_before_training
+        return np.arange(1 - before, self.config.epochs + 1)
+
+    def record(self, seed: int, arm: str = "T1") -> Record:
+        """What was recorded of T1 in a training run.
+
+        Args:
+            seed: whose first phase is done.
+            arm: another than T1 where the run was made with ``record_arms``.
+
+        Raises:
+            InputError: when a file is missing or damaged.
+        """
+        t1, _, _ = self.split(seed)
+        folder, lengths = self.folder(seed, arm), self.corpus.lengths[t1]
+        epochs = self.recorded_epochs
+        rows, n = len(epochs), len(t1)
+
+        def read(name: str, height: int, width: int) -> np.ndarray:
+            kind = np.dtype(RECORDED.get(name, np.float32)).kind
+            return load_npy(folder / f"{name}.npy", kind, (height, width), mmap=True)
+
+        change = {name: read(f"movement_{name}", rows - 1, n) for name in _CHANGES}
+        for name, array in change.items():
+            if not np.isfinite(array).all():
+                raise InputError(f"{folder}: change {name} holds NaN or infinity; run again")
+        stored = self.options.stored and arm == "T1"
+        return Record(
+            epochs=epochs,
+            predicted=read("predicted", rows, n),
+            labels=self.corpus.labels[t1],
+            lengths=lengths,
+            change=change,
+            judged=self.config.judged_epoch or self.config.epochs,
+            uncertainty=read("doubt", rows, n),
+            word_change=read("movement_words", rows - 1, len(self.corpus.words)),
+            saliency=read("saliency", rows, int(lengths.sum())) if stored else None,
+        )
+
+    def recorded(self, seed: int, arm: str) -> bool:
+        """Whether a training run has a record of saliency and its words' instability."""
+        folder = self.folder(seed, arm)
+        words = self.seed_folder(seed) if arm == "T1" else folder
+        return all((folder / f"{name}.npy").is_file() for name in RECORDED) and (
+            (words / "instability.csv").is_file()
+        )
+
+    def epoch_weights(
+        self, seed: int, shapes: dict[str, tuple[int, ...]]
+    ) -> dict[str, np.ndarray] | None:
+        """Weights of T1 after every epoch: Chainer's name -> (epochs, …) float32.
+
+        Args:
+            seed: of the run.
+            shapes: of the network's parameters by name.
+
+        Returns:
+            None where they were not kept (``--epoch-weights``).
+        """
+        place = self.folder(seed, "T1") / "weights.npz"
+        if not place.exists():
+            return None
+        return load_npz(place, {n: ("f", (self.config.epochs, *s)) for n, s in shapes.items()})
+
+    def optimizer_state(self, seed: int) -> dict[str, np.ndarray]:
+        """State of the optimiser after T1, under the reading ``optimizer_state = carried``."""
+        return load_npz(self.folder(seed, "T1") / "optimizer.npz")
+
+    # One seed, written.
+
+    def save_first_phase(
+        self,
+        seed: int,
+        *,
+        weights: dict[str, np.ndarray],
+        rows: Sequence[Sequence[Any]],
+        recorded: Sequence[str],
+        subset: np.ndarray,
+        instability: tuple[np.ndarray, np.ndarray],
+        scores: np.ndarray,
+        arms: dict[str, np.ndarray],
+        epoch_weights: dict[str, np.ndarray] | None = None,
+        optimizer_state: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        """Write what the first phase gives, and mark it as done (4.3).
+
+        Args:
+            seed: of the run.
+            weights: final weights by Chainer's names.
+            rows: epoch, accuracy, loss on T3, training loss.
+            recorded: names of the recorder's files.
+            subset: (N,) int8 of 1, 2, 3.
+            instability: wac (V,) and count (V,).
+            scores: A_S of the sentences of T2.
+            arms: training sentences of each of the seven arms.
+            epoch_weights: of every epoch; None keeps none.
+            optimizer_state: None keeps none.
+        """
+        place, folder = self.seed_folder(seed), self.folder(seed, "T1")
+        names = self._save_training(seed, "T1", weights, rows)
+        for name, arrays in (("weights", epoch_weights), ("optimizer", optimizer_state)):
+            if arrays is not None:
+                save_npz(folder / f"{name}.npz", arrays)
+                names.append(f"{name}.npz")
+        names += [f"{name}.npy" for name in recorded]
+        save_npz(place / "split.npz", {"subset": subset})
+        self._save_instability(place, *instability)
+        n = len(self.corpus)
+        half, shown = np.full(n, "", dtype="U1"), np.full(n, "", dtype=object)
+        half[arms["T2h"]], half[arms["T2l"]] = "h", "l"
+        shown[subset == 2] = scores
+        labels = self.corpus.labels.tolist()
+        save_csv(
+            place / "sentences.csv",
+            SENTENCES,
+            zip(range(n), labels, subset.tolist(), half.tolist(), shown),
+        )
+        names += ["../split.npz", "../instability.csv", "../sentences.csv"]
+        for arm, sentences in arms.items():
+            save_npy(place / "arms" / arm / "sentences.npy", sentences)
+            names.append(f"../arms/{arm}/sentences.npy")
+        self._mark(seed, "T1", names)
+
+    def save_arm(
+        self,
+        seed: int,
+        arm: str,
+        *,
+        weights: dict[str, np.ndarray],
+        rows: Sequence[Sequence[Any]],
+        recorded: Sequence[str] = (),
+        instability: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Write what a training run of the second phase gives, and mark it as done (4.4)."""
+        names = self._save_training(seed, arm, weights, rows)
+        if instability is not None:
+            self._save_instability(self.folder(seed, arm), *instability)
+            names += ["instability.csv", *(f"{name}.npy" for name in recorded)]
+        self._mark(seed, arm, names)
+
+    def save_accuracies(self, seed: int) -> None:
+        """Gather the arms' accuracies of a finished seed into one table (Fig. 6)."""
+        rows = []
+        for arm in ARMS:
+            for row in read_csv(self.folder(seed, arm) / "training.csv", TRAINING):
+                rows.append([row[name] for name in ACCURACY])
+        save_csv(self.seed_folder(seed) / "accuracy.csv", ACCURACY, rows)
+
+    def _save_training(
+        self,
+        seed: int,
+        arm: str,
+        weights: dict[str, np.ndarray],
+        rows: Sequence[Sequence[Any]],
+    ) -> list[str]:
+        folder = self.folder(seed, arm)
+        save_npz(folder / "model.npz", weights)
+        save_csv(folder / "training.csv", TRAINING, [(arm, *row) for row in rows])
+        return ["model.npz", "training.csv"]
+
+    def _save_instability(self, folder: Path, wac: np.ndarray, count: np.ndarray) -> None:
+        words = self.corpus.words
+        rows = ((words[i], int(count[i]), wac[i]) for i in np.flatnonzero(count))
+        save_csv(folder / "instability.csv", INSTABILITY, rows)
+
+    # The whole run.
+
+    def save_claims(self, rows: Sequence[Sequence[Any]], details: list[dict[str, Any]]) -> None:
+        """Write the verdicts: a table, and all details."""
+        table, whole = self.claims_files
+        save_csv(table, CLAIMS, rows)
+        save_json(whole, details)
+
+    @property
+    def verdicts(self) -> Table:
+        """The verdict on every claim, as last judged."""
+        rows = read_csv(self.claims_files[0], CLAIMS)
+        shown = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
+        return Table(shown, [[_number(row[name]) for name in shown] for row in rows])
+
+    @property
+    def timing(self) -> dict[str, Any] | None:
+        """Seconds and memory that the run has taken; None where they are not known."""
+        place = self.out / "timing.json"
+        return load_json(place) if place.exists() else None
+
+    def save_timing(self, timing: dict[str, Any]) -> None:
+        """Write seconds and memory."""
+        save_json(self.out / "timing.json", timing)
+
+    def __repr__(self) -> str:
+        done = len(self.finished_seeds())
+        state = f"{done} of {len(self.seeds)} seeds finished"
+        return f"Run({str(self.out)!r}: {state}; {len(self.corpus):,} sentences; {self.title})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        verdicts = self.verdicts._repr_html_() if self.claims_files[0].exists() else ""
+        return f"<p>{html.escape(repr(self))}</p>{verdicts}"
+
+
+_CHANGES = ("raw", "standardised", "logit")
+
+
+def _number(text: str) -> int | float | str:
+    """A cell of a table as a number where it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
