@@ -3,10 +3,14 @@
 And the naive reading of what the explorer makes of it.
 """
 
+import warnings
+
 import numpy as np
 
+from replicate import claims
 from replicate.config import Config, generator
 from replicate.experiment import Options, prepare, run_seed
+from replicate.show import figures, report
 
 #: Words that markup, templates, scripts and JSON would read as their own.
 ODD_WORDS = (
@@ -38,7 +42,8 @@ def sentences(n=160, seed=0):
     for i in range(n):
         length = 6 + random.randint(9)
         text = [words[random.randint(len(words))] for _ in range(length)]
-        label = int((text.count("film") + text.count("the") > 0) ^ (random.rand() < 0.2))
+        # Half of the sentences have such a word: a model of few epochs predicts both labels.
+        label = int(any(w in text for w in ("film", "a", "the", ",")) ^ (random.rand() < 0.1))
         made.append((LABELS[label], " ".join([*text, ODD_WORDS[i % len(ODD_WORDS)]])))
     return made
 
@@ -49,6 +54,7 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     Returns:
         RunFolder: without claims and figures.
     """
+    folder.mkdir(exist_ok=True)
     place = folder / "corpus.tsv"
     # Every field in quotes, inner ones doubled.
     quoted = [f'"{label}"\t"{text}"' for label, text in (
@@ -56,7 +62,7 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     )]  # fmt: skip
     place.write_text("label\ttext\n" + "\n".join(quoted) + "\n", encoding="utf-8")
     config = Config(
-        **{"n_filters": 3, "epochs": 6, "batch_size": 10, "learning_rate": 0.02,
+        **{"n_filters": 5, "epochs": 6, "batch_size": 10, "learning_rate": 0.2,
            "tokens": "whitespace", **settings}
     )  # fmt: skip
     run = prepare(
@@ -65,6 +71,17 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     for seed in seeds:
         run_seed(run, seed)
     return run
+
+
+def conclude(run):
+    """Claims, figures and report, as the command makes them; the report's path."""
+    table = [claims.seed_statistics(run, seed) for seed in run.finished_seeds()]
+    report.write_claims(run, claims.judge(table))
+    if table:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)
+            figures.draw_figures(run)
+    return report.write_report(run)
 
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

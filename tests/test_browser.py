@@ -12,21 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_corpus import LABELS, ODD_WORDS, odd_run, saliency_of, sentence_words
+from odd_corpus import LABELS, ODD_WORDS, conclude, odd_run, saliency_of, sentence_words
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from replicate import claims
 from replicate.experiment import Options
-from replicate.show import explain, explorer, figures, report
+from replicate.show import explain, explorer, report
 
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 WIDTHS = (390, 1440)
 THEMES = ("light", "dark")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Glyph:UserWarning")]
+pytestmark = pytest.mark.slow
 
 
 class Browser(webdriver.Chrome):
@@ -101,16 +100,13 @@ def browser(missing):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return odd_run(tmp_path_factory.mktemp("browser"), (0, 1, 2))
+def run(reported_run):
+    return reported_run
 
 
 @pytest.fixture(scope="module")
 def place(run):
-    """The report of a small run."""
-    report.write_claims(run, claims.judge([claims.seed_statistics(run, s) for s in run.seeds]))
-    figures.draw_figures(run)
-    return report.write_report(run)
+    return run.out / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +192,8 @@ def test_text_of_the_corpus_is_text(page, data):
     kept = data["maps"]["sentence"]
     shown = page.texts("#right .heat")
     assert shown == [" ".join(sentence_words(data, s)) for s in kept[: len(shown)]]
-    assert LABELS[0] in " ".join(page.texts("#sentence-facts, #right .meta"))
+    facts = " ".join(page.texts("#sentence-facts, #right .meta, #wrong .meta"))
+    assert all(label in facts for label in LABELS)
     assert page.get_log("browser") == []
 
 
@@ -550,9 +547,8 @@ def test_without_javascript(browser, place, data):
 @pytest.mark.parametrize("weights", ["first", "none"])
 def test_streaming_run(browser, tmp_path, weights):
     run = odd_run(tmp_path, options=Options(stored=False, epoch_weights=weights))
-    figures.draw_figures(run)
     browser.get_log("browser")
-    browser.open(report.write_report(run))
+    browser.open(conclude(run))
     assert browser.get_log("browser") == []
     browser.type("#query", "film")
     assert browser.texts("#word-name") == ["film"] and browser.texts("#chart svg") == []
