@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: What ``REPLICATE_REQUIRE`` may name, separated by commas: things that some tests need,
 #: and that a machine may lack.  Where one is named, its tests fail instead of being skipped.
-REQUIRABLE = ("browser", "gpu", "mpi")
+REQUIRABLE = ("browser", "data", "gpu", "mpi", "torch")
 
 
 def required():
@@ -111,14 +111,23 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def mr_folder():
-    """The folder of the MR corpus and vectors, or a skip."""
+def mr_folder(missing):
+    """The folder of the MR corpus, or the end of a test."""
     named = os.environ.get("REPLICATE_DATA")
     folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
     for name in POLARITY_FILES:
         if not (folder / name).is_file():
-            pytest.skip(f"{folder / name} is not there; set REPLICATE_DATA to MR's folder")
+            missing("data", f"{folder / name} is not there; set REPLICATE_DATA to MR's folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mr_vectors(mr_folder, missing):
+    """The file of the GoogleNews vectors of MR's words, or the end of a test."""
+    place = mr_folder / "googlenews-mr-subset.bin.gz"
+    if not place.is_file():
+        missing("data", f"{place} is not there")
+    return place
 
 
 @pytest.fixture
