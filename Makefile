@@ -73,7 +73,7 @@ scaling: $(VENV)/.installed
 
 # What this package computes against PyTorch and Captum.
 parity: $(VENV)-bench/.installed
-	$(VENV)-bench/bin/python -m pytest -q tests/test_parity.py
+	REPLICATE_REQUIRE=torch $(VENV)-bench/bin/python -m pytest -q tests/test_parity.py
 
 # Run the notebooks and store their outputs.
 notebooks: $(VENV)/.installed

@@ -133,7 +133,7 @@ def matrix(session, numpy, cupy):
 
     wanted = CORE if cupy == "absent" else WITH_CUPY
     told = session.run(
-        "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
+        "python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
         *(session.posargs or [f"tests/test_{part}.py" for part in wanted]),
         silent=True, success_codes=[0, 1],
     )  # fmt: skip

@@ -14,7 +14,7 @@ compile() {
     --constraints "$work/old" --build-constraints "$work/old" "$@"
 }
 compile "$work/build.in" -o requirements-build.lock
-compile setup.py --extra test --extra notebooks -o requirements-dev.lock
+compile setup.py --extra test --extra notebooks --extra lint -o requirements-dev.lock
 compile setup.py --constraints requirements-dev.lock -o requirements.lock
 # The image's other targets: CUDA from its own wheels, and JupyterLab.
 printf 'cupy-cuda12x[ctk]>=14,<15\n' > "$work/cuda.in"

@@ -25,6 +25,7 @@ setup(
         "gensim>=4.3.3",
         "jinja2>=3.1",
         "matplotlib>=3.8",
+        "msgspec>=0.19",
         "numba>=0.59",
         "numpy>=1.26",
         "requests>=2.32.2",
@@ -37,6 +38,8 @@ setup(
     extras_require={
         "cuda12": ["cupy-cuda12x>=13,<15"],
         "cuda13": ["cupy-cuda13x>=13.6,<15"],
+        # What a formatter writes changes between its minor versions.
+        "lint": ["mypy", "ruff>=0.14.14,<0.15"],
         "mpi": ["mpi4py>=4"],
         "notebooks": ["ipykernel", "jupytext", "nbclient", "nbformat", "pandas", "pillow"],
         "test": [
@@ -52,6 +55,7 @@ setup(
             "pytest",
             "pytest-xdist",
             "pyyaml",
+            "selenium",
         ],
     },
     entry_points={"console_scripts": ["replicate = replicate.cli:main"]},

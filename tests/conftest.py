@@ -1,14 +1,18 @@
 """Fixtures that several test files share."""
 
 import contextlib
+import functools
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from replicate.corpus import POLARITY_FILES
 from replicate.fast.compat import chainer
@@ -19,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: What ``REPLICATE_REQUIRE`` may name, separated by commas: things that some tests need,
 #: and that a machine may lack.  Where one is named, its tests fail instead of being skipped.
-REQUIRABLE = ("browser", "gpu", "mpi")
+REQUIRABLE = ("browser", "data", "gpu", "mpi", "torch")
 
 
 def required():
@@ -33,8 +37,39 @@ def required():
     return set(names) - {""}
 
 
+@functools.cache
+def no_gpu():
+    """Why no GPU can be used here; empty where one can."""
+    try:
+        import cupy
+    except ImportError:
+        return "CuPy is not installed"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"CuPy finds no device ({error})"
+    return "" if count else "CuPy finds no device"
+
+
+def without_gpu_tests():
+    """Whether tests that need a GPU are left out: none is here, and none is required."""
+    return "gpu" not in required() and bool(no_gpu())
+
+
 def pytest_configure():
     required()
+
+
+def pytest_terminal_summary(terminalreporter):
+    if without_gpu_tests():
+        terminalreporter.write_line(f"Left out: the tests that need a GPU ({no_gpu()}).")
+
+
+def pytest_collection_modifyitems(config, items):
+    if without_gpu_tests():
+        left_out = [item for item in items if item.get_closest_marker("gpu")]
+        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +88,10 @@ def missing():
 @pytest.fixture(scope="session")
 def cupy(missing):
     """CuPy with a device, or the end of a test, which says what is missing."""
-    try:
-        import cupy
-    except ImportError:
-        missing("gpu", "CuPy is not installed")
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        missing("gpu", f"CuPy finds no device ({error})")
-    if not count:
-        missing("gpu", "CuPy finds no device")
+    if no_gpu():
+        missing("gpu", no_gpu())
+    import cupy
+
     assert chainer.backends.cuda.available, "CuPy has a device and Chainer does not see it"
     return cupy
 
@@ -82,14 +111,23 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def mr_folder():
-    """The folder of the MR corpus and vectors, or a skip."""
+def mr_folder(missing):
+    """The folder of the MR corpus, or the end of a test."""
     named = os.environ.get("REPLICATE_DATA")
     folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
     for name in POLARITY_FILES:
         if not (folder / name).is_file():
-            pytest.skip(f"{folder / name} is not there; set REPLICATE_DATA to MR's folder")
+            missing("data", f"{folder / name} is not there; set REPLICATE_DATA to MR's folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mr_vectors(mr_folder, missing):
+    """The file of the GoogleNews vectors of MR's words, or the end of a test."""
+    place = mr_folder / "googlenews-mr-subset.bin.gz"
+    if not place.is_file():
+        missing("data", f"{place} is not there")
+    return place
 
 
 @pytest.fixture
@@ -98,23 +136,85 @@ def importable(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
-@pytest.fixture(scope="module")
-def recorded_run(tmp_path_factory):
-    """Three seeds of the sample with six epochs, all that the questions need recorded."""
+# --- runs that many tests read ---------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def made_once(request, tmp_path_factory):
+    """``made_once(name, make)``: a folder that ``make(folder)`` filled, once for all test processes.
+
+    Tests only read it: one that writes takes a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        base = base.parent  # the folder of all processes of pytest-xdist
+    used = []
+
+    def get(name, make):
+        folder, mark = base / name, base / f"{name}.json"
+        with FileLock(base / f"{name}.lock"):
+            if not mark.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                mark.write_text(json.dumps(written(folder)))
+        used.append((folder, mark))
+        return folder
+
+    yield get
+    for folder, mark in used:
+        before, now = json.loads(mark.read_text()), written(folder)
+        changed = {n for n in before.keys() | now.keys() if before.get(n) != now.get(n)}
+        assert not changed, f"a test wrote into {folder}, which others read: {sorted(changed)}"
+
+
+def written(folder):
+    """Name -> time of the last writing, of every file below a folder."""
+    places = [place for place in folder.rglob("*") if place.is_file()]
+    return {place.relative_to(folder).as_posix(): place.stat().st_mtime_ns for place in places}
+
+
+def _recorded(out):
     # Inside, for Chainer takes a second to import and most files do without.
     from replicate.config import PRESETS
     from replicate.corpus import sample_path
     from replicate.experiment import prepare, run_seed
     from replicate.run import Options
 
-    out = tmp_path_factory.mktemp("recorded") / "run"
     config = PRESETS["sample"].replace(epochs=6, n_filters=6)
     corpus, vectors = sample_path()
     options = Options(epoch_weights="all", record_arms=True)
     made = prepare(out, config, options, [0, 1, 2], [corpus], vectors)
     for seed in made.seeds:
         run_seed(made, seed)
-    return made
+
+
+@pytest.fixture(scope="session")
+def recorded_run(made_once):
+    """Three seeds of the sample with six epochs, all that the questions need recorded; only read."""
+    from replicate.experiment import Run
+
+    return Run(made_once("recorded", _recorded))
+
+
+@pytest.fixture(scope="session")
+def reported_run(made_once):
+    """Three seeds of :func:`odd_corpus.odd_run`, with claims, figures and report; only read."""
+    from odd_corpus import conclude, odd_run
+
+    from replicate.experiment import Run
+
+    made = made_once("reported", lambda folder: conclude(odd_run(folder, (0, 1, 2))))
+    return Run(made / "run")
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """``copied(run)``: a run of a test's own, with the files of another."""
+
+    def copy(run):
+        return type(run)(shutil.copytree(run.out, tmp_path / "copy"))
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,11 @@
 And the naive reading of what the explorer makes of it.
 """
 
+import warnings
+
 import numpy as np
 
+from replicate import experiment
 from replicate.config import Config, generator
 from replicate.experiment import prepare, run_seed
 from replicate.run import Options
@@ -39,7 +42,8 @@ def sentences(n=160, seed=0):
     for i in range(n):
         length = 6 + random.randint(9)
         text = [words[random.randint(len(words))] for _ in range(length)]
-        label = int((text.count("film") + text.count("the") > 0) ^ (random.rand() < 0.2))
+        # Half of the sentences have such a word: a model of few epochs predicts both labels.
+        label = int(any(w in text for w in ("film", "a", "the", ",")) ^ (random.rand() < 0.1))
         made.append((LABELS[label], " ".join([*text, ODD_WORDS[i % len(ODD_WORDS)]])))
     return made
 
@@ -50,6 +54,7 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     Returns:
         Run: without claims and figures.
     """
+    folder.mkdir(exist_ok=True)
     place = folder / "corpus.tsv"
     # Every field in quotes, inner ones doubled.
     quoted = [f'"{label}"\t"{text}"' for label, text in (
@@ -57,7 +62,7 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     )]  # fmt: skip
     place.write_text("label\ttext\n" + "\n".join(quoted) + "\n", encoding="utf-8")
     config = Config(
-        **{"n_filters": 3, "epochs": 6, "batch_size": 10, "learning_rate": 0.02,
+        **{"n_filters": 5, "epochs": 6, "batch_size": 10, "learning_rate": 0.2,
            "tokens": "whitespace", **settings}
     )  # fmt: skip
     run = prepare(
@@ -66,6 +71,14 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
     for seed in seeds:
         run_seed(run, seed)
     return run
+
+
+def conclude(run):
+    """Claims, figures and report, as the command makes them; the report's path."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        experiment.conclude(run)
+    return run.report_file
 
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

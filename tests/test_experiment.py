@@ -10,19 +10,14 @@ import pytest
 
 from replicate import experiment, selection
 from replicate.config import ARMS, Config
-from replicate.experiment import (
-    Options,
-    Run,
-    chainer_device,
-    prepare,
-    run_seed,
-)
+from replicate.experiment import Run, prepare, run_seed
 from replicate.fast.compat import cuda
+from replicate.fast.device import chainer_device
 from replicate.instability import sentence_instability, word_instability
 from replicate.io.files import load_npy, load_npz, read_csv
 from replicate.model import TextCNN, initial_model, trained_model
 from replicate.parallel.schedule import run_all
-from replicate.run import SENTENCES
+from replicate.run import SENTENCES, Options
 from replicate.saliency import flat_batch, word_saliency
 
 CONFIG = Config(n_filters=3, epochs=4, batch_size=8, learning_rate=0.02)

@@ -8,35 +8,24 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from odd_corpus import LABELS, ODD_WORDS
 from rich.console import Console
 
 from replicate import cli
 from replicate.config import Config
-from replicate.experiment import prepare, run_first_phase, run_seed
+from replicate.experiment import prepare, run_first_phase
 from replicate.io.errors import InputError
 from replicate.model import trained_model
 from replicate.run import Options, Run
 from replicate.saliency import flat_batch, word_saliency
 from replicate.show import explain
 
-ODD = '<script>alert(1)</script> 😀 שלום "film" good'
-TEXTS = ["good film zorblax", ODD]
+TEXTS = ["film word1 zorblax", " ".join([*ODD_WORDS, "word1"])]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run on words of which some are markup, made with white space as the rule."""
-    folder = tmp_path_factory.mktemp("explain")
-    odd = "<script>alert(1)</script> 😀 שלום"
-    lines = [f"{n}\t{w} film {odd if i % 5 == 0 else 'the'}" for i in range(20)
-             for n, w in (("up", "good"), ("down", "bad"))]  # fmt: skip
-    (folder / "c.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    config = Config(n_filters=3, epochs=6, batch_size=4, learning_rate=0.02, tokens="whitespace")
-    made = prepare(
-        folder / "run", config, Options(), [0], [folder / "c.tsv"], "random", dimensions=5
-    )
-    run_seed(made, 0)
-    return made
+def run(reported_run):
+    return reported_run
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +38,6 @@ def test_every_epoch_that_was_kept_is_told(run, explained):
         assert e.epochs.tolist() == [1, 2, 3, 4, 5, 6] and len(e.labels) == 6
         assert e.saliency.shape == (6, len(e.words))
         assert ((e.probability >= 0.5) & (e.probability <= 1)).all()
-    assert explained[0].labels[-1] == "up"
 
 
 def test_a_sentence_of_the_corpus_has_its_recorded_saliency(run):
@@ -57,34 +45,37 @@ def test_a_sentence_of_the_corpus_has_its_recorded_saliency(run):
     tokens, offsets = run.corpus.take(t1)
     saliency = np.load(run.folder(0, "T1") / "saliency.npy", allow_pickle=False)
     doubt = np.load(run.folder(0, "T1") / "doubt.npy", allow_pickle=False)
-    (e,) = explain.explain(run, [run.corpus.sentence(t1[3])])
-    assert e.known.all()
-    assert e.saliency == pytest.approx(saliency[:, offsets[3] : offsets[4]], rel=1e-4, abs=1e-7)
-    assert 1 - e.probability == pytest.approx(doubt[:, 3], rel=1e-3, abs=1e-6)
-    # Not those of another sentence.
-    other = next(n for n in t1 if run.corpus.sentence(n) != " ".join(e.words))
-    (f,) = explain.explain(run, [run.corpus.sentence(other)])
-    assert f.probability != pytest.approx(e.probability, rel=1e-3)
+    predicted = np.load(run.folder(0, "T1") / "predicted.npy", allow_pickle=False)
+    # A sentence of either label, so that neither the labels nor the sentences can be exchanged.
+    places = [int(np.flatnonzero(predicted[-1] == label)[0]) for label in (0, 1)]
+    found = explain.explain(run, [run.corpus.sentence(t1[place]) for place in places])
+    for e, place in zip(found, places):
+        assert e.known.all()
+        recorded = saliency[:, offsets[place] : offsets[place + 1]]
+        assert e.saliency == pytest.approx(recorded, rel=1e-4, abs=1e-7)
+        assert 1 - e.probability == pytest.approx(doubt[:, place], rel=1e-3, abs=1e-6)
+        assert e.labels == [LABELS[label] for label in predicted[:, place]]
+    assert found[0].probability != pytest.approx(found[1].probability, rel=1e-3)
 
 
 def test_words_that_the_corpus_lacks_are_marked_and_count_as_zeros(run, explained):
     assert explained[0].known.tolist() == [True, True, False]
-    last = explain.explain(run, ["good film zorblax"])[0].saliency[-1]
+    last = explain.explain(run, TEXTS[:1])[0].saliency[-1]
     model = trained_model(run, 0, "T1")
     index = run.corpus.words.tolist()
-    rows = np.array([index.index("good"), index.index("film"), -1], dtype=np.int32)
+    rows = np.array([index.index("film"), index.index("word1"), -1], dtype=np.int32)
     looked = word_saliency(model, flat_batch(model, rows, np.array([0, 3])))
     assert last == pytest.approx(looked.token_saliency, rel=1e-4, abs=1e-8)
 
 
 def test_without_weights_of_the_epochs_the_last_is_told(run, tmp_path):
     options = Options(epoch_weights="none")
-    paths = [run.out.parent / "c.tsv"]
-    made = prepare(tmp_path / "run", run.config, options, [0], paths, "random", dimensions=5)
+    paths = [run.out.parent / "corpus.tsv"]
+    made = prepare(tmp_path / "run", run.config, options, [0], paths, "random", dimensions=6)
     run_first_phase(made, 0)
-    (e,) = explain.explain(made, ["good film"])
+    (e,) = explain.explain(made, ["word1 film"])
     assert e.epochs.tolist() == [6]
-    assert e.saliency[-1] == pytest.approx(explain.explain(run, ["good film"])[0].saliency[-1])
+    assert e.saliency[-1] == pytest.approx(explain.explain(run, ["word1 film"])[0].saliency[-1])
 
 
 def test_what_cannot_be_explained_is_refused(run, refused):
@@ -108,10 +99,10 @@ GROUND = re.compile(r"\x1b\[38;2;(0;0;0|255;255;255);48;2;(\d+);(\d+);(\d+)m(\S+
 
 def test_terminal_has_colours_for_every_epoch(explained):
     shown = printed(explained[:1], force_terminal=True, color_system="truecolor")
-    assert "good film zorblax" in shown.splitlines()[0]
+    assert TEXTS[0] in shown.splitlines()[0]
     found = GROUND.findall(shown)
-    assert [word for *_, word in found] == ["good", "film", "zorblax?"] * 6
-    assert re.findall(r"epoch +(\d+)  (\w+) ", shown) == [
+    assert [word for *_, word in found] == ["film", "word1", "zorblax?"] * 6
+    assert re.findall(r"epoch +(\d+)  (\S+) ", shown) == [
         (str(e), label) for e, label in zip(explained[0].epochs, explained[0].labels)
     ]
     reds = np.array([int(red) for _, red, *_ in found]).reshape(6, 3)
@@ -196,15 +187,15 @@ class Tags(HTMLParser):
         self.texts.append(data.strip())
 
 
-def test_html_shows_words_as_text(run, tmp_path):
+def test_html_shows_words_as_text(run, explained, tmp_path):
     place = tmp_path / "shown.html"
     assert called(run.out, *TEXTS, "--html", place).strip() == str(place)
     page = Tags(place.read_text(encoding="utf-8"))
     assert "script" not in page.tags and "img" not in page.tags
-    assert {*TEXTS, "zorblax?", "<script>alert(1)</script>", "😀", "שלום"} <= set(page.texts)
+    assert {*TEXTS, "zorblax?", *ODD_WORDS, *explained[0].labels} <= set(page.texts)
     # A number in every cell, for those who do not see colours.
     cells = [text for text in page.texts if re.fullmatch(r"\d\.\d\de[-+]\d\d", text)]
-    assert len(cells) == 6 * (3 + 5)
+    assert len(cells) == 6 * sum(len(e.words) for e in explained)
 
 
 def test_labels_of_mr_have_names(tmp_path):

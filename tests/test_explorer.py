@@ -32,8 +32,8 @@ def close(data, found, exact):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return odd_run(tmp_path_factory.mktemp("explorer"))
+def run(reported_run):
+    return reported_run
 
 
 @pytest.fixture(scope="module")

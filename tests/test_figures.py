@@ -32,13 +32,28 @@ def run(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def drawn(run):
+    """The Matplotlib figures of the run, drawn once: name -> figure."""
+    made = {}
+    real = figures.save_figure
+
+    def keep(figure, stem):
+        made[stem.name] = figure
+        return real(figure, stem)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "save_figure", keep)
+        figures.draw_figures(run)
+    return made
+
+
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run):
-    figures.draw_figures(run)
+def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run, drawn):
     folder = run.out / "figures"
     names = {f"fig{n}.{kind}" for n in (3, 4, 5, 6) for kind in ("png", "svg", "csv")}
     assert {place.name for place in folder.iterdir()} == names | {"table1.csv"}
@@ -47,8 +62,8 @@ def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run):
     assert {place.name: place.read_bytes() for place in folder.iterdir()} == before
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figure_6_draws_the_accuracies(run):
-    figures.draw_figures(run)
     drawn = rows(run.out / "figures" / "fig6.csv")
     curves = run.accuracies(0)
     assert {row["arm"] for row in drawn} == set(figures.ARM_COLOURS) - {"T1"}
@@ -56,8 +71,8 @@ def test_figure_6_draws_the_accuracies(run):
         assert float(row["mean"]) == curves[row["arm"]][int(row["epoch"]) - 1, 1]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figure_3_is_standardised_saliency_of_correct_sentences(run):
-    figures.draw_figures(run)
     record = run.record(0)
     t1 = np.flatnonzero(run.subset(0) == 1)
     drawn = rows(run.out / "figures" / "fig3.csv")
@@ -75,8 +90,8 @@ def test_figure_3_is_standardised_saliency_of_correct_sentences(run):
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figure_5_sums_the_drawn_hundred(run):
-    figures.draw_figures(run)
     record = run.record(0)
     first = statistics.drawn_hundred(record.correct, 0)
     drawn = rows(run.out / "figures" / "fig5.csv")
@@ -116,18 +131,18 @@ def test_band_is_the_interval_of_the_claims(share):
 
 
 @pytest.mark.parametrize("name, arm", [("fig5", "misclassified"), ("fig6", "T1andT2h")])
-def test_drawn_intervals_are_those_that_decide(recorded_run, tmp_path, name, arm):
+def test_drawn_intervals_are_those_that_decide(recorded_run, copied, name, arm):
     """An epoch of the figure's CSV against the claims' own function, on T1 and on T3."""
-    seeds = recorded_run.seeds
-    figures.draw_figures(recorded_run, seeds)
-    drawn = rows(recorded_run.figure(name).with_suffix(".csv"))
+    run, seeds = copied(recorded_run), recorded_run.seeds
+    figures.draw_figures(run, seeds)
+    drawn = rows(run.figure(name).with_suffix(".csv"))
     if name == "fig5":
         share, epoch = inference.ON_T1, 4
-        curves = [statistics.change_curves(recorded_run.record(s))[1][epoch - 2] for s in seeds]
+        curves = [statistics.change_curves(run.record(s))[1][epoch - 2] for s in seeds]
         found = [r for r in drawn if r["panel"].startswith("all") and r["sentences"] == arm]
     else:
         share, epoch = inference.ON_T3, 4
-        curves = [recorded_run.accuracies(s)[arm][epoch - 1, 1] for s in seeds]
+        curves = [run.accuracies(s)[arm][epoch - 1, 1] for s in seeds]
         found = [r for r in drawn if r["arm"] == arm]
     (row,) = [r for r in found if int(r["epoch"]) == epoch]
     component = inference.Component("x", "above", share=share)
@@ -167,7 +182,7 @@ def test_calibration_is_drawn(tmp_path):
     assert figures.calibration(made, tmp_path / "calibration").exists()
 
 
-def test_no_misclassified_sentence(run, monkeypatch):
+def test_no_misclassified_sentence(run, copied, monkeypatch):
     """A model that has learned T1 by heart: Fig. 4 is empty and says so; claims cannot tell."""
     real = Run.record
 
@@ -176,6 +191,7 @@ def test_no_misclassified_sentence(run, monkeypatch):
         return dataclasses.replace(record, labels=record.predicted[-1])
 
     monkeypatch.setattr(Run, "record", all_right)
+    run = copied(run)
     folder = run.out / "figures"
     figures.draw_figures(run)
     assert rows(folder / "fig4.csv") == [] and rows(folder / "fig3.csv")
@@ -185,21 +201,6 @@ def test_no_misclassified_sentence(run, monkeypatch):
 
 
 # --- what can be read ------------------------------------------------------------
-
-
-@pytest.fixture
-def drawn(run, monkeypatch):
-    """The Matplotlib figures of the run: name -> figure."""
-    made = {}
-    real = figures.save_figure
-
-    def keep(figure, stem):
-        made[stem.name] = figure
-        return real(figure, stem)
-
-    monkeypatch.setattr(figures, "save_figure", keep)
-    figures.draw_figures(run)
-    return made
 
 
 def cut_off(figure):
@@ -250,11 +251,13 @@ def test_no_text_is_cut_off_or_covered(drawn):
 
 def test_text_that_is_cut_off_or_covered_is_noticed(drawn):
     figure = drawn["fig6"]
-    figure.text(0.9, 0.5, "far too long a remark for the margin")
+    added = figure.text(0.9, 0.5, "far too long a remark for the margin")
     assert cut_off(figure) == ["far too long a remark for the margin"]
+    added.remove()
     name = figure.axes[0].texts[-1]
-    figure.axes[0].annotate("here too", name.xyann, xycoords=name.anncoords, va="center")
+    added = figure.axes[0].annotate("here too", name.xyann, xycoords=name.anncoords, va="center")
     assert overlapping(figure) == [(name.get_text(), "here too")]
+    added.remove()
 
 
 def test_a_long_sentence_is_broken_and_punctuation_is_quoted(drawn):

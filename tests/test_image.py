@@ -291,7 +291,7 @@ def locked(text):
 
 LOCKS = {
     "requirements.lock": [""],
-    "requirements-dev.lock": ["", "test", "notebooks"],
+    "requirements-dev.lock": ["", "lint", "notebooks", "test"],
     "requirements-jupyter.lock": ["", "notebooks"],
     "requirements-cuda.lock": [""],
 }

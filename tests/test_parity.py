@@ -20,15 +20,21 @@ from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
 from replicate.training import make_optimizer
 
-# A marker, not a skip of the file: what is against SciPy needs no PyTorch.
+# Not a skip of the file: what is against SciPy needs no PyTorch.
 try:
     import captum.attr
     import torch
 except ImportError:
     torch = None
-needs_torch = pytest.mark.skipif(
-    torch is None, reason="PyTorch or Captum is not installed; the benchmark's environment has both"
-)
+
+
+@pytest.fixture(scope="module")
+def _torch(missing):
+    if torch is None:
+        missing("torch", "PyTorch or Captum is not installed; `make parity` installs both")
+
+
+needs_torch = pytest.mark.usefixtures("_torch")
 
 WORDS, D, N_FILTERS = 50, 12, 7
 RANDOM = np.random.RandomState(0)

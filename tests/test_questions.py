@@ -39,14 +39,15 @@ def test_rivals_are_drawn(tmp_path):
     assert pictures[0] == pictures[1] != pictures[2]
 
 
-def test_answers_are_written(recorded_run):
+def test_answers_are_written(recorded_run, copied):
     """Five tables with a row for all that was asked, and two figures; once more, the same bytes."""
-    seeds = list(recorded_run.seeds)
+    run = copied(recorded_run)
+    seeds = list(run.seeds)
     for seed in seeds:
-        rivals.work_on_rivals(str(recorded_run.out), seed, (0.5,), lambda message: None)
-    written = beyond.write_answers(recorded_run, seeds)
+        rivals.work_on_rivals(str(run.out), seed, (0.5,), lambda message: None)
+    written = beyond.write_answers(run, seeds)
     first = {place: place.read_bytes() for place in written}
-    out = recorded_run.out / "questions"
+    out = run.out / "questions"
     names = ("questions", "statistics", "rivals", "correlations", "confounds")
     assert written == [
         *(out / f"{n}.csv" for n in names),
@@ -65,9 +66,9 @@ def test_answers_are_written(recorded_run):
     ] == scores
     covariates = [row["covariate"] for row in read_csv(out / "confounds.csv", beyond.CONFOUNDS)]
     assert covariates == ["length", "rarity", "unknown", "label", "R2"]
-    asked = convergence.seed_answers(recorded_run, 1)
+    asked = convergence.seed_answers(run, 1)
     rows = read_csv(out / "statistics.csv", ("seed", *asked), dict.fromkeys(asked, float))
     assert [row["seed"] for row in rows] == ["0", "1", "2"]
     assert {name: rows[1][name] for name in asked} == pytest.approx(asked, nan_ok=True)
-    beyond.write_answers(recorded_run, seeds)
+    beyond.write_answers(run, seeds)
     assert first == {place: place.read_bytes() for place in written}

@@ -55,23 +55,16 @@ def differences(found, pinned):
 
 
 @pytest.fixture(scope="module")
-def vectors_folder(mr_folder):
-    if not (mr_folder / "googlenews-mr-subset.bin.gz").is_file():
-        pytest.skip("the GoogleNews subset that the numbers were pinned with is not there")
-    return mr_folder
-
-
-@pytest.fixture(scope="module")
 def pinned():
     return json.loads(PINNED.read_text())
 
 
-def test_pinned_numbers_repeat(vectors_folder, pinned, tmp_path):
-    assert differences(measured(tmp_path / "run", vectors_folder), pinned) == []
+def test_pinned_numbers_repeat(mr_vectors, pinned, tmp_path):
+    assert differences(measured(tmp_path / "run", mr_vectors.parent), pinned) == []
 
 
 @pytest.mark.parametrize("what", ["split", "saliency", "selection"])
-def test_sabotage_is_noticed(what, vectors_folder, pinned, tmp_path, monkeypatch):
+def test_sabotage_is_noticed(what, mr_vectors, pinned, tmp_path, monkeypatch):
     if what == "split":
         real = experiment.split_corpus
         monkeypatch.setattr(experiment, "split_corpus", lambda *a: real(*a)[::-1].copy())
@@ -86,7 +79,7 @@ def test_sabotage_is_noticed(what, vectors_folder, pinned, tmp_path, monkeypatch
     else:
         real = experiment.median_halves
         monkeypatch.setattr(experiment, "median_halves", lambda *a: real(*a)[::-1])
-    assert differences(measured(tmp_path / "run", vectors_folder), pinned) != []
+    assert differences(measured(tmp_path / "run", mr_vectors.parent), pinned) != []
 
 
 if __name__ == "__main__":

@@ -7,26 +7,25 @@ import json
 import math
 import re
 import shlex
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from odd_corpus import LABELS, ODD_WORDS, odd_run
+from odd_corpus import LABELS, ODD_WORDS, conclude, odd_run
 
 from replicate import claims, cli, inference
 from replicate.config import PRESETS, Config
 from replicate.corpus import sample_path
-from replicate.experiment import prepare, statistics_of, verdicts_of
+from replicate.experiment import prepare, verdicts_of
 from replicate.run import VECTOR_TITLES, Options, Run
-from replicate.show import explorer, figures, report
+from replicate.show import explorer, report
 
 TEMPLATES = Path(report.__file__).parent / "templates"
 SUBSET = "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41"
 IMDB = "a060ffa2ef0ace97699a2d4f000aec786c741533dc338dd432b25b413dc6da79"
 FULL = "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8"
-
-pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
 
 
 class Page(HTMLParser):
@@ -72,19 +71,9 @@ class Page(HTMLParser):
         return {part.split()[0]: part.split()[1:] for part in found[0].split(";")}
 
 
-def whole(run):
-    """Claims, figures and report, as the command makes them."""
-    table = [statistics_of(run, seed) for seed in run.finished_seeds()]
-    verdicts = claims.judge(table)
-    report.write_claims(run, verdicts)
-    if table:
-        figures.draw_figures(run)
-    return report.write_report(run, verdicts_of(run))
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    made = odd_run(tmp_path_factory.mktemp("report"), (0, 1, 2))
+def run(reported_run, tmp_path_factory):
+    made = Run(shutil.copytree(reported_run.out, tmp_path_factory.mktemp("report") / "run"))
     text = {
         "seconds": 754.25,
         "peak_memory_bytes": 171237376,
@@ -97,7 +86,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def html(run):
-    return whole(run).read_text(encoding="utf-8")
+    return report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -497,7 +486,7 @@ def test_without_a_finished_seed(tmp_path):
         "random",
         dimensions=4,
     )
-    page = Page(whole(run).read_text(encoding="utf-8"))
+    page = Page(conclude(run).read_text(encoding="utf-8"))
     assert [tag for tag, *_ in page.raw] == ["style"] and page.policy["script-src"] == ["'none'"]
     text = " ".join(page.texts)
     assert "0 finished seeds" in text and text.count("Not drawn: no seed is finished yet.") == 4
@@ -506,14 +495,14 @@ def test_without_a_finished_seed(tmp_path):
 
 def test_streaming_run_says_what_it_cannot_show(tmp_path):
     run = odd_run(tmp_path, options=Options(stored=False, epoch_weights="none"))
-    text = " ".join(Page(whole(run).read_text(encoding="utf-8")).texts)
+    text = " ".join(Page(conclude(run).read_text(encoding="utf-8")).texts)
     assert "curves over epochs are not to be had" in text
     assert "only the last one can be shown" in text
     assert text.count("which this run did not store") == 2
     assert "--streaming --epoch-weights none" in text
     (tmp_path / "weights").mkdir()
     run = odd_run(tmp_path / "weights", options=Options(stored=False))
-    text = " ".join(Page(whole(run).read_text(encoding="utf-8")).texts)
+    text = " ".join(Page(conclude(run).read_text(encoding="utf-8")).texts)
     assert "computed again from the weights that were kept of every epoch" in text
 
 

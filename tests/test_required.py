@@ -1,6 +1,7 @@
 """What a machine lacks is skipped with a reason, or fails where it is required."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 #: Of each thing that can be required, a test that needs it.
 NEEDS = {
     "browser": "tests/test_browser.py::test_themes_differ",
+    "data": "tests/test_corpus.py::test_mr_counts",
     "gpu": "tests/test_kernels.py::test_device_repeats_bit_for_bit",
     "mpi": "tests/test_mpi.py::test_a_run_over_two_ranks_gives_the_same_bytes",
+    "torch": "tests/test_parity.py::test_the_place_of_eps_is_seen",
 }
+
+pytestmark = pytest.mark.slow  # pytest in pytest
 
 
 @pytest.mark.parametrize("named", ["browser", "mpi,browser", " browser , "])
@@ -32,42 +37,43 @@ def test_what_is_not_required_is_skipped(missing, monkeypatch, named):
         missing("browser", "no browser is there")
 
 
-def pytest_of(test, folder, required):
-    """A test in a process that finds no program, no mpi4py and no CuPy."""
-    for name in ("mpi4py", "cupy"):
+def pytest_of(tests, folder, required):
+    """Tests in a process that finds no program, no data, no mpi4py, no CuPy and no PyTorch."""
+    for name in ("mpi4py", "cupy", "torch"):
         (folder / f"{name}.py").write_text("raise ImportError('hidden')")
     environment = {
         **os.environ,
         "PATH": str(folder),
         "PYTHONPATH": str(folder),
+        "REPLICATE_DATA": str(folder),
         "REPLICATE_REQUIRE": required,
         "PYTEST_ADDOPTS": "",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        test,
-    ]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"]
     return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
-    )
+        [*command, *tests], cwd=REPOSITORY, env=environment,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("thing", NEEDS)
-def test_without_it_a_test_ends_as_required(tmp_path, thing):
-    failed = pytest_of(NEEDS[thing], tmp_path, thing)
-    assert failed.returncode == 1 and f"REPLICATE_REQUIRE names {thing}" in failed.stdout
-    skipped = pytest_of(NEEDS[thing], tmp_path, "")
-    assert skipped.returncode == 0 and "1 skipped" in skipped.stdout, skipped.stdout
+@pytest.mark.parametrize("required", [("browser", "mpi"), ("data", "gpu", "torch")])
+def test_without_it_a_test_ends_as_required(tmp_path, required):
+    done = pytest_of(NEEDS.values(), tmp_path, ",".join(required))
+    assert done.returncode == 1, done.stdout
+    ends = dict(re.findall(r"^(tests/\S+) (\w+)", done.stdout, re.MULTILINE))
+    for thing, test in NEEDS.items():
+        if thing in required:
+            assert ends[test] == "ERROR" and f"REPLICATE_REQUIRE names {thing})" in done.stdout
+        else:
+            assert ends.get(test) == (None if thing == "gpu" else "SKIPPED"), thing
+    left_out = "Left out: the tests that need a GPU (CuPy is not installed)." in done.stdout
+    assert left_out == ("gpu" not in required)
 
 
 def test_a_misspelt_name_is_refused(tmp_path):
-    told = pytest_of(NEEDS["browser"], tmp_path, "browser,mpy")
-    assert told.returncode == 4
-    assert "REPLICATE_REQUIRE: 'mpy' is none of browser, gpu, mpi; correct it" in told.stderr
+    done = pytest_of([NEEDS["browser"]], tmp_path, "browser,mpy")
+    assert done.returncode == 4
+    assert (
+        "REPLICATE_REQUIRE: 'mpy' is none of browser, data, gpu, mpi, torch; correct it"
+        in done.stderr
+    )

@@ -157,9 +157,9 @@ def test_matched_halves_are_alike():
     assert score[high].mean() > score[low].mean()
 
 
-def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
+def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch):
     """Rows of a stopped seed are kept, alike selections copied, arms have the right size."""
-    trained = []
+    run, trained = copied(recorded_run), []
     real = rivals.train
 
     def counted(model, corpus, sentences, *args, **kwargs):
@@ -171,10 +171,10 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
     monkeypatch.setattr(rivals, "train", counted)
     told = []
     with pytest.raises(KeyboardInterrupt):
-        rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
+        rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
     assert len(told) == 2
-    rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
-    rows = read_csv(recorded_run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)
+    rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
+    rows = read_csv(run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)
     names = {row["arm"] for row in rows}
     assert names == {
         *(s.name for s in rivals.SCORES),
@@ -188,10 +188,10 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, monkeypatch):
         by_name["entropy"]["late"] == by_name["small_margin"]["late"]
     )  # two labels: the same order
     assert len(trained) < len(rows) + 1
-    t1, t2 = ((recorded_run.subset(0) == k).sum() for k in (1, 2))
+    t1, t2 = ((run.subset(0) == k).sum() for k in (1, 2))
     assert max(trained) == t1 + t2 // 2
     trained.clear()
-    rivals.work_on_rivals(str(recorded_run.out), 0, (0.5,), told.append)
+    rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
     assert trained == []
 
 
