@@ -526,7 +526,7 @@ def test_component(component, values):
 
 
 # The name is the method's, not a test of pytest's.
-test_component.__test__ = False
+test_component.__test__ = False  # type: ignore[attr-defined]
 
 
 def holm(p_values):

@@ -189,9 +189,9 @@ def undocumented(source):
                             # Chainer's protocol, told in Chainer's documentation.
                             part.name in PROTOCOL and "inherited"
                         )
-        elif isinstance(node, ast.Assign):
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             above = lines[node.lineno - 2] if node.lineno > 1 else ""
-            for target in node.targets:
+            for target in getattr(node, "targets", [getattr(node, "target", None)]):
                 defined[getattr(target, "id", "")] = above.startswith("#:")
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):  # documented where they come from
@@ -229,6 +229,8 @@ def test_public_names_are_documented(name):
         ('"""M."""\n__all__ = ["f"]\n', ["f (not there)"]),
         ('"""M."""\n__all__ = ["C"]\nclass C:\n    """C."""\n    def m(self): pass', ["C.m"]),
         ('"""M."""\n__all__ = ["X"]\nX = 1', ["X"]),
+        ('"""M."""\n__all__ = ["X"]\nX: int = 1', ["X"]),
+        ('"""M."""\n__all__ = ["X"]\n#: X.\nX: int = 1', []),
         ('"""M."""\n__all__ = ["X", "C"]\n#: X.\nX = 1\nclass C:\n    """C."""', []),
         ('"""M."""\n__all__ = []\ndef _f(): pass', []),
     ],
