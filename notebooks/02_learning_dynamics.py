@@ -22,10 +22,10 @@ from replicate.claims import recorded, seed_statistics
 from replicate.config import PRESETS
 from replicate.corpus import find_data
 from replicate.experiment import Options, prepare, run_seed
-from replicate.instability import token_instability, word_instability
-from replicate.io.files import load_npy
-from replicate.saliency import logit_saliency
 from replicate.show.figures import STYLE, draw_figures
+from replicate.instability import token_instability, word_instability
+from replicate.saliency import logit_saliency
+from replicate.io.files import load_npy
 
 CORRECT, WRONG = "#0072B2", "#D55E00"
 plt.rcParams.update({**STYLE, "figure.dpi": 90})

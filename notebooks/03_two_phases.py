@@ -22,10 +22,10 @@ from replicate.claims import judge, seed_statistics
 from replicate.config import PRESETS
 from replicate.corpus import find_data
 from replicate.experiment import Options, prepare, run_seed
-from replicate.instability import sentence_instability
-from replicate.selection import arm_sentences, median_halves
 from replicate.show.figures import ARM_COLOURS, STYLE, draw_figures
+from replicate.instability import sentence_instability
 from replicate.show.report import write_claims
+from replicate.selection import arm_sentences, median_halves
 
 plt.rcParams.update({**STYLE, "figure.dpi": 90, "axes.axisbelow": True})
 pd.options.display.max_colwidth = None

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from replicate.claims import judge, seed_statistics
-from replicate.config import PRESETS, Config
+from replicate.config import Config, PRESETS
+from replicate.io.errors import InputError
 from replicate.corpus import read_corpus
 from replicate.experiment import Options, prepare, run_seed
-from replicate.io.errors import InputError
 from replicate.show.explain import explain
 from replicate.show.figures import STYLE
 
