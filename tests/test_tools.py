@@ -48,7 +48,7 @@ def test_a_number_typed_by_hand_is_noticed(page):
     """The last number of each block is changed; filling restores it."""
     readme = tool("readme")
     text = (REPOSITORY / page).read_text(encoding="utf-8")
-    blocks = list(re.finditer(r"-->\n([^<]*)<!-- end ", text))
+    blocks = list(re.finditer(r"-->\n((?:(?!<!--).)*)<!-- end ", text, flags=re.DOTALL))
     assert len(blocks) == text.count("<!-- end ")
     for block in blocks:
         last = [match.end() - 1 for match in readme.NUMBER.finditer(block[1])][-1:]
