@@ -1,4 +1,4 @@
-"""The README's numbers come from results/, and the calibration from its stated distance."""
+"""Pages quote results/ as they are, workflows fit the Makefile, tools compute what they say."""
 
 import importlib
 import re
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 from replicate import claims, cli
 from replicate.config import ARMS
@@ -169,6 +170,109 @@ def test_agreement_compares_each_dtype_with_its_own_fused_form(tmp_path, monkeyp
     ]
 
 
+# --- Workflows and CONTRIBUTING ----------------------------------------------------
+
+GUIDES = (
+    "README.md",
+    "README.ja.md",
+    "results/README.md",
+    "CONTRIBUTING.md",
+    "docs/reliability.md",
+)
+WORKFLOWS = sorted(path.name for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"))
+
+
+def targets():
+    """Targets of the Makefile, its variables left out."""
+    text = (REPOSITORY / "Makefile").read_text(encoding="utf-8").replace("$(VENV)", ".venv")
+    return set(re.findall(r"^([\w./-]+):(?!=)", text, flags=re.MULTILINE))
+
+
+def wrong_commands(text):
+    """Make targets, and files of tools/, tests/, docs/ and replicate/, that are not there."""
+    made = re.findall(r"(?:^|`|run: |&& )make ([\w./-]+)", text, flags=re.MULTILINE)
+    named = re.findall(r"\b(?:tools|tests|docs|replicate)/[\w./-]*\.(?:py|md|sh)\b", text)
+    return [name for name in made if name not in targets()] + [
+        name for name in named if not (REPOSITORY / name).exists() and "NAME" not in name
+    ]
+
+
+def wrong_workflow(text):
+    """What is wrong with a workflow, in words."""
+    flow = yaml.safe_load(text)
+    wrong = [key for key in ("name", "permissions", "jobs") if key not in flow]
+    wrong += [] if flow.get(True) else ["on"]  # YAML 1.1 reads "on" as true
+    for name, job in flow.get("jobs", {}).items():
+        wrong += [f"{name}: {key}" for key in ("runs-on", "timeout-minutes") if key not in job]
+        for step in job["steps"]:
+            if ("uses" in step) == ("run" in step):
+                wrong.append(f"{name}: a step that neither uses nor runs, or both")
+            if "uses" in step and not re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]):
+                wrong.append(f"{name}: {step['uses']}")
+        for version in job.get("strategy", {}).get("matrix", {}).get("python", []):
+            wrong += [] if isinstance(version, str) else [f"{name}: {version} is not text"]
+    return wrong + wrong_commands(text)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflows_are_sound(name):
+    place = REPOSITORY / ".github" / "workflows" / name
+    assert wrong_workflow(place.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "old, new, wrong",
+    [
+        ("make quick", "make quik", "quik"),
+        ("actions/checkout@v6", "actions/checkout@main", "quick: actions/checkout@main"),
+        ("on:\n", "off:\n", "on"),
+        ("permissions:", "permission:", "permissions"),
+        ('"3.10", ', "3.10, ", "quick: 3.1 is not text"),
+        ("    timeout-minutes: 20\n", "", "quick: timeout-minutes"),
+        (
+            "- run: make quick",
+            "- name: make quick",
+            "quick: a step that neither uses nor runs, or both",
+        ),
+    ],
+)
+def test_a_wrong_workflow_is_noticed(old, new, wrong):
+    text = (REPOSITORY / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    assert text.count(old) >= 1
+    assert wrong in wrong_workflow(text.replace(old, new))
+
+
+def test_workflows_cover_all_versions_of_python():
+    """Those of setup.py: no more and no fewer."""
+    setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
+    offered = re.findall(r"Python :: (3\.\d+)", setup)
+    for name, job in (("test.yml", "quick"), ("nightly.yml", "matrix")):
+        text = (REPOSITORY / ".github" / "workflows" / name).read_text(encoding="utf-8")
+        assert yaml.safe_load(text)["jobs"][job]["strategy"]["matrix"]["python"] == offered
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_guides_name_commands_and_files_that_exist(page):
+    assert wrong_commands((REPOSITORY / page).read_text(encoding="utf-8")) == []
+
+
+def test_a_command_or_file_that_is_not_there_is_noticed():
+    text = "`make nothing`\nmake run\n    - run: make all\nsee `tools/no.py`, tests/test_tools.py"
+    assert wrong_commands(text) == ["nothing", "all", "tools/no.py"]
+
+
+def test_hooks_before_a_commit_are_those_of_the_gate():
+    """The same minor version of ruff: what a formatter writes changes between them."""
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    found = {hook["id"]: repo for repo in hooks["repos"] for hook in repo["hooks"]}
+    assert {"ruff-check", "ruff-format", "end-of-file-fixer", "readme"} <= set(found)
+    ruff = re.search(r"ruff>=(\d+\.\d+)", (REPOSITORY / "setup.py").read_text(encoding="utf-8"))
+    assert found["ruff-check"]["rev"].startswith(f"v{ruff[1]}.")
+
+
+# --- The page in Japanese --------------------------------------------------------
+
+
 def out_of_step(page):
     """What the Japanese page lacks: commands, claims, and lines that end inside of a sentence."""
     lacking = [name for name in cli.cli.commands if f"`replicate {name}" not in page]
@@ -188,6 +292,9 @@ def test_the_japanese_page_is_in_step():
     assert out_of_step(page.replace("replicate questions", "")) == ["questions"]
     assert out_of_step(page.replace("| O3 |", "| O8 |", 1)) == ["O3"]
     assert out_of_step(page + "記録しま\nす。\n") == ["記録しま"]
+
+
+# --- Tools ------------------------------------------------------------------------
 
 
 def test_distance_of_the_paper_itself_is_nil_and_each_part_counts():
