@@ -412,7 +412,7 @@ def test_no_number_does_not_repeat(folder):
 def test_no_common_seed_does_not_repeat(folder):
     other = Finished(folder, {})
     other.finished_seeds = lambda: [77]
-    assert tool("regression").compare(other, folder) == (["no seed is of both runs"], 0)
+    assert tool("regression").compare(other, folder) == (["the runs have no seed in common"], 0)
 
 
 def test_every_set_of_kernels_repeats_the_committed_run(folder):
