@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["replicate", "replicate.*"]),
-    package_data={"replicate": ["show/templates/*", "data/*.csv"]},
+    package_data={"replicate": ["py.typed", "show/templates/*", "data/*.csv"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "chainer==7.8.1",

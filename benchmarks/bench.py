@@ -1,8 +1,8 @@
 """Time the fused form against plain Chainer, PyTorch, Captum and the bare matrix product.
 
-All variants are timed in turn, A B C A B C ..., in one process on one machine,
-so that its drift hits them alike.  Minimum and median of several repetitions go
-to ``results/bench.csv``.  Run it as ``make bench``.
+The variants take turns, A B C A B C ..., in one process on one machine, so that a
+change of its speed affects all of them.  Minimum and median of several
+repetitions are written to ``results/bench.csv``.  Run it by ``make bench``.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 THREADS = sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv else "1"
 for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    # Before any matrix library is loaded: it reads them once.
+    # Before a matrix library is loaded, because it reads them once.
     os.environ[name] = THREADS
 
 import argparse
@@ -43,7 +43,7 @@ from replicate.vectors import embedding_matrix
 
 HEADER = ("measure", "variant", "threads", "repetitions", "minimum_s", "median_s", "times_slower")
 
-# The case the project's bounds are stated for.
+# The case for which the project states its bounds.
 CASE = PRESETS["paper"].replace(n_filters=100, batch_size=50)
 
 
@@ -118,8 +118,8 @@ def torch_variants(matrix, corpus, sentences):
             torch.nn.functional.cross_entropy(net(ids), labels).backward()
             adam.step()
 
-    # A record needs the order of the corpus.  Sentences of like length together
-    # waste less on padding; putting the result back in order is not timed.
+    # A record has the order of the corpus.  Batches of sentences of similar length
+    # need less padding; restoring the order of the result is not timed.
     by_length = sentences[np.argsort(corpus.lengths[sentences], kind="stable")]
 
     def autograd(size, order=sentences):
@@ -224,10 +224,10 @@ def growth_point(matrix, corpus, sentences, parameter, value):
 
 
 def growth(n_sentences, most, rounds=3):
-    """Rows of ``growth.csv``: least seconds, and most memory, of some rounds over all points.
+    """Rows of ``growth.csv``: least time and greatest memory of several rounds over all points.
 
-    A point has a process of its own, so that memory is its own; in rounds, so that
-    the machine's drift is not taken for growth.
+    Each point runs in a separate process, so that memory is its own.  There are
+    rounds, so that a change of the machine's speed does not look like growth.
     """
     points = [("sentences", n_sentences * t) for t in (1, 10, 100) if t <= most]
     points += [("n_filters", v) for v in (10, 50, 100, 200, 400)]
@@ -237,8 +237,8 @@ def growth(n_sentences, most, rounds=3):
         for (parameter, value), made in measured.items():
             point = f"{parameter}={value}"
             command = [sys.executable, __file__, "--threads", THREADS, "--growth-point", point]
-            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            made.append([float(number) for number in told.split()])
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            made.append([float(number) for number in output.split()])
     for (parameter, value), made in measured.items():
         seconds, memory = zip(*made)
         yield parameter, value, min(seconds), max(memory)
@@ -273,7 +273,7 @@ def draw_growth(rows, stem):
 
 
 def full_seed(corpus, vectors, implementation, jobs, threads, out):
-    """Seconds of a whole seed by the command a user would type, into a new folder `out`."""
+    """Seconds of a whole seed, run by the command line into a new folder `out`."""
     command = [
         sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
         "--set", f"n_filters={CASE.n_filters}", "--set", f"batch_size={CASE.batch_size}",
@@ -294,7 +294,7 @@ def own_process(*arguments):
 
 
 def side_by_side(function, items):
-    """What a function makes of each item, as many at once as there are cores."""
+    """Results of a function for each item, computed on all cores at once."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(function, items))
 
@@ -303,7 +303,7 @@ AGREEMENT = ("variant", "arm", "last", "epochs_40_50", "other_half")
 
 
 def outcome(run):
-    """Of seed 0: arm -> last accuracy and mean of epochs 40-50, and the half of each T2 sentence."""
+    """For seed 0: arm -> last accuracy and mean of epochs 40-50; and the half of each T2 sentence."""
     levels = {}
     for arm, rows in run.accuracies(0).items():
         late = window(rows[:, 0], *PAPER["level_epochs"])
@@ -311,9 +311,9 @@ def outcome(run):
     return levels, run.halves(0)
 
 
-#: Variants of agreement.csv that show what rounding alone does to a seed: the form, the
-#: dtype of weights and word vectors, and units in the last place by which initial weights
-#: are moved.  What two forms do in float64 they would do without rounding, nearly.
+#: Variants in agreement.csv that show what rounding alone does to a seed: the form, the
+#: dtype of weights and word vectors, and by how many units in the last place the initial
+#: weights are moved.  In float64 there is almost no rounding.
 CONTROLS = {
     "fused": ("fused", "float32", 0),
     "fused, weights one unit down": ("fused", "float32", -1),
@@ -324,7 +324,7 @@ CONTROLS = {
 
 
 def train_arm(out, arm, control):
-    """Train one arm of seed 0 of a prepared run, in this process, as a control asks for."""
+    """Train one arm of seed 0 of a prepared run in this process, with the options of a control."""
     _, dtype, direction = CONTROLS[control]
     chainer.global_config.dtype = np.dtype(dtype)
 
@@ -340,7 +340,7 @@ def train_arm(out, arm, control):
 
 
 def control_seed(corpus, vectors, control):
-    """:func:`outcome` of seed 0 as a control asks for."""
+    """:func:`outcome` of seed 0 with the options of a control."""
     options = Options("@cpu", CONTROLS[control][0], True, "none", False)
     first = ("T1", *UNSCORED)
     with tempfile.TemporaryDirectory() as out:
@@ -354,7 +354,7 @@ def control_seed(corpus, vectors, control):
 
 
 def with_other_halves(folder, other):
-    """:func:`outcome` of a run whose T2h and T2l are trained again on another's halves."""
+    """:func:`outcome` of a run whose T2h and T2l are trained again on the halves of another run."""
     run, source = Run(folder), Run(other)
     arms = ("T2h", "T2l")
     for arm in arms:
@@ -366,9 +366,9 @@ def with_other_halves(folder, other):
 
 
 def save_agreement(place, found):
-    """Add variants to ``agreement.csv``, in place of what it had of them.
+    """Write variants to ``agreement.csv``; they replace earlier rows of the same variants.
 
-    Sentences in another half are counted against the variant "fused".
+    Sentences in another half are those that differ from the variant "fused".
     """
     kept = [list(row.values()) for row in read_csv(place, AGREEMENT)] if place.exists() else []
     kept = [row for row in kept if row[0] not in found]
@@ -398,7 +398,7 @@ def vector_reader(folder, n_words=500_000, width=300):
     subprocess.run(["gzip", "-1", "-k", "-f", str(plain)], check=True)
     packed = Path(str(plain) + ".gz")
     for place, other in ((packed, ["gzip", "-dc", str(packed)]), (plain, ["cat", str(plain)])):
-        # Written to a null device, cat would not read at all.
+        # cat does not read the file if its output is a null device.
         shell = " ".join(other) + " | cat > /dev/null" if other[0] == "cat" else None
         variants = {
             "read_vectors": lambda place=place: read_vectors(place, wanted),
@@ -420,9 +420,7 @@ def main():
     parser.add_argument("--out", default="results")
     parser.add_argument("--full-seed", action="store_true", help="half an hour for the reference")
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
-    parser.add_argument(
-        "--growth-point", metavar="NAME=VALUE", help="one point of it, told on stdout"
-    )
+    parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, printed")
     parser.add_argument("--reader", action="store_true")
     parser.add_argument(
         "--rounding",
@@ -479,7 +477,7 @@ def main():
                 rows += rows_of(measure, seconds, "read_vectors")
     if chosen.full_seed:
         cores = len(os.sched_getaffinity(0))
-        # The reference takes long, so the fused form is timed before and after it.
+        # The fused form is timed before and after the reference, which takes long.
         ways = [("fused", cores, 1), ("reference", 1, 2), ("fused", cores, 1), ("fused", cores, 1)]
         names = {
             "fused": f"fused, {cores} processes",

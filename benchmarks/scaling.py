@@ -1,17 +1,17 @@
-"""What a corpus costs, from measurements: a model of time, memory and traffic.
+"""The cost of a corpus: a model of time, memory and traffic, fitted to measurements.
 
-Measures epochs of training and recordings up to 100 times MR, models trained
-by two ranks together, the averaging of gradients, and a sweep over two ranks;
-fits the cost model of ``docs/cluster.md`` to them; and tells what it foretells
-for a corpus of 10^9 tokens.  Writes ``results/scaling.csv`` and
-``results/cost.csv``.  Run it as ``make scaling`` on a quiet machine.
+This measures epochs of training and recordings for up to 100 times MR, models
+that two ranks train together, the averaging of gradients, and a sweep over two
+ranks.  It fits the cost model of ``docs/cluster.md`` to them and predicts a corpus
+of 10^9 tokens.  It writes ``results/scaling.csv`` and ``results/cost.csv``.  Run it
+by ``make scaling`` on a machine without other work.
 
 One epoch of training on T tokens in n batches of U distinct words in all, by
 R ranks with F filters and P parameters:
 
     n c_n + (T c_T + T F c_TF + U F c_UF) / R + n log2(R) (c_s + P c_P)
 
-One recording of T1's tokens; its second part is rank 0's alone:
+One recording of T1's tokens; only rank 0 does the second part:
 
     (T r_T + T F r_TF) / R + T k_T
 """
@@ -73,7 +73,7 @@ batch_size = [50, 100]
 
 
 def point(times, filters, batch_size, large=None):
-    """One point, on this rank; None but on rank 0.
+    """One point, measured on this rank; the other ranks than 0 return None.
 
     MR `times` times over, or the corpus and vectors that `large` names.
     """
@@ -143,7 +143,7 @@ def point(times, filters, batch_size, large=None):
         "parameters": sum(p.size for p in model.params()),
         "seconds": seconds,
         "recording_s": min(looks[1:]),
-        # The first record has no movement.
+        # The first record has no change to compute.
         "keeping_s": min(w - l for w, l in zip(whole[1:], looks[1:])),
         "averaging_s": float(np.median(averaging)) if averaging else 0.0,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
@@ -151,14 +151,14 @@ def point(times, filters, batch_size, large=None):
 
 
 def launched(ranks, command):
-    """A command as it is started on so many ranks."""
+    """The command that starts another command on several ranks."""
     if ranks == 1:
         return command
     return [shutil.which("mpiexec"), "--oversubscribe", "-n", str(ranks), *command]
 
 
 def measured(large):
-    """Rows of ``scaling.csv``; `large` names a corpus and vectors to be measured too."""
+    """Rows of ``scaling.csv``; `large` names a further corpus and vectors to measure."""
     environment = {
         **os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }  # fmt: skip
@@ -166,10 +166,10 @@ def measured(large):
     for ranks, times, filters, batch_size in POINTS + more:
         command = [sys.executable, __file__, "--point", f"{times},{filters},{batch_size}"]
         command += ["--large", *large] if times == 0 else []
-        told = subprocess.run(
+        output = subprocess.run(
             launched(ranks, command), env=environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
-        found = json.loads(told.splitlines()[-1])
+        found = json.loads(output.splitlines()[-1])
         print(
             ranks,
             times,
@@ -205,14 +205,14 @@ def measured(large):
 
 
 def fitted(columns, seconds):
-    """Coefficients above or at 0 that are nearest to the seconds, in relative error."""
+    """Non-negative coefficients with the least squares of relative errors of the seconds."""
     scaled = np.array(columns, dtype=float).T / np.array(seconds)[:, None]
     size = scaled.max(axis=0)
     return nnls(scaled / size, np.ones(len(seconds)))[0] / size
 
 
 def fit(rows):
-    """The cost model of measured rows: name -> value."""
+    """The cost model fitted to measured rows: name -> value."""
     epochs = [dict(zip(HEADER, row)) for row in rows if row[0] == "epoch"]
     epochs = [
         {k: float(v) if v != "" and k != "measure" else v for k, v in e.items()} for e in epochs
@@ -256,7 +256,7 @@ def fit(rows):
 
 
 def epoch_seconds(model, tokens, batches, distinct, filters, parameters, ranks=1):
-    """Seconds of an epoch of training by the model."""
+    """Seconds of an epoch of training according to the model."""
     alone = batches * model["c_n"]
     shared = tokens * (model["c_T"] + filters * model["c_TF"]) + distinct * filters * model["c_UF"]
     averaging = batches * np.log2(ranks) * (model["c_s"] + parameters * model["c_P"])
@@ -264,7 +264,7 @@ def epoch_seconds(model, tokens, batches, distinct, filters, parameters, ranks=1
 
 
 def record_seconds(model, tokens, filters, ranks=1):
-    """Seconds of a recording by the model: shared, and rank 0's own."""
+    """Seconds of a recording according to the model: shared by all ranks, and rank 0 alone."""
     return (
         tokens * (model["r_T"] + filters * model["r_TF"]) / ranks,
         tokens * model["k_T"],
@@ -279,7 +279,7 @@ UNITS = {
 
 
 def cost_rows(rows):
-    """Rows of ``cost.csv``: coefficients, errors of the fit, efficiency, what is foretold."""
+    """Rows of ``cost.csv``: coefficients, errors of the fit, efficiency, predictions."""
     model = fit(rows)
     made = [("model", name, value, UNITS[name]) for name, value in model.items()]
     errors = []
@@ -287,7 +287,7 @@ def cost_rows(rows):
         if row[0] != "epoch":
             continue
         e = {k: float(v) for k, v in zip(HEADER[1:], row[1:])}
-        told = epoch_seconds(
+        predicted = epoch_seconds(
             model,
             e["tokens"],
             e["batches"],
@@ -296,7 +296,7 @@ def cost_rows(rows):
             e["parameters"],
             e["ranks"],
         )
-        errors.append((e["ranks"], abs(told / e["seconds"] - 1)))
+        errors.append((e["ranks"], abs(predicted / e["seconds"] - 1)))
     for ranks in (1, 2):
         of = [error for r, error in errors if r == ranks]
         made.append(
@@ -342,17 +342,17 @@ def cost_rows(rows):
                 )
             )
         made.append(("Large Movie Review Dataset", "memory", large[8], "MB"))
-    made += foretold(model, rows)
+    made += predictions(model, rows)
     return made
 
 
-#: What is foretold: tokens of a corpus, ranks, words a sentence, sentences a batch and rank.
+#: The predicted case: tokens of a corpus, ranks, words a sentence, sentences a batch and rank.
 LARGE = {"tokens": 1e9, "ranks": 64, "length": 235, "share": 100}
 
 
-def foretold(model, rows):
+def predictions(model, rows):
     """Rows on :data:`LARGE`, with 5 and 100 filters."""
-    # Distinct words of a batch are those of MR's largest batches: as a share of its tokens.
+    # The share of distinct words in a batch is that of MR's largest batches.
     largest = max((row for row in rows if row[0] == "epoch"), key=lambda row: int(row[4]))
     distinct = float(largest[7]) / float(largest[5])
     ranks = LARGE["ranks"]
@@ -385,16 +385,16 @@ def foretold(model, rows):
 
 
 def main():
-    """Measure, fit and write; or one point for the parent."""
+    """Measure, fit and write; or measure one point for the parent process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--point", metavar="TIMES,FILTERS,BATCH", help="one point, told on stdout")
+    parser.add_argument("--point", metavar="TIMES,FILTERS,BATCH", help="one point, printed")
     parser.add_argument(
         "--large",
         nargs=2,
         metavar=("CORPUS", "VECTORS"),
-        help="the Large Movie Review Dataset, to be measured beside MR",
+        help="the Large Movie Review Dataset, measured in addition to MR",
     )
-    parser.add_argument("--fit", action="store_true", help="from the measurements that are there")
+    parser.add_argument("--fit", action="store_true", help="fit to stored measurements only")
     chosen = parser.parse_args()
     if chosen.point:
         large = ((chosen.large[0],), chosen.large[1]) if chosen.large else None

@@ -1,15 +1,17 @@
-"""The paper's numbers once, and every open reading with its alternatives (section 5).
+"""The paper's numbers, and every open reading with its alternatives (section 5).
 
-A reading is a point that the paper leaves open.  Each is a field of
+A reading is a choice that the paper leaves open.  Each one is a field of
 :class:`Config` with a default and named alternatives, and is stored with
-every result.  No reading is fixed anywhere else in the code.
+every result.  No other part of the code fixes a reading.
 """
 
 import dataclasses
 import difflib
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,25 +44,25 @@ PAPER: dict[str, Any] = {
 ARMS = ("T1", "T2h", "T2l", "T1andT2h", "T1andT2l", "T1andT2", "T1andT2ran")
 
 
-def _choice(default, *others, doc):
+def _choice(default: Any, *others: Any, doc: str) -> Any:
     metadata = {"choices": (default, *others), "doc": doc}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _number(default, low, high, *, doc, open_low=False):
+def _number(default: float, low: float, high: float, *, doc: str, open_low: bool = False) -> Any:
     metadata = {"low": low, "high": high, "open_low": open_low, "doc": doc}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Every setting and reading of a run, checked when made.
+    """All settings and readings of one run, checked when the object is made.
 
     The first value of a choice is the default; the others are the named
-    alternatives.  See :meth:`readings` for a table of all of them.
+    alternatives.  :meth:`readings` gives a table of them.
 
     Raises:
-        InputError: for a value that is not offered or out of range.
+        InputError: if a value is not among the choices or out of range.
 
     Example:
         >>> Config(n_filters=10).n_filters
@@ -129,7 +131,7 @@ class Config:
         "sentence", "extracted", "T1", doc="5.5.1: set that Figs 3 and 4 standardise over"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = _checked(field, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
@@ -140,16 +142,20 @@ class Config:
             )
 
     @property
-    def ddof(self):
-        """Delta degrees of freedom of the variance in (9)."""
+    def ddof(self) -> int:
+        """Delta degrees of freedom of the variance in eq. (9)."""
         return int(self.variance == "sample")
 
     @classmethod
-    def readings(cls):
-        """All settings: name, default, alternatives or range, and what it is about.
+    def readings(cls) -> list[tuple[str, str, str, str]]:
+        """All settings, one row each.
 
         Returns:
-            list of tuple: ``(name, default, alternatives, doc)``.
+            list of tuple: ``(name, default, alternatives or range, description)``.
+
+        Example:
+            >>> Config.readings()[0][:3]
+            ('tokens', 'kim', 'whitespace')
         """
         rows = []
         for field in dataclasses.fields(cls):
@@ -161,27 +167,27 @@ class Config:
             rows.append((field.name, _shown(field.default), others, meta["doc"]))
         return rows
 
-    def replace(self, /, **changes):
+    def replace(self, /, **changes: Any) -> "Config":
         """A copy with some settings changed, checked again.
 
         Raises:
-            InputError: for an unknown setting or a bad value.
+            InputError: if a name is unknown or a value is not allowed.
         """
         for name in changes:
             _known(name, self.names())
         return dataclasses.replace(self, **changes)
 
     @classmethod
-    def names(cls):
+    def names(cls) -> list[str]:
         """Names of all settings, in order."""
         return [field.name for field in dataclasses.fields(cls)]
 
-    def to_dict(self):
-        """The settings as a plain dictionary, in order."""
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as a dictionary, in order."""
         return dataclasses.asdict(self)
 
-    def to_toml(self):
-        """The settings as TOML text that :meth:`from_toml` reads back.
+    def to_toml(self) -> str:
+        """The settings as TOML text, which :meth:`from_toml_text` can read.
 
         Example:
             >>> Config.from_toml_text(Config(epochs=3).to_toml()) == Config(epochs=3)
@@ -190,11 +196,13 @@ class Config:
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
-    def from_toml_text(cls, text, where="settings", base=None):
-        """Settings from TOML text, on top of `base` (default: the defaults).
+    def from_toml_text(
+        cls, text: str, where: str = "settings", base: "Config | None" = None
+    ) -> "Config":
+        """Settings from TOML text; those it does not name come from `base`, or are the defaults.
 
         Raises:
-            InputError: for text that is not TOML, unknown names or bad values.
+            InputError: if the text is not TOML, a name is unknown or a value is not allowed.
         """
         table = toml_table(text, where)
         try:
@@ -203,12 +211,15 @@ class Config:
             raise InputError(f"{where}: {error}") from None
 
     @classmethod
-    def from_toml(cls, path, base=None):
+    def from_toml(cls, path: str | Path, base: "Config | None" = None) -> "Config":
         """Settings from a TOML file; see :meth:`from_toml_text`."""
         return cls.from_toml_text(read_text(path), where=str(path), base=base)
 
-    def with_assignments(self, assignments):
-        """A copy with ``name=value`` texts applied, as ``--set`` gives them.
+    def with_assignments(self, assignments: Iterable[str]) -> "Config":
+        """A copy changed by texts of the form ``name=value``, as in ``--set``.
+
+        Raises:
+            InputError: if a text has another form, a name is unknown or a value is not allowed.
 
         Example:
             >>> Config().with_assignments(["n_filters=7", "split=stratified"]).n_filters
@@ -225,24 +236,25 @@ class Config:
         return self.replace(**changes)
 
 
-def _shown(value):
+def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _known(name, names):
+def _known(name: str, names: list[str]) -> None:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else "see `replicate readings`"
         raise InputError(f"there is no setting {shorten(name)}; {hint}")
 
 
-def _checked(field, value):
-    """`value` as the type of `field`, or InputError.  Text comes from --set."""
-    meta, kind = field.metadata, field.type
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    """`value` converted to the type of `field`, or InputError.  Values of ``--set`` are text."""
+    meta = field.metadata
+    kind: Any = field.type
     if "choices" in meta:
         if kind is bool and isinstance(value, str):
             value = {"true": True, "false": False}.get(value.lower(), value)
-        # 0 == False: a number is no answer to a question of yes or no.
+        # 0 == False, but a setting that is true or false does not accept 0 or 1.
         if not any(value == c and type(value) is type(c) for c in meta["choices"]):
             offered = ", ".join(_shown(c) for c in meta["choices"])
             raise InputError(
@@ -266,8 +278,8 @@ def _checked(field, value):
     return number
 
 
-def is_seed(value):
-    """Whether a value of a file is a seed: a whole number from 0 to 2**31."""
+def is_seed(value: object) -> bool:
+    """Whether a value read from a file is a seed: a whole number from 0 to 2**31."""
     return type(value) is int and 0 <= value <= 2**31
 
 
@@ -275,22 +287,22 @@ def is_seed(value):
 PRESETS = {
     # 200 sentences that come with gensim: seconds, no network.
     "sample": Config(n_filters=20, epochs=20, learning_rate=3e-3, batch_size=10),
-    # MR, with what the paper leaves open filled in by the calibration: the
-    # first row of results/calibration/calibration.csv (a test compares).
+    # MR.  Calibration chose the values that the paper leaves open: the first row
+    # of results/calibration/calibration.csv (a test compares them).
     "paper": Config(),
 }
 
 
-def generator(name, *seeds):
-    """A random generator of its own for every named draw.
+def generator(name: str, *seeds: int) -> np.random.RandomState:
+    """A separate random generator for every named draw.
 
-    ``numpy.random.RandomState`` is used because NumPy keeps its streams
-    unchanged for good, which the newer ``Generator`` does not promise.  Seeds
-    are mixed by ``SeedSequence``, so neighbouring seeds are unrelated.
+    This is a ``numpy.random.RandomState`` because NumPy guarantees that its
+    streams never change; the newer ``Generator`` has no such guarantee.
+    ``SeedSequence`` mixes the seeds, so neighbouring seeds are unrelated.
 
     Args:
         name (str): what is drawn, for instance ``"split"`` or ``"dropout"``.
-        seeds (int): the run's seed, then any further coordinates (an epoch).
+        seeds (int): the run's seed, then further coordinates (an epoch, for instance).
 
     Returns:
         numpy.random.RandomState: equal arguments give equal streams.

@@ -1,11 +1,14 @@
 """From recorded saliency to unstable words and sentences (eqs 7-10).  NumPy only.
 
-Differences are taken before the variance, so a steady rise scores 0 and an
-irregular course high.  Eq. (9) is computed as epochs come in, from 8 bytes a
-word occurrence whatever the number of epochs.
+The variance is that of differences between epochs, so saliency that rises
+steadily scores 0 and saliency that jumps scores high.  Eq. (9) is computed one
+epoch at a time and keeps 8 bytes a word occurrence, however many epochs there are.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 __all__ = [
     "StreamingInstability",
@@ -18,28 +21,21 @@ __all__ = [
 ]
 
 
-def _enough(epochs, ddof):
-    if epochs < 2 + ddof:
-        raise ValueError(
-            f"{epochs} recorded epochs give no variance of differences; record {2 + ddof} or more"
-        )
-
-
-def token_instability(saliency, ddof=0):
-    """Variance over epochs of one occurrence's differences (eqs 8 and 9, inside the mean).
+def token_instability(saliency: NDArray[np.floating], ddof: int = 0) -> NDArray[np.float64]:
+    """Variance of each occurrence's differences between epochs (eq. 8; the term inside eq. 9).
 
     .. math::
         V(wad_v), \\quad wad_{v,k} = wa_{v,k+1} - wa_{v,k}
 
     Args:
         saliency (numpy.ndarray): (E, T), wa_array of eq. (7).
-        ddof (int): 0 divides by the K - 1 differences, 1 by one less.
+        ddof (int): the sum of squares is divided by E - 1 - ddof.
 
     Returns:
         numpy.ndarray: (T,) float64.
 
     Raises:
-        ValueError: for fewer epochs than a variance needs.
+        ValueError: if there are too few epochs for a variance.
 
     Example:
         >>> token_instability(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])).tolist()
@@ -49,8 +45,17 @@ def token_instability(saliency, ddof=0):
     return word_instability(saliency, occurrences, len(occurrences), ddof)[0]
 
 
-def word_instability(saliency, tokens, n_words, ddof=0):
-    """wac of every word: mean over its occurrences (eq. 9).
+def _enough(epochs: int, ddof: int) -> None:
+    if epochs < 2 + ddof:
+        raise ValueError(
+            f"{epochs} recorded epochs are too few for a variance; record {2 + ddof} or more"
+        )
+
+
+def word_instability(
+    saliency: NDArray[np.floating], tokens: NDArray[np.integer], n_words: int, ddof: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Instability wac of every word: the mean over its occurrences (eq. 9).
 
     .. math::
         wac(w) = \\frac{1}{v} \\sum_i V(wad_i)
@@ -62,8 +67,11 @@ def word_instability(saliency, tokens, n_words, ddof=0):
         ddof (int): 0 divides by the K - 1 differences, 1 by one less.
 
     Returns:
-        tuple: wac (V,) float64, NaN for words without occurrence, and count
-        (V,) int64.
+        tuple: wac (V,) float64, NaN for words that do not occur, and the
+        number of occurrences (V,) int64.
+
+    Raises:
+        ValueError: if there are too few epochs for a variance.
 
     Example:
         >>> saliency = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])
@@ -77,16 +85,18 @@ def word_instability(saliency, tokens, n_words, ddof=0):
     return stream.result(ddof)
 
 
-def mean_by_word(values, tokens, n_words):
-    """Mean of a number a word occurrence, by word.
+def mean_by_word(
+    values: NDArray[np.floating], tokens: NDArray[np.integer], n_words: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Mean by word of one number a word occurrence.
 
     Args:
-        values (numpy.ndarray): (T,).
-        tokens (numpy.ndarray): (T,) the word of each occurrence.
-        n_words (int): V.
+        values: (T,).
+        tokens: (T,) the word of each occurrence.
+        n_words: V.
 
     Returns:
-        tuple: mean (V,) float64, NaN for words without occurrence, and count (V,) int64.
+        Mean (V,), NaN for words that do not occur, and the number of occurrences (V,).
 
     Example:
         >>> mean_by_word(np.array([1.0, 3.0]), np.array([0, 0]), 1)[0].tolist()
@@ -100,11 +110,12 @@ def mean_by_word(values, tokens, n_words):
 
 
 class StreamingInstability:
-    """Eq. (9) without stored saliency.
+    """Eq. (9) from one epoch at a time, without stored saliency.
 
-    The sum of an occurrence's differences telescopes, so its variance needs
-    its first and last value and its sum of squared differences; the latter is
-    kept per word.  That is 8 bytes an occurrence and 8 a word.
+    The differences of an occurrence add up to its last value minus its first.
+    So its variance needs only these two values and the sum of squared
+    differences, which can be summed for each word.  That takes 8 bytes for
+    each occurrence and 8 for each word.
 
     Args:
         tokens (numpy.ndarray): (T,) int32, the word of each occurrence.
@@ -118,7 +129,9 @@ class StreamingInstability:
         [0.5]
     """
 
-    def __init__(self, tokens, n_words, dtype=np.float32):
+    def __init__(
+        self, tokens: NDArray[np.integer], n_words: int, dtype: DTypeLike = np.float32
+    ) -> None:
         self.tokens = tokens
         self.n_words = n_words
         self.epochs = 0
@@ -126,8 +139,8 @@ class StreamingInstability:
         self.last = np.zeros(len(tokens), dtype=dtype)
         self.squares = np.zeros(n_words)
 
-    def add(self, token_saliency):
-        """Take in one epoch's saliency, (T,) float32."""
+    def add(self, token_saliency: NDArray[np.floating]) -> None:
+        """Add the saliency of one epoch, (T,) float32."""
         if self.epochs == 0:
             self.first[:] = token_saliency
         else:
@@ -140,11 +153,11 @@ class StreamingInstability:
         self.last[:] = token_saliency
         self.epochs += 1
 
-    def result(self, ddof=0):
-        """wac and count, as :func:`word_instability` returns them.
+    def result(self, ddof: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Instability and count of every word, as :func:`word_instability` returns them.
 
         Raises:
-            ValueError: for fewer epochs than a variance needs.
+            ValueError: if there are too few epochs for a variance.
         """
         _enough(self.epochs, ddof)
         differences = self.epochs - 1
@@ -158,31 +171,38 @@ class StreamingInstability:
         count = np.bincount(self.tokens, minlength=self.n_words)
         wac = np.full(self.n_words, np.nan)
         np.divide(total, count * (differences - ddof), out=wac, where=count > 0)
-        # Rounding may leave a steady word a hair below zero.
+        # Rounding can make the variance of a steady word slightly negative.
         return np.maximum(wac, 0.0), count
 
-    def serialize(self, serializer):
-        """Chainer's protocol, so that a snapshot holds the stream."""
+    def serialize(self, serializer: Any) -> None:
+        """Chainer's protocol: a snapshot stores the sums so far."""
         self.epochs = serializer("epochs", self.epochs)
         self.first = serializer("first", self.first)
         self.last = serializer("last", self.last)
         self.squares = serializer("squares", self.squares)
 
 
-def sentence_instability(word_wac, tokens, offsets, unseen="skip", repeated="each"):
-    """A_S of every sentence: mean wac of its words (eq. 10).
+def sentence_instability(
+    word_wac: NDArray[np.floating],
+    tokens: NDArray[np.integer],
+    offsets: NDArray[np.integer],
+    unseen: str = "skip",
+    repeated: str = "each",
+) -> NDArray[np.float64]:
+    """Score A_S of every sentence: the mean wac of its words (eq. 10).
 
     .. math::
         A_S = \\frac{1}{n} \\sum_i wac(w_i)
 
     Args:
-        word_wac (numpy.ndarray): (V,), NaN for words never seen in T1.
-        tokens (numpy.ndarray): (T,) words of the sentences, one after another.
-        offsets (numpy.ndarray): (N + 1,).
-        unseen (str): ``"skip"`` leaves unseen words out of the mean (a
-            sentence of none but such scores 0); ``"zero"`` counts them as 0.
-        repeated (str): ``"each"`` counts a word as often as it occurs,
-            ``"once"`` once a sentence.
+        word_wac (numpy.ndarray): (V,), NaN for words that do not occur in T1.
+        tokens (numpy.ndarray): (T,) words of all sentences, one after another.
+        offsets (numpy.ndarray): (N + 1,), where each sentence begins in `tokens`.
+        unseen (str): ``"skip"`` leaves words without a wac out of the mean (a
+            sentence that has only such words scores 0); ``"zero"`` counts
+            their wac as 0.
+        repeated (str): ``"each"`` counts every occurrence of a word,
+            ``"once"`` counts a word once for each sentence.
 
     Returns:
         numpy.ndarray: (N,) float64.
@@ -211,16 +231,18 @@ def sentence_instability(word_wac, tokens, offsets, unseen="skip", repeated="eac
     return np.divide(total, count, out=np.zeros(n), where=count > 0)
 
 
-def standardise(token_saliency, offsets=None):
-    """Saliency of one epoch to mean 0 and deviation 1 (section 5.5.1).
+def standardise(
+    token_saliency: NDArray[np.floating], offsets: NDArray[np.integer] | None = None
+) -> NDArray[np.float64]:
+    """Saliency of one epoch, scaled to mean 0 and standard deviation 1 (section 5.5.1).
 
     Args:
         token_saliency (numpy.ndarray): (T,).
         offsets (numpy.ndarray): (N + 1,) to standardise within each sentence;
-            None: over all.
+            None: over all words.
 
     Returns:
-        numpy.ndarray: (T,) float64; 0 where the deviation is 0.
+        numpy.ndarray: (T,) float64; 0 where the standard deviation is 0.
 
     Example:
         >>> standardise(np.array([1.0, 3.0, 5.0, 5.0]), np.array([0, 2, 4])).tolist()
@@ -235,25 +257,27 @@ def standardise(token_saliency, offsets=None):
     centred = value - np.repeat(_by_sentence(value, offsets) / lengths, lengths)
     deviation = np.sqrt(_by_sentence(centred**2, offsets) / lengths)
     scale = np.zeros(len(deviation))
-    # A sentence of equal values has a deviation of rounding only.
+    # The deviation of equal values is not exactly 0: it is what rounding leaves.
     top = np.maximum.reduceat(np.abs(value), offsets[:-1]) if len(value) else deviation
     np.divide(1.0, deviation, out=scale, where=deviation > 1e-7 * top)
     return centred * np.repeat(scale, lengths)
 
 
-def _by_sentence(values, offsets):
-    """(N,) sums over the words of each sentence."""
+def _by_sentence(values: NDArray[np.floating], offsets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Sum of the values of each sentence, (N,)."""
     return np.add.reduceat(values, offsets[:-1]) if len(values) else np.zeros(len(offsets) - 1)
 
 
-def change(before, after, offsets):
-    """Absolute change from one epoch to the next, summed over each sentence's words (Fig. 5).
+def change(
+    before: NDArray[np.floating], after: NDArray[np.floating], offsets: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Absolute change of saliency from one epoch to the next, summed over each sentence (Fig. 5).
 
     .. math::
         \\sum_{i \\in S} |wa_{i,n+1} - wa_{i,n}|
 
     Args:
-        before, after (numpy.ndarray): (T,) saliency of two epochs.
+        before, after (numpy.ndarray): (T,) saliency of two successive epochs.
         offsets (numpy.ndarray): (N + 1,).
 
     Returns:

@@ -1,6 +1,7 @@
-"""The corpus divided 4.5 : 4.5 : 1 into T1, T2 and T3 (section 4.2)."""
+"""Division of a corpus into T1, T2 and T3 by 4.5 : 4.5 : 1 (section 4.2)."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .config import PAPER, generator
 from .io.errors import InputError
@@ -8,16 +9,15 @@ from .io.errors import InputError
 __all__ = ["split_corpus", "subset_sizes"]
 
 
-def subset_sizes(n):
-    """Sizes of T1, T2, T3 of `n` sentences: Table 1 for 10,662.
+def subset_sizes(n: int) -> tuple[int, int, int]:
+    """Sizes of T1, T2 and T3 for `n` sentences (Table 1: n = 10,662).
 
-    T1 is floor(0.45 n), T1 and T2 together floor(0.9 n), T3 the rest.  The
-    shares are counted in whole hundredths, since 0.9 n in floating point can
-    fall below a whole number.
+    T1 has floor(0.45 n) sentences, T1 and T2 together have floor(0.9 n), and
+    T3 has the rest.  The calculation uses whole hundredths, because 0.9 n in
+    floating point can fall below a whole number.
 
     Raises:
-        InputError: when a subset would be too small: T1 and T3 need a
-            sentence, T2 two.
+        InputError: if a subset is too small: T1 and T3 need one sentence each, T2 needs two.
 
     Example:
         >>> subset_sizes(10662)
@@ -29,22 +29,28 @@ def subset_sizes(n):
     t3 = n - t1 - t2
     if t1 < 1 or t2 < 2 or t3 < 1:
         raise InputError(
-            f"a corpus of {n} sentences cannot be split 4.5 : 4.5 : 1; 4 are the least"
+            f"a corpus of {n} sentences cannot be split 4.5 : 4.5 : 1; use 4 sentences or more"
         )
     return t1, t2, t3
 
 
-def split_corpus(labels, seed, split="uniform"):
+def split_corpus(
+    labels: NDArray[np.integer], seed: int, split: str = "uniform"
+) -> NDArray[np.int8]:
     """Assign every sentence to T1, T2 or T3.
 
     Args:
         labels (numpy.ndarray): (N,) int32.
         seed (int): the run's seed.
-        split (str): ``"uniform"``, a permutation; or ``"stratified"``: each
-            label in like shares, sizes still those of :func:`subset_sizes`.
+        split (str): ``"uniform"``: by a random permutation; ``"stratified"``:
+            each label has nearly the same share of every subset.  The sizes
+            are those of :func:`subset_sizes` in both cases.
 
     Returns:
-        numpy.ndarray: (N,) int8 of 1, 2, 3.
+        numpy.ndarray: (N,) int8 with values 1, 2 and 3.
+
+    Raises:
+        InputError: if the corpus is too small.
 
     Example:
         >>> subset = split_corpus(np.zeros(10662, dtype=np.int32), seed=0)
@@ -55,9 +61,9 @@ def split_corpus(labels, seed, split="uniform"):
     t1, t2, _ = subset_sizes(n)
     order = generator("split", seed).permutation(n)
     if split == "stratified":
-        # Each label is spread evenly over (0, 1); cutting the common order gives
-        # every subset its share of each of two labels to within a sentence, and
-        # of more labels to within two.
+        # The sentences of each label are spread evenly over (0, 1).  Cutting the
+        # common order gives every subset its share of each label, to within one
+        # sentence with two labels and two sentences with more.
         place = np.empty(n)
         for label in np.unique(labels):
             members = order[labels[order] == label]

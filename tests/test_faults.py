@@ -565,7 +565,7 @@ def test_a_second_run_is_refused_until_the_first_is_dead(whole, again, tmp_path)
         # It must not end before the second has looked.
         os.kill(first.pid, signal.SIGSTOP)
         code, told = again(folder)
-        assert code == 2 and is_one_line(told, str(folder), "another run is at work there"), told
+        assert code == 2 and is_one_line(told, str(folder), "another run uses this folder"), told
         assert not (folder / "accuracy.csv").exists()
     finally:
         os.killpg(first.pid, signal.SIGKILL)

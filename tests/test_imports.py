@@ -1,4 +1,4 @@
-"""Rules that the code keeps: one direction of imports, docstrings, no global draws."""
+"""Rules of the code: one direction of imports, docstrings, no global draws, no shell, no pickle."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import replicate
 
 PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
-#: A module imports only from those before it, a folder's own among them in this order.
+#: A module imports only from modules before it in this list, also within a folder.
 ORDER = """
     io.errors io.files io.table io.download
     fast.compat fast.device fast.kernels fast.convolution
@@ -25,7 +25,7 @@ ORDER = """
 
 FOLDERS = sorted({name.partition(".")[0] for name in ORDER if "." in name})
 
-#: What is no module of the method: the packages themselves, and ``python -m replicate``.
+#: Modules without a place in the order: the packages themselves, and ``python -m replicate``.
 APART = ["__init__", "__main__", *(f"{folder}.__init__" for folder in FOLDERS)]
 
 
@@ -92,14 +92,14 @@ def wrong_imports(name, source, order=ORDER):
 
 
 def test_every_module_has_its_place():
-    """A new module is given a place in ORDER before it is written."""
+    """Every module is in ORDER."""
     assert set(SOURCES) - set(ORDER) - set(APART) == set()
     assert set(ORDER) <= set(SOURCES)
 
 
 @EVERY
 def test_imports_go_one_way(name):
-    """A module imports only from those above it, inside functions too."""
+    """A module imports only from those before it, also inside functions."""
     assert wrong_imports(name, SOURCES[name]) == set()
 
 
@@ -127,12 +127,12 @@ def test_imports_go_one_way(name):
     ],
 )
 def test_a_wrong_import_is_caught(name, source):
-    """Upwards, sideways to itself, of cli, of what is not in the list, hidden or not."""
+    """Of a later module, of itself, of cli, or of a module that is not listed; hidden or not."""
     assert wrong_imports(name, source) != set()
 
 
 def test_right_imports_pass():
-    """The rule forbids nothing else."""
+    """Allowed imports are not reported."""
     source = "import numpy\nfrom . import __version__, config\nfrom .io.errors import InputError\n"
     assert imported(source, set(ORDER), "corpus") == {"config", "io.errors"}
     assert wrong_imports("corpus", source) == set()
@@ -155,7 +155,7 @@ def test_right_imports_pass():
     }.items(),
 )
 def test_few_dependencies(name, allowed):
-    """The statistics need NumPy, and the claims SciPy, and nothing that trains."""
+    """Instability, split and selection import NumPy only, claims also SciPy."""
     standard = sys.stdlib_module_names
     assert outside(SOURCES[name]) - standard <= allowed
     assert outside("import chainer\nfrom torch import nn") == {"chainer", "torch"}
@@ -163,7 +163,7 @@ def test_few_dependencies(name, allowed):
 
 @EVERY
 def test_chainer_is_taken_from_compat(name):
-    """One module imports Chainer, which makes it importable first; the others take it from there."""
+    """Only fast.compat imports Chainer, after making it importable; other modules import from there."""
     assert name == "fast.compat" or "chainer" not in outside(SOURCES[name])
 
 
@@ -255,7 +255,7 @@ def undocumented(source):
                 for part in node.body:
                     if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
                         defined[f"{node.name}.{part.name}"] = ast.get_docstring(part) or (
-                            # Chainer's protocol, told in Chainer's documentation.
+                            # Methods of Chainer's protocol have Chainer's documentation.
                             part.name in PROTOCOL and "inherited"
                         )
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
@@ -270,8 +270,8 @@ def undocumented(source):
             missing.append(f"{name} (not there)")
         missing += [
             full
-            for full, told in defined.items()
-            if not told and (full == name or full.startswith(name + "."))
+            for full, documented in defined.items()
+            if not documented and (full == name or full.startswith(name + "."))
         ]
     return missing
 
@@ -284,7 +284,7 @@ PROTOCOL = {
 
 @EVERY
 def test_public_names_are_documented(name):
-    """``__all__`` is there, its names exist, and each has a docstring."""
+    """There is an ``__all__``, its names exist, and each has a docstring."""
     if name not in [*APART, "cli"]:  # nobody imports cli
         assert exported(SOURCES[name]), "no __all__"
     assert undocumented(SOURCES[name]) == []
@@ -298,36 +298,38 @@ def test_public_names_are_documented(name):
         ('"""M."""\n__all__ = ["f"]\n', ["f (not there)"]),
         ('"""M."""\n__all__ = ["C"]\nclass C:\n    """C."""\n    def m(self): pass', ["C.m"]),
         ('"""M."""\n__all__ = ["X"]\nX = 1', ["X"]),
+        ('"""M."""\n__all__ = ["X"]\nX: int = 1', ["X"]),
+        ('"""M."""\n__all__ = ["X"]\n#: X.\nX: int = 1', []),
         ('"""M."""\n__all__ = ["X", "C"]\n#: X.\nX = 1\nclass C:\n    """C."""', []),
         ('"""M."""\n__all__ = []\ndef _f(): pass', []),
     ],
 )
 def test_a_missing_docstring_is_caught(source, missing):
-    """Of the module, a function, a method, a constant; a name that is not there."""
+    """Of the module, a function, a method or a constant; also a name that does not exist."""
     assert undocumented(source) == missing
 
 
 @EVERY
 def test_docstrings_begin_with_a_sentence(name):
-    """The first line stands alone and ends as a sentence does."""
+    """The first line is followed by a blank line and ends like a sentence."""
     for node in ast.walk(ast.parse(SOURCES[name])):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
-            told = ast.get_docstring(node)
-            if told is None:
+            docstring = ast.get_docstring(node)
+            if docstring is None:
                 continue
-            first, _, rest = told.partition("\n")
+            first, _, rest = docstring.partition("\n")
             assert re.search(r"[.:?)]$", first), f"{getattr(node, 'name', name)}: {first}"
             assert not rest or rest.startswith("\n"), f"{getattr(node, 'name', name)}: {rest[:40]}"
 
 
 # --- No global draws -----------------------------------------------------------
 
-#: Of ``numpy.random``: classes, that draw nothing by themselves.
+#: Classes of ``numpy.random``, which are allowed: a class does not draw.
 CLASSES = {"RandomState", "PCG64", "SeedSequence", "BitGenerator", "Generator"}
 
 
 def global_draws(source):
-    """Places where a source draws from, seeds or reads a global generator."""
+    """Places where a source draws from a global generator, seeds it or reads it."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
@@ -347,14 +349,14 @@ def global_draws(source):
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             arguments = {keyword.arg for keyword in node.keywords}
-            # Chainer's draw from numpy.random unless they are told another way.
+            # Chainer's functions draw from numpy.random unless they get a generator.
             if called.endswith(".dropout") and "mask" not in arguments:
                 found.append(called)
             if re.search(r"initializers\.(\w*Normal|\w*Uniform)$", called):
                 found += [] if "rng" in arguments else [called]
             if called.endswith("SerialIterator") and "order_sampler" not in arguments:
                 found += [called] if "shuffle=False" not in ast.unparse(node) else []
-            # Seeded by the clock: no seed at all.
+            # Without a seed, the generator is seeded from the clock.
             if called.split(".")[-1] in CLASSES - {"Generator"} and not node.args:
                 found.append(called)
     return found
@@ -362,7 +364,7 @@ def global_draws(source):
 
 @EVERY
 def test_no_global_draw(name):
-    """Every draw has a named generator of its own."""
+    """Every draw has its own named generator."""
     assert global_draws(SOURCES[name]) == []
 
 
@@ -387,12 +389,12 @@ def test_no_global_draw(name):
     ],
 )
 def test_a_global_draw_is_caught(source):
-    """By whatever name it comes."""
+    """Under any name."""
     assert global_draws(source) != []
 
 
 def test_named_draws_pass():
-    """Generators of one's own, and Chainer's functions that are given theirs."""
+    """Our own generators, and Chainer's functions with a generator as argument."""
     source = """
 np.random.RandomState(np.random.PCG64(np.random.SeedSequence(seeds)))
 random = generator("split", 0)
@@ -407,7 +409,7 @@ chainer.initializers.LeCunNormal(rng=random)
 
 
 def shells(source):
-    """Places where a source could hand words to a shell or start a program."""
+    """Places where a source could pass text to a shell or start a program."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
@@ -421,7 +423,7 @@ def shells(source):
 
 @EVERY
 def test_no_program_is_started(name):
-    """No name of a file, word or setting can reach a shell: there is none."""
+    """No file name, word or setting can reach a shell, because no shell is started."""
     assert shells(SOURCES[name]) == []
 
 
@@ -438,7 +440,7 @@ def test_no_program_is_started(name):
     ],
 )
 def test_a_shell_is_caught(source):
-    """As it would be written by mistake."""
+    """In the forms in which it could be written by mistake."""
     assert shells(source) != []
 
 
@@ -446,17 +448,17 @@ def test_a_shell_is_caught(source):
 
 
 def unpickling(source):
-    """Places where a source could run a file's code."""
+    """Places where a source could execute code from a file."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            told = {k.arg: ast.unparse(k.value) for k in node.keywords}
-            if called in ("np.load", "numpy.load") and told.get("allow_pickle") != "False":
+            given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            if called in ("np.load", "numpy.load") and given.get("allow_pickle") != "False":
                 found.append(called)
             if re.search(r"(^|\.)(pickle|dill|joblib)\.loads?$|\.load_npz$", called):
                 found.append(called)
-            if called in ("eval", "exec", "yaml.load") or told.get("allow_pickle") == "True":
+            if called in ("eval", "exec", "yaml.load") or given.get("allow_pickle") == "True":
                 found.append(called)
     return found
 
@@ -479,6 +481,6 @@ def test_nothing_is_unpickled(name):
     ],
 )
 def test_an_unpickling_is_caught(source):
-    """As it would be written by mistake."""
+    """In the forms in which it could be written by mistake."""
     assert unpickling(source) != []
     assert unpickling("np.load(path, allow_pickle=False)\nload_npz(path, spec)") == []

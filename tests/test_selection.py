@@ -52,7 +52,7 @@ def test_a_share_out_of_range(share, refused):
 @pytest.mark.parametrize("n, share", [(1, 0.5), (0, 0.5), (9, 0.1)])
 def test_a_share_of_none(n, share, refused):
     """A share too small for one sentence."""
-    with refused(f"of {n} sentences is none", "take more"):
+    with refused(f"of {n} sentences is less than one sentence", "take more"):
         budget(n, share)
 
 
@@ -152,7 +152,7 @@ def test_permuted_scores_permute_halves():
 
 def test_too_few_for_halves(refused):
     """One sentence has no half."""
-    with refused("1 sentences is none"):
+    with refused("1 sentences is less than one sentence"):
         median_halves(np.array([1.0]), np.array([0]))
 
 

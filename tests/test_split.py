@@ -45,7 +45,7 @@ def test_other_roundings_are_caught():
 @pytest.mark.parametrize("n", range(4))
 def test_fewer_sentences_than_a_split_needs(n, refused):
     """Below 4 there is no T1, T2 of two and T3."""
-    with refused(f"{n} sentences", "are the least"):
+    with refused(f"{n} sentences", "use 4 sentences or more"):
         subset_sizes(n)
     with refused(f"{n} sentences"):
         split_corpus(np.zeros(n, dtype=np.int32), seed=0)
@@ -57,9 +57,9 @@ def test_the_least_corpus():
     assert sizes_of(split_corpus(np.array([0, 1, 0, 1]), 0)) == (1, 2, 1)
 
 
-def test_the_least_number_is_told(refused):
+def test_the_least_number_is_named(refused):
     """The number in the message is the one that works."""
-    with refused("4 are the least"):
+    with refused("use 4 sentences or more"):
         subset_sizes(3)
 
 

@@ -1,12 +1,14 @@
-"""The README's numbers come from results/, and the calibration from its stated distance."""
+"""Pages quote results/ as they are, workflows fit the Makefile, tools compute what they say."""
 
 import importlib
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 from replicate import claims, cli
 from replicate.config import ARMS
@@ -20,30 +22,120 @@ def tool(name):
     return importlib.import_module(name)
 
 
+# --- Pages against results/ ------------------------------------------------------
+
+
 @pytest.mark.parametrize("page", tool("readme").PAGES)
 def test_pages_quote_results_as_they_are(page):
-    place = REPOSITORY / page
-    assert place.exists()
-    text = place.read_text(encoding="utf-8")
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
     assert tool("readme").filled(text) == text, "run `make readme`"
 
 
-def test_a_number_typed_by_hand_is_noticed():
+@pytest.mark.parametrize("page", tool("readme").PAGES)
+def test_every_block_of_a_page_is_filled(page, monkeypatch):
+    """A block whose marks are misspelt would never be filled, and nobody would notice."""
     readme = tool("readme")
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    start = text.index("<!-- readings -->")
-    forged = text[:start] + text[start:].replace("`50`", "`51`", 1)
-    assert forged != text and readme.filled(forged) == text
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    found = []
+    for name in ("with_rows", "with_numbers"):
+        monkeypatch.setattr(readme, name, lambda source, body: found.append(source) or body)
+    monkeypatch.setattr(readme, "MADE", {n: lambda: found.append("") or "" for n in readme.MADE})
+    readme.filled(text)
+    assert len(found) == text.count("<!--") / 2 > 0
 
 
-def test_an_unknown_block_is_an_error():
+@pytest.mark.parametrize("page", tool("readme").PAGES)
+def test_a_number_typed_by_hand_is_noticed(page):
+    """The last number of each block is changed; filling restores it."""
+    readme = tool("readme")
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    blocks = list(re.finditer(r"-->\n((?:(?!<!--).)*)<!-- end ", text, flags=re.DOTALL))
+    assert len(blocks) == text.count("<!-- end ")
+    for block in blocks:
+        last = [match.end() - 1 for match in readme.NUMBER.finditer(block[1])][-1:]
+        place = block.start(1) + (last or [block[1].rindex("`") - 1])[0]  # the API has names only
+        forged = text[:place] + ("9" if text[place] != "9" else "8") + text[place + 1 :]
+        assert forged != text and readme.filled(forged) == text
+
+
+@pytest.mark.parametrize(
+    "block, error",
+    [
+        ("<!-- nothing -->\n<!-- end nothing -->", KeyError),
+        ("<!-- table growth.csv\n| {weight} |\n-->\n| a |\n<!-- end table -->", KeyError),
+        ("<!-- numbers\ngrowth.csv | value=47970 | weight\n-->\n1\n<!-- end numbers -->", KeyError),
+        ("<!-- numbers\ngrowth.csv | sentences | value\n-->\n1\n<!-- end numbers -->", ValueError),
+        ("<!-- numbers\ngrowth.csv | 12345 | value\n-->\n1\n<!-- end numbers -->", ValueError),
+        ("<!-- numbers\n= 1\n-->\n1 and 2\n<!-- end numbers -->", ValueError),
+        ("<!-- numbers\n= 1 2\n-->\n1 and T2\n<!-- end numbers -->", ValueError),
+    ],
+)
+def test_a_block_that_nothing_can_fill_is_an_error(block, error):
+    """An unknown name, column or row, several rows, and numbers without a source."""
+    with pytest.raises(error):
+        tool("readme").filled(block)
+
+
+def test_sentences_keep_their_form(tmp_path, monkeypatch):
+    """Sign, comma and decimals are those of the sentence; factor and divisor those of the source."""
+    readme = tool("readme")
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    save_csv(tmp_path / "a.csv", ("name", "gain"), [("x", 0.0125), ("y", -2.5), ("z", 54321.0)])
+    (tmp_path / "b.json").write_text('{"corpus": {"tokens": 7654321}, "seeds": [3, 4, 5]}')
+    source = "\na.csv | x | 100*gain\na.csv | name=y | gain\na.csv | z | gain gain\n"
+    source += "b.json | corpus.tokens/1e6 seeds\n= 50\n"
+    text = "Gains +9.99, +1.0 (T1andT2, 40–50), 1,000 and 1; 1.5 million\nof 2 seeds, 50 %."
+    made = readme.with_numbers(source, text)
+    assert made == (
+        "Gains +1.25, -2.5 (T1andT2, 40–50), 54,321 and 54321; 7.7 million\nof 3 seeds, 50 %."
+    )
+
+
+def test_cells_format_themselves():
+    cell = tool("readme").Cell
+    assert f"{cell('0.12345'):.3f} {cell('0.0125'):100*+.2f} {cell('4797, 1067'):.3f}" == (
+        "0.123 +1.25 4797, 1067"
+    )
+    assert f"{cell(''):.2f} {cell('nan'):.2f} {cell('')} {cell('0.50')}" == "– – – 0.50"
+    assert f"{cell('reproduced'):ja}" == "再現された"
     with pytest.raises(KeyError):
-        tool("readme").filled("<!-- no such -->\n<!-- end no such -->")
+        format(cell("smaller than reported by half"), "ja")
 
 
-def test_memory_is_told_by_epochs(tmp_path, monkeypatch):
-    """From each run's own settings and timing, whatever the order they are named in."""
-    collect, readme = tool("collect"), tool("readme")
+def test_rows_follow_the_file_and_the_head_is_kept(tmp_path, monkeypatch):
+    readme = tool("readme")
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    rows = [("A", 1.25, ""), ("B", 2.0, 0.5), ("C", 3.0, 1.0)]
+    save_csv(tmp_path / "a.csv", ("id", "ours", "low"), rows)
+    text = "| 記号 | x |\n| --- | --- |\n| old | 7 |\n| older | 8 |\n"
+    source = " a.csv first 2\n| {id} | {ours:.1f} | {low:.1f} … {low:.1f} |\n"
+    made = "| 記号 | x |\n| --- | --- |\n| A | 1.2 | – |\n| B | 2.0 | 0.5 … 0.5 |"
+    assert readme.with_rows(source, text) == made
+    assert readme.with_rows(source.replace(" first 2", ""), text) == (
+        made + "\n| C | 3.0 | 1.0 … 1.0 |"
+    )
+
+
+def test_api_page_has_no_roles_of_sphinx(tmp_path):
+    """Names in Markdown, signatures with their annotations."""
+    page = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+    assert not re.search(r":\w+:`|``", page)
+    package = tmp_path / "made"
+    package.mkdir()
+    (package / "a.py").write_text(
+        '"""First.\n\nMore."""\n__all__ = ["f", "C"]\ndef f(x: int | None, *, y="z"):\n'
+        '    """See :func:`~made.b.g`,\n    :class:`C` and ``x``.\n\n    Not this."""\n'
+        'class C:\n    """C."""\ndef hidden():\n    """No."""\n'
+    )
+    assert tool("readme").api(package) == (
+        "## `made.a`\n\nFirst.\n\n| name | does |\n| --- | --- |\n| `C` | C. |\n"
+        "| `f(x: int \\| None, *, y='z')` | See `g`, `C` and `x`. |"
+    )
+
+
+def test_memory_is_collected_by_epochs(tmp_path, monkeypatch):
+    """From each run's own settings and timing, whatever order they are given in."""
+    collect = tool("collect")
 
     def folder(place):
         return SimpleNamespace(out=place, config=SimpleNamespace(epochs=int(place.name)), seeds=[0])
@@ -53,43 +145,140 @@ def test_memory_is_told_by_epochs(tmp_path, monkeypatch):
         (tmp_path / str(epochs)).mkdir()
         (tmp_path / str(epochs) / "timing.json").write_text(f'{{"peak_memory_bytes": {peak}}}')
     collect.collect_memory("made", [tmp_path / "36", tmp_path / "3"], tmp_path)
-    place = tmp_path / "made" / "memory.csv"
-    assert (
-        readme.memory(place) == " Peak memory of a process by epochs: 5 MB with 3 and 7 MB with 36."
-    )
-    assert readme.memory(tmp_path / "no.csv") == ""
+    rows = read_csv(tmp_path / "made" / "memory.csv", ("epochs", "seeds", "peak_memory_bytes"))
+    assert [list(row.values()) for row in rows] == [["3", "1", "5000000"], ["36", "1", "7000000"]]
 
 
-def test_agreement_is_told_of_each_dtype_against_its_own_fused_form(tmp_path, monkeypatch):
+def test_agreement_compares_each_dtype_with_its_own_fused_form(tmp_path, monkeypatch):
+    """The greatest difference over arms, in points, with its arm."""
     readme = tool("readme")
     monkeypatch.setattr(readme, "RESULTS", tmp_path)
-    assert readme.agreement() == "… not measured yet."
-    found = {
-        "fused": (0.70, 0.71, 0),
-        "reference": (0.7075, 0.712, 8),
-        "fused, float64": (0.60, 0.61, 5),
-        "reference, float64": (0.601, 0.612, 5),
-        "fused, weights one unit up": (0.7125, 0.71, 9),
-    }
-    rows = [(variant, "T1", *numbers) for variant, numbers in found.items()]
+    rows = [
+        ("fused", "T1", 0.70, 0.71, 0),
+        ("fused", "T2h", 0.70, 0.70, 0),
+        ("fused, float64", "T1", 0.60, 0.61, 5),
+        ("reference", "T1", 0.7075, 0.712, 8),
+        ("reference", "T2h", 0.71, 0.70, 8),
+        ("reference, float64", "T1", 0.601, 0.612, 5),
+    ]
     header = ("variant", "arm", "last", "epochs_40_50", "other_half")
     save_csv(tmp_path / "agreement.csv", header, rows)
-    text = readme.agreement()
-    assert "0.75 points at most (T1) at the last epoch" in text and "8 sentences of T2" in text
-    assert "in float64 the two forms are 0.10 points at most (T1) apart" in text
-    assert "by 0.20 points at most (T1) in the mean" in text
-    assert "9 sentences in another half, accuracies 1.25 points at most (T1) apart" in text
-    rows[3] = ("reference, float64", *rows[2][1:])
-    save_csv(tmp_path / "agreement.csv", header, rows)
-    assert "in float64 the two forms are 0.00 points apart" in readme.agreement()
+    assert readme.agreement().split("\n")[2:] == [
+        "| fused, float64 | fused | 10.00 (T1) | 10.00 (T1) | 5 |",
+        "| reference | fused | 1.00 (T2h) | 0.20 (T1) | 8 |",
+        "| reference, float64 | fused, float64 | 0.10 (T1) | 0.20 (T1) | 5 |",
+    ]
+
+
+# --- Workflows and CONTRIBUTING ----------------------------------------------------
+
+GUIDES = (
+    "README.md",
+    "README.ja.md",
+    "results/README.md",
+    "CONTRIBUTING.md",
+    "docs/reliability.md",
+)
+WORKFLOWS = sorted(path.name for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"))
+
+
+def targets():
+    """Targets of the Makefile, its variables left out."""
+    text = (REPOSITORY / "Makefile").read_text(encoding="utf-8").replace("$(VENV)", ".venv")
+    return set(re.findall(r"^([\w./-]+):(?!=)", text, flags=re.MULTILINE))
+
+
+def wrong_commands(text):
+    """Make targets, and files of tools/, tests/, docs/ and replicate/, that are not there."""
+    made = re.findall(r"(?:^|`|run: |&& )make ([\w./-]+)", text, flags=re.MULTILINE)
+    named = re.findall(r"\b(?:tools|tests|docs|replicate)/[\w./-]*\.(?:py|md|sh)\b", text)
+    return [name for name in made if name not in targets()] + [
+        name for name in named if not (REPOSITORY / name).exists() and "NAME" not in name
+    ]
+
+
+def wrong_workflow(text):
+    """What is wrong with a workflow, in words."""
+    flow = yaml.safe_load(text)
+    wrong = [key for key in ("name", "permissions", "jobs") if key not in flow]
+    wrong += [] if flow.get(True) else ["on"]  # YAML 1.1 reads "on" as true
+    for name, job in flow.get("jobs", {}).items():
+        wrong += [f"{name}: {key}" for key in ("runs-on", "timeout-minutes") if key not in job]
+        for step in job["steps"]:
+            if ("uses" in step) == ("run" in step):
+                wrong.append(f"{name}: a step that neither uses nor runs, or both")
+            if "uses" in step and not re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]):
+                wrong.append(f"{name}: {step['uses']}")
+        for version in job.get("strategy", {}).get("matrix", {}).get("python", []):
+            wrong += [] if isinstance(version, str) else [f"{name}: {version} is not text"]
+    return wrong + wrong_commands(text)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflows_are_sound(name):
+    place = REPOSITORY / ".github" / "workflows" / name
+    assert wrong_workflow(place.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "old, new, wrong",
+    [
+        ("make quick", "make quik", "quik"),
+        ("actions/checkout@v6", "actions/checkout@main", "quick: actions/checkout@main"),
+        ("on:\n", "off:\n", "on"),
+        ("permissions:", "permission:", "permissions"),
+        ('"3.10", ', "3.10, ", "quick: 3.1 is not text"),
+        ("    timeout-minutes: 20\n", "", "quick: timeout-minutes"),
+        (
+            "- run: make quick",
+            "- name: make quick",
+            "quick: a step that neither uses nor runs, or both",
+        ),
+    ],
+)
+def test_a_wrong_workflow_is_noticed(old, new, wrong):
+    text = (REPOSITORY / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    assert text.count(old) >= 1
+    assert wrong in wrong_workflow(text.replace(old, new))
+
+
+def test_workflows_cover_all_versions_of_python():
+    """Those of setup.py: no more and no fewer."""
+    setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
+    offered = re.findall(r"Python :: (3\.\d+)", setup)
+    for name, job in (("test.yml", "quick"), ("nightly.yml", "matrix")):
+        text = (REPOSITORY / ".github" / "workflows" / name).read_text(encoding="utf-8")
+        assert yaml.safe_load(text)["jobs"][job]["strategy"]["matrix"]["python"] == offered
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_guides_name_commands_and_files_that_exist(page):
+    assert wrong_commands((REPOSITORY / page).read_text(encoding="utf-8")) == []
+
+
+def test_a_command_or_file_that_is_not_there_is_noticed():
+    text = "`make nothing`\nmake run\n    - run: make all\nsee `tools/no.py`, tests/test_tools.py"
+    assert wrong_commands(text) == ["nothing", "all", "tools/no.py"]
+
+
+def test_hooks_before_a_commit_are_those_of_the_gate():
+    """The same minor version of ruff: what a formatter writes changes between them."""
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    found = {hook["id"]: repo for repo in hooks["repos"] for hook in repo["hooks"]}
+    assert {"ruff-check", "ruff-format", "end-of-file-fixer", "readme"} <= set(found)
+    ruff = re.search(r"ruff>=(\d+\.\d+)", (REPOSITORY / "setup.py").read_text(encoding="utf-8"))
+    assert found["ruff-check"]["rev"].startswith(f"v{ruff[1]}.")
+
+
+# --- The page in Japanese --------------------------------------------------------
 
 
 def out_of_step(page):
     """What the Japanese page lacks: commands, claims, and lines that end inside of a sentence."""
     lacking = [name for name in cli.cli.commands if f"`replicate {name}" not in page]
     rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")]
-    lacking += [c.id for c in (*claims.CLAIMS, claims._S1) if rows.count(f"| {c.id}") != 2]
-    prose = page.split("```")[::2]
+    lacking += [c.id for c in (*claims.CLAIMS, claims._S1) if rows.count(f"| {c.id}") != 3]
+    prose = re.sub("<!--.*?-->", "", page, flags=re.DOTALL).split("```")[::2]
     for line in "".join(prose).splitlines():
         # Markdown makes a blank of the end of a line: only after a stop does it do no harm.
         if line and line[0] not in "#|<" and not line.endswith(("。", "：")):
@@ -103,6 +292,9 @@ def test_the_japanese_page_is_in_step():
     assert out_of_step(page.replace("replicate questions", "")) == ["questions"]
     assert out_of_step(page.replace("| O3 |", "| O8 |", 1)) == ["O3"]
     assert out_of_step(page + "記録しま\nす。\n") == ["記録しま"]
+
+
+# --- Tools ------------------------------------------------------------------------
 
 
 def test_distance_of_the_paper_itself_is_nil_and_each_part_counts():
@@ -220,7 +412,7 @@ def test_no_number_does_not_repeat(folder):
 def test_no_common_seed_does_not_repeat(folder):
     other = Finished(folder, {})
     other.finished_seeds = lambda: [77]
-    assert tool("regression").compare(other, folder) == (["no seed is of both runs"], 0)
+    assert tool("regression").compare(other, folder) == (["the runs have no seed in common"], 0)
 
 
 def test_every_set_of_kernels_repeats_the_committed_run(folder):

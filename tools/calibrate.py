@@ -9,9 +9,10 @@ For a specification, with means over the calibration seeds:
              + max(0, 1 + fall of T1andT2h over epochs 20-50 / 0.015)
              + max(0, |change of T1andT2 over epochs 25-50| / 0.015 - 1)
 
-that is: levels A1-A3 in margins; at least 100 misclassified T1 sentences at
-the end; the fall of O5 by one margin or more; the steadiness of T1andT2.  No
-claim of direction (O1-O3) enters.  Ties go to the first name.
+These are: levels A1-A3 in margins; at least 100 misclassified T1 sentences at the
+end; the fall of O5 by one margin or more; the steadiness of T1andT2.  The claims
+about which model is better (O1-O3) are not used.  Of equal distances the first
+name wins.
 """
 
 import sys
@@ -30,7 +31,7 @@ HEADER = ("specification", "seeds", "distance", *PARTS)
 
 
 def distance(rows):
-    """Distance and its parts of one specification from its seeds' statistics."""
+    """Distance of one specification and its parts, from the statistics of its seeds."""
     mean = {
         name: np.mean([row[name] for row in rows]) for name in rows[0] if name[:2] in ("A.", "O5")
     }

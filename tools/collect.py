@@ -1,11 +1,11 @@
-"""Copy what of a finished run is small and quotable into ``results/NAME``.
+"""Copy the small files of a finished run, which pages quote, to ``results/NAME``.
 
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --questions DIR NAME
        python tools/collect.py --memory NAME DIR…
 
-With ``--questions`` it is the answers that ``replicate questions`` wrote; with
-``--memory`` the peak memory of runs that differ in their epochs.
+``--questions`` copies the answers of ``replicate questions``; ``--memory`` writes
+the peak memory of runs that differ in their number of epochs.
 """
 
 import shutil
@@ -28,8 +28,8 @@ MEMORY = ("epochs", "seeds", "peak_memory_bytes")
 def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     """Claims, statistics and accuracies of all seeds, figures, settings, time.
 
-    The verdicts are added to what ``replicate verify`` holds later runs of
-    the same readings, corpus and vectors against.
+    The verdicts are also stored for ``replicate verify``, which compares later
+    runs with the same readings, corpus and vectors with them.
     """
     run = Run(folder)
     place = Path(root) / name
@@ -55,7 +55,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
 
 
 def collect_questions(folder, name, root=REPOSITORY / "results"):
-    """Answers, their figures and what they were made with; accuracies of every rival."""
+    """Answers, figures and settings, and the accuracies of every rival."""
     run = Run(folder)
     place = Path(root) / name
     place.mkdir(parents=True, exist_ok=True)
@@ -66,13 +66,13 @@ def collect_questions(folder, name, root=REPOSITORY / "results"):
             shutil.copy(file, place / file.name)
     rows = []
     for seed in run.finished_seeds():
-        curve = run.seed(seed) / "rivals" / "accuracy.csv"
+        curve = run.seed_folder(seed) / "rivals" / "accuracy.csv"
         rows += [[seed, *row.values()] for row in read_csv(curve, CURVE)]
     save_csv(place / "accuracy.csv", ("seed", *CURVE), rows)
 
 
 def collect_memory(name, folders, root=REPOSITORY / "results"):
-    """Epochs and peak memory of a process of several runs, by epochs."""
+    """Peak memory of the largest process of several runs, by number of epochs."""
     rows = []
     for run in map(Run, folders):
         peak = load_json(run.out / "timing.json")["peak_memory_bytes"]

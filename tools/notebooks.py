@@ -1,17 +1,17 @@
-"""Make the notebooks from their sources, run them, and tell which are out of date.
+"""Make the notebooks from their sources, run them, and report which are out of date.
 
 Usage: python tools/notebooks.py [--execute [--to FOLDER]] [NAME ...]
 
 The source of a notebook is ``notebooks/NAME.py`` in Jupytext's percent format.
-``--execute`` runs it and writes ``notebooks/NAME.ipynb`` with its outputs;
-without it, nothing is run or written, and the exit code is 1 where a notebook
-is not what its source would give.  A stored notebook is always that of the
-embedded sample; with ``--to`` the notebooks go to another folder and use the
-data that ``REPLICATE_DATA`` names.
+``--execute`` runs it and writes ``notebooks/NAME.ipynb`` with its outputs.
+Without it, nothing is run or written, and the exit code is 1 if a notebook
+differs from what its source would give.  A stored notebook always uses the
+sample that comes with gensim; with ``--to`` the notebooks are written to another
+folder and use the data in ``REPLICATE_DATA``.
 
-In the notebook's metadata stand two checksums: of the code that was run, and of
-the outputs that it gave.  They tell an edited cell and an edited output without
-running anything; :func:`differences` tells outputs that a new run would change.
+The metadata of a notebook has two checksums: of the code that was run, and of
+its outputs.  They show, without running anything, that a cell or an output was
+edited.  :func:`differences` compares the outputs of two runs.
 """
 
 import argparse
@@ -38,16 +38,16 @@ from replicate.io.files import save_text
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"
 
-#: How far two runs may be apart in a number with a decimal point: a share of it,
-#: or some units of its last digit.  Training in float32 adds up the rounding of
-#: the matrix library, which differs between processors and versions; where it
-#: flips one answer of the 20 sentences of T3, an accuracy moves by 0.05, five
-#: units of its last digit as it is printed.  Whole numbers and all other text
-#: must be the same.
+#: Allowed difference of a number with a decimal point between two runs: a share of
+#: the number, or some units of its last digit.  The matrix library rounds
+#: differently on other processors and in other versions, and training in float32
+#: amplifies that.  If one of the 20 sentences of T3 gets another answer, an accuracy
+#: changes by 0.05, which is five units of its last printed digit.  Whole numbers and
+#: all other text must be the same.
 SHARE, UNITS = 0.02, 5
-#: How far two pictures may be apart: a share of their width and height, and the
-#: mean difference of their grey levels (0 to 255) on a grid.  Matplotlib 3.10 and
-#: 3.11 draw the same figure up to 1.6 apart, other figures are 3.8 apart or more.
+#: Allowed difference of two pictures: a share of their width and height, and the
+#: mean difference of their grey levels (0 to 255) on a grid.  The same figure by
+#: Matplotlib 3.10 and 3.11 differs by up to 1.6; other figures differ by 3.8 or more.
 SIZE, GREY, GRID = 0.05, 3.0, 16
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -60,7 +60,7 @@ def names():
 
 
 def from_source(name):
-    """A notebook made from its source, without outputs; equal sources give equal notebooks."""
+    """A notebook made from its source, without outputs; the same source gives the same bytes."""
     text = (NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8")
     notebook = jupytext.reads(text, fmt="py:percent")
     for number, cell in enumerate(notebook.cells):
@@ -77,18 +77,18 @@ def stored(name):
 
 
 def execute(notebook, with_data=False):
-    """Run a notebook in a kernel of its own.
+    """Run a notebook in a separate kernel.
 
     Args:
         notebook: of :func:`from_source`.
-        with_data (bool): let it see ``REPLICATE_DATA``.
+        with_data (bool): pass ``REPLICATE_DATA`` on to it.
 
     Returns:
-        the notebook with outputs and checksums, and without anything that
-        tells when, where and how long it ran.
+        the notebook with outputs and checksums, without time, place and
+        duration of the run.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: when a cell fails.
+        nbclient.exceptions.CellExecutionError: if a cell fails.
     """
     notebook = nbformat.from_dict(notebook)
     with tempfile.TemporaryDirectory() as folder:
@@ -145,33 +145,33 @@ def _digest(value):
 
 
 def out_of_date(notebook, source):
-    """Why a stored notebook is not what its source would give, without running it.
+    """Reasons why a stored notebook differs from what its source would give, without running it.
 
     Args:
         notebook: stored.
         source: of :func:`from_source`.
 
     Returns:
-        list of str: empty when nothing is wrong.
+        list of str: empty if nothing is wrong.
     """
-    told = notebook.metadata.get("replicate", {})
+    stamp = notebook.metadata.get("replicate", {})
     reasons = []
     if [(c.cell_type, c.source) for c in notebook.cells] != [
         (c.cell_type, c.source) for c in source.cells
     ]:
         reasons.append("its cells are not those of the source")
-    if told.get("code") != code_digest(notebook):
+    if stamp.get("code") != code_digest(notebook):
         reasons.append("its code is not what was run")
-    if told.get("outputs") != output_digest(notebook):
+    if stamp.get("outputs") != output_digest(notebook):
         reasons.append("its outputs are not what the run gave")
     return reasons
 
 
 def differences(before, after):
-    """Where the outputs of two runs of the same cells differ beyond the tolerances.
+    """Outputs of two runs of the same cells that differ by more than is allowed.
 
     Returns:
-        list of str: a line an output; empty when they agree.
+        list of str: one line for each such output.
     """
     cells = [
         [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -196,7 +196,7 @@ def differences(before, after):
 
 
 def _parts(output):
-    """Kinds and contents of an output, as far as they are compared."""
+    """Kinds and contents of those parts of an output that are compared."""
     if output.output_type == "stream":
         return [output.name], [output.text]
     data = output.get("data", {})
@@ -211,7 +211,7 @@ def _words(page):
 
 
 def _same_text(was, now):
-    """Whether two texts agree: numbers with a point nearly, all else but blanks exactly."""
+    """Whether two texts agree: numbers with a point nearly, the rest exactly, except blanks."""
     if DECIMAL.sub("#", was).split() != DECIMAL.sub("#", now).split():
         return False
     return all(_near(a, b) for a, b in zip(DECIMAL.findall(was), DECIMAL.findall(now)))
@@ -223,7 +223,7 @@ def _near(a, b):
 
 
 def _unit(text):
-    """What one more in the last digit of a number means."""
+    """The value of one unit in the last digit of a number."""
     mantissa, _, exponent = text.lower().partition("e")
     return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
@@ -260,7 +260,7 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     odd = sorted(set(chosen.names) - set(names()))
     if odd:
-        parser.error(f"there is no notebook {odd[0]}; choose of {', '.join(names())}")
+        parser.error(f"there is no notebook {odd[0]}; choose one of {', '.join(names())}")
     if chosen.to and not chosen.execute:
         parser.error("--to FOLDER needs --execute")
     stale = 0

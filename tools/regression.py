@@ -3,20 +3,22 @@
 Usage: python tools/regression.py DIR
        python tools/regression.py --rounding NAME DIR…
 
-Exit code 0 when every seed repeats, or when nothing can be compared (which is
-said): no committed run is of these readings, corpus and vectors, or its
-spread under rounding is not measured; 1 when one does not repeat.
+The exit code is 0 if every seed repeats, and 1 if one does not.  It is also 0,
+with a message, if there is nothing to compare with: no committed run has these
+readings, corpus and vectors, or its spread under rounding was not measured.
 
 Rounding differs between matrix libraries and processors.  It moves sentences
-near the median into another half of T2, and fifty epochs amplify it, so a
-seed's levels cannot repeat exactly.  How far it moves them was measured:
-`make rounding` runs the same seeds under several sets of OpenBLAS's kernels,
-and with ``--rounding`` what each came to goes to ``results/NAME/rounding.csv``.
-A seed's level may differ by half more than any two sets made any arm of its
-kind differ in any seed: most differences are far smaller or nil, and no
-distribution of textbooks has their tails.  Arms are of two kinds, those that
-go by the halves of T2 and those that do not.  The mean over ten seeds or more
-may differ by what the spread leaves to chance once in a thousand comparisons.
+near the median into the other half of T2, and fifty epochs amplify it, so the
+levels of a seed cannot repeat exactly.  We measured how far it moves them: `make
+rounding` runs the same seeds with several sets of OpenBLAS's kernels, and
+``--rounding`` writes the levels to ``results/NAME/rounding.csv``.
+
+There are two kinds of arms: those that depend on the halves of T2 and those that
+do not.  The level of a seed may differ by 1.5 times the greatest difference that
+two sets of kernels made in any seed and arm of its kind.  (Most differences are
+much smaller or 0; their distribution is not a usual one.)  The mean over ten
+seeds or more may differ by so much that rounding alone exceeds it once in a
+thousand comparisons.
 """
 
 import sys
@@ -34,33 +36,33 @@ from replicate.io.files import load_json, read_csv, save_csv
 from replicate.run import Run
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-#: What a seed may differ by, in greatest differences measured.
+#: Allowed difference of a seed, in greatest measured differences.
 MARGIN = 1.5
-#: Chance that the means over seeds of a run that differs by rounding alone are told.
+#: Probability that means over seeds are reported although only rounding differs.
 FALSE_ALARM = 0.001
-#: Seeds whose mean is near enough to normal.
+#: Number of seeds from which on their mean is nearly normal.
 SEEDS_OF_A_MEAN = 10
-#: Arms that the halves have no part in, and those of one half.
+#: Arms that do not depend on the halves of T2, and arms that do.
 KINDS = (("T1", *UNSCORED), tuple(arm for arm in ARMS if arm not in ("T1", *UNSCORED)))
 LEVELS = tuple(f"A.{arm}" for arm in ARMS)
 MEASURED = (*LEVELS, "H.mean", "O2.mean")
-#: Of a seed under one set of kernels: sentences of T2 in another half than
-#: under the first set, levels, and mean differences of arms.
+#: For a seed and a set of kernels: number of sentences of T2 in another half than
+#: with the first set, levels, and mean differences of arms.
 ROUNDING = ("kernels", "seed", "other_half", *MEASURED)
 
 
 def collect_rounding(name, folders, results=RESULTS):
-    """Write ``rounding.csv``: every seed under several sets of kernels, named by the runs' folders.
+    """Write ``rounding.csv``: every seed with several sets of kernels, named as the runs' folders.
 
     Raises:
-        InputError: where the runs differ in readings, corpus, vectors or seeds.
+        InputError: if the runs differ in readings, corpus, vectors or seeds.
     """
     runs = [Run(folder) for folder in folders]
     seeds = runs[0].finished_seeds()
     for run in runs[1:]:
         if (run.identity, run.finished_seeds()) != (runs[0].identity, seeds):
             raise InputError(
-                f"{run.out}: other settings or seeds than {runs[0].out}; name runs alike"
+                f"{run.out}: other settings or seeds than {runs[0].out}; choose runs that agree"
             )
     rows = []
     for seed in seeds:
@@ -72,8 +74,8 @@ def collect_rounding(name, folders, results=RESULTS):
     save_csv(Path(results) / name / "rounding.csv", ROUNDING, rows)
 
 
-#: What rounding alone does to a statistic of a seed: standard deviation within a
-#: seed, its degrees of freedom, and the greatest difference of two sets of kernels.
+#: Effect of rounding on a statistic of a seed: standard deviation within a seed, its
+#: degrees of freedom, and the greatest difference between two sets of kernels.
 Spread = namedtuple("Spread", "deviation freedom greatest")
 
 
@@ -81,12 +83,12 @@ def spread(folder):
     """The :class:`Spread` of every measured statistic, by name.
 
     Args:
-        folder (Path): of committed results, with ``rounding.csv``.
+        folder (Path): committed results, with ``rounding.csv``.
     """
     by_seed = {}
     for row in read_csv(folder / "rounding.csv", ROUNDING):
         by_seed.setdefault(row["seed"], []).append([float(row[name]) for name in MEASURED])
-    # Two sets that round alike are one: they tell nothing of a spread.
+    # Two sets that round in the same way count once: they add nothing to the spread.
     distinct = [np.unique(rows, axis=0) for rows in by_seed.values()]
     freedom = sum(len(rows) - 1 for rows in distinct)
     squares = sum(((rows - rows.mean(axis=0)) ** 2).sum(axis=0) for rows in distinct)
@@ -96,13 +98,13 @@ def spread(folder):
 
 
 def pooled(spreads):
-    """One :class:`Spread` of several of like freedom."""
+    """Several spreads with the same degrees of freedom as one :class:`Spread`."""
     deviations, freedoms, greatest = zip(*spreads)
     return Spread(np.sqrt(np.mean(np.square(deviations))), min(freedoms), max(greatest))
 
 
 def bounds(spread, seeds):
-    """What a level of a seed, and the mean of so many seeds, may differ by from another run's."""
+    """Allowed differences from another run: of the level of a seed, and of the mean over seeds."""
     # Both runs round, so their difference has twice the variance.
     quantile = stats.t.isf(FALSE_ALARM / 2 / len(LEVELS), spread.freedom)
     mean = quantile * spread.deviation * np.sqrt(2 / seeds) if seeds >= SEEDS_OF_A_MEAN else np.inf
@@ -110,31 +112,32 @@ def bounds(spread, seeds):
 
 
 def committed(identity_of, results=RESULTS):
-    """The committed run whose settings, corpus and vectors are these; None without one."""
+    """Folder of the committed run with these settings, corpus and vectors, or None."""
     for place in sorted(results.glob("*/config.json")):
-        # Answers to further questions have settings too, and no verdicts.
+        # Answers beyond the paper have settings too, but no verdicts.
         if (place.parent / "claims.csv").is_file() and identity_of(load_json(place)):
             return place.parent
     return None
 
 
 def compare(run, folder):
-    """What does not repeat, in words, and how many seeds were compared.
+    """Compare the levels of a run with committed ones.
 
     Args:
         run (Run): a finished run.
-        folder (Path): of committed results, with ``statistics.csv`` and
+        folder (Path): committed results, with ``statistics.csv`` and
             ``rounding.csv``.
 
     Returns:
-        tuple: list of str, and the number of seeds that both have.
+        tuple: list of str, one for each level that does not repeat, and the
+        number of seeds that both runs have.
     """
     place = folder / "statistics.csv"
     header = place.read_text(encoding="utf-8").splitlines()[0].split(",")
     rows = {int(row["seed"]): row for row in read_csv(place, header)}
     both = [seed for seed in run.finished_seeds() if seed in rows]
     if not both:
-        return ["no seed is of both runs"], 0
+        return ["the runs have no seed in common"], 0
     measured = spread(folder)
     found = [statistics.accuracy_statistics(run.accuracies(seed)) for seed in both]
     wrong = []
@@ -148,12 +151,12 @@ def compare(run, folder):
             places.append((f"{arm}: the mean over {len(both)} seeds", of_mean))
             for (place, bound), difference in zip(places, [*differences, np.mean(differences)]):
                 if not abs(difference) <= bound:
-                    wrong.append(f"{place} differs by {difference:+.4f}, not {bound:.4f} at most")
+                    wrong.append(f"{place} differs by {difference:+.4f}; {bound:.4f} is allowed")
     return wrong, len(both)
 
 
 def main(folder):
-    """Compare and tell; the exit code."""
+    """Compare and print the outcome; returns the exit code."""
     run = Run(folder)
     mine = {**run.settings, "seeds": None, "versions": None}
 
@@ -165,10 +168,10 @@ def main(folder):
 
     place = committed(same)
     if place is None:
-        print("no committed run is of these readings, corpus and vectors: nothing to compare with")
+        print("no committed run has these readings, corpus and vectors: nothing to compare with")
         return 0
     if not (place / "rounding.csv").is_file():
-        print(f"results/{place.name} has no rounding.csv (make rounding): nothing to compare by")
+        print(f"results/{place.name} has no rounding.csv (make rounding): nothing to compare with")
         return 0
     wrong, seeds = compare(run, place)
     print("\n".join(wrong) or f"{seeds} seeds repeat results/{place.name}")

@@ -70,6 +70,7 @@ def matched_words(wac, count, seed):
 
 def _late_share(record: Record, words: np.ndarray) -> float:
     """Mean log of late over early change, epochs 21-50 over those up to 20."""
+    assert record.word_change is not None  # every run on disk has it
     epochs, change = record.change_epochs, record.word_change[:, words].astype(np.float64)
     early = change[window(epochs, 0, 20)].mean(axis=0)
     late = change[window(epochs, 20.01, 50)].mean(axis=0)

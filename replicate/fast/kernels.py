@@ -103,7 +103,7 @@ __global__ void saliency(const real* gz, const int* where, const int* sentence,
 }
 """
 
-_modules = {}
+_modules: dict = {}
 
 
 def kernel_source(dtype):

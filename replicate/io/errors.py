@@ -1,12 +1,12 @@
-"""The one kind of error that a user can mend, and how a value is shown in its message."""
+"""The error for bad input, which a user can fix, and how its message shows a value."""
 
 __all__ = ["InputError", "shorten"]
 
 
 class InputError(ValueError):
-    """Bad input: one clear line that says what, where and the remedy (exit code 2).
+    """Bad input: one line that says what is wrong, where, and what to do (exit code 2).
 
-    It is one line whatever it quotes: line breaks of names become blanks.
+    Line breaks in quoted names become blanks, so it is always one line.
 
     Example:
         >>> str(InputError("a\\nb.tsv: no such file; check the name"))
@@ -18,7 +18,7 @@ class InputError(ValueError):
 
 
 def shorten(value: object) -> str:
-    """A value for a message, at most 70 characters, whatever it is.
+    """Any value as text for a message, at most 70 characters.
 
     Example:
         >>> shorten("relu"), shorten([0] * 99)

@@ -1,4 +1,4 @@
-"""Where stages meet: files written whole or not at all, read with checks, never unpickled."""
+"""Files that stages exchange: written completely or not at all, checked when read, never unpickled."""
 
 import contextlib
 import csv
@@ -56,7 +56,7 @@ _TEMPORARY = ".replicate.part"
 _LONG_KEY = re.compile(r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}""")
 
 
-#: What tarfile raises at damaged bytes, each in its way.
+#: Exceptions that tarfile raises for damaged bytes.
 DAMAGED_TAR = (
     tarfile.TarError, EOFError, IndexError, OverflowError, RecursionError, UnicodeError, ValueError,
 )  # fmt: skip
@@ -66,15 +66,15 @@ def toml_table(text, where):
     """A table from TOML text.
 
     Raises:
-        InputError: for text that is not TOML, or nested too deep.
+        InputError: if the text is not TOML, or nested too deep.
     """
     if _LONG_KEY.search(text):
-        raise InputError(f"{where}: a name of more than 20 parts; no table is that deep, remove it")
+        raise InputError(f"{where}: a name has more than 20 parts; no setting has, remove it")
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise InputError(f"{where}: nested too deep; no setting is, remove it") from None
-    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits, too
+        raise InputError(f"{where}: a value is nested too deep; no setting is, remove it") from None
+    except ValueError as error:  # TOMLDecodeError, or a number with thousands of digits
         raise InputError(f"{where}: not TOML ({error}); correct that place") from None
 
 
@@ -82,7 +82,7 @@ def read_text(path):
     """Text of a UTF-8 file of at most 64 MiB.
 
     Raises:
-        InputError: when it is missing, no file, too large, not readable or not UTF-8.
+        InputError: if it is missing, not a file, too large, not readable or not UTF-8.
     """
     try:
         with open(path, "rb") as file:
@@ -100,13 +100,14 @@ def read_text(path):
 
 @contextlib.contextmanager
 def atomic(path):
-    """A binary file that appears under `path` only when it is complete.
+    """A binary file that appears at `path` only when it is complete.
 
-    Written beside its place under a temporary name, flushed to the disk and
-    moved.  On any error the temporary file is removed and `path` is as before.
+    It is written under a temporary name in the same folder, flushed to the disk and
+    renamed.  If an error occurs, the temporary file is removed and `path` does not
+    change.
 
     Raises:
-        InputError: when the disk is full or the place cannot be written.
+        InputError: if the disk is full or the file cannot be written.
 
     Example:
         >>> import tempfile, pathlib
@@ -150,13 +151,13 @@ def remove_temporaries(folder: str | Path) -> None:
 
 
 def temporary_gone(path):
-    """Remove `path` if it can be removed: an error on the way out hides no other."""
+    """Remove `path` if possible; an error here must not hide the one before it."""
     with contextlib.suppress(OSError):
         os.unlink(path)
 
 
 def sync_folder(folder):
-    """Make a rename survive a power cut; not every file system can."""
+    """Make a rename survive a power cut, on file systems that support it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -172,13 +173,13 @@ def save_npy(path, array):
 
 
 def save_npz(path, arrays):
-    """Write named arrays; equal arrays give equal bytes."""
+    """Write named arrays; the same arrays give the same bytes."""
     arrays = {name: np.asarray(value) for name, value in arrays.items()}
     for name, value in arrays.items():
         if value.dtype.hasobject:
-            raise ValueError(f"{name} holds objects, which only pickle could store")
+            raise ValueError(f"{name} has objects, which can only be pickled")
     with atomic(path) as file:
-        # numpy.savez dates its members 1980-01-01, so time does not enter.
+        # numpy.savez dates its members 1980-01-01, so the bytes do not depend on time.
         np.savez(file, **arrays)
 
 
@@ -189,12 +190,12 @@ def save_text(path, text):
 
 
 def save_json(path, value):
-    """Write JSON with sorted keys off, indented, and a final line end."""
+    """Write indented JSON, keys in their order, with a newline at the end."""
     save_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def save_csv(path, header, rows):
-    """Write a CSV table; floats keep all digits (``repr``)."""
+    """Write a CSV table; floats keep all their digits (``repr``)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -209,7 +210,7 @@ def _cell(value):
 
 
 def read_csv(path, header, numbers=None):
-    """Rows of a CSV table as dictionaries of text, or of numbers where that is told.
+    """Rows of a CSV table as dictionaries of text; columns in `numbers` are converted.
 
     Args:
         path: the file.
@@ -217,8 +218,8 @@ def read_csv(path, header, numbers=None):
         numbers (dict): column -> ``int`` or ``float``.
 
     Raises:
-        InputError: when the file is missing, its header is another, or a
-            number is none.
+        InputError: if the file is missing, has another header or an incomplete
+            row, or a value cannot be converted.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -232,36 +233,36 @@ def read_csv(path, header, numbers=None):
         raise InputError(f"{path}: cannot be read ({error}); run the experiment again") from None
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise InputError(f"{path}: line {number} is torn; remove the file and run again")
+            raise InputError(f"{path}: line {number} is incomplete; remove the file and run again")
         for name, kind in (numbers or {}).items():
             try:
                 row[name] = kind(row[name])
             except ValueError:
                 raise InputError(
-                    f"{path}: line {number} has {name} = {shorten(row[name])}, which is no number; "
+                    f"{path}: line {number} has {name} = {shorten(row[name])}, which is not a number; "
                     "remove the file and run again"
                 ) from None
     return rows
 
 
 def load_json(path):
-    """JSON of one of our own files.
+    """Value of a JSON file that :func:`save_json` wrote.
 
     Raises:
-        InputError: when it is missing, not JSON, or nothing that
-            :func:`save_json` could have written.
+        InputError: if it is missing, not JSON, or has values that
+            :func:`save_json` cannot write.
     """
     try:
         value = json.loads(read_text(path))
-        # Neither infinity nor half a surrogate pair: they would fail further on.
+        # Reject infinity and lone surrogates here, because they cannot be written again.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        told = str(error).removeprefix(f"{path}: ").partition(";")[0]
-        raise InputError(f"{path}: cannot be read ({told}); is this a run folder?") from None
+        reason = str(error).removeprefix(f"{path}: ").partition(";")[0]
+        raise InputError(f"{path}: cannot be read ({reason}); is this a run folder?") from None
     return value
 
 
-#: What NumPy and zipfile raise at damaged bytes, each in its way.
+#: Exceptions that NumPy and zipfile raise for damaged bytes.
 _DAMAGED = (
     ValueError,
     KeyError,
@@ -269,7 +270,7 @@ _DAMAGED = (
     EOFError,
     RuntimeError,  # "encrypted", "bad zip flags", a compression that zipfile lacks
     SyntaxError,
-    TypeError,  # a header of unlike or unhashable keys
+    TypeError,  # a header with keys of several types, or unhashable ones
     IndexError,
     MemoryError,
     OverflowError,
@@ -287,9 +288,11 @@ def _one_line(error):
 def _checked(path, name, array, kind, shape, finite):
     where = f"{path}: {name}" if name else str(path)
     if array.dtype.kind == "U" and not _is_text(array):
-        raise InputError(f"{where} holds what is no text; it is not of this program, remove it")
+        raise InputError(
+            f"{where} has characters that do not exist; another program wrote it, remove it"
+        )
     if kind is not None and array.dtype.kind not in kind:
-        raise InputError(f"{where} has dtype {array.dtype}; it is not of this program, remove it")
+        raise InputError(f"{where} has dtype {array.dtype}; another program wrote it, remove it")
     if shape is not None:
         fits = array.ndim == len(shape) and all(
             want is None or have == want for have, want in zip(array.shape, shape)
@@ -297,12 +300,12 @@ def _checked(path, name, array, kind, shape, finite):
         if not fits:
             raise InputError(f"{where} has shape {array.shape}, not {shape}; remove it")
     if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{where} holds NaN or infinity; remove it and run again")
+        raise InputError(f"{where} has NaN or infinity; remove it and run again")
     return array
 
 
 def _is_text(array):
-    """Whether all characters of a text array are some: NumPy reads any four bytes as one."""
+    """Whether a text array has valid characters only: NumPy accepts any four bytes as one."""
     codes = np.ascontiguousarray(array).reshape(-1).view(array.dtype.byteorder + "u4")
     return not (codes > 0x10FFFF).any() and not ((codes >> 11) == 0xD800 >> 11).any()
 
@@ -312,21 +315,21 @@ def load_npz(path, spec=None, *, finite=True, mapped=()):
 
     Args:
         path: the file.
-        spec (dict): name -> (dtype kinds, shape), with None for a free
-            extent; the file must hold just these names.  None: any names.
-        finite (bool): refuse NaN and infinity.
-        mapped: names of arrays that stay on the disk and are mapped, where
-            the archive is not compressed; what is written to them is lost.
+        spec (dict): name -> (dtype kinds, shape), with None for any extent; the
+            file must have exactly these names.  None: any names.
+        finite (bool): reject NaN and infinity.
+        mapped: names of arrays that are mapped instead of read, if the archive
+            is not compressed; changes of these arrays are not stored.
 
     Returns:
         dict: name -> array.
 
     Raises:
-        InputError: when it is missing, damaged, pickled, or not as `spec` says.
+        InputError: if it is missing, damaged, pickled, or does not fit `spec`.
     """
     try:
-        # numpy.load leaves a damaged archive open, and gives bytes for a member
-        # that is no array.
+        # numpy.load does not close a damaged archive, and returns bytes for a member
+        # that is not an array.
         with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
             arrays = {}
             for member in archive.infolist():
@@ -337,34 +340,36 @@ def load_npz(path, spec=None, *, finite=True, mapped=()):
                 with archive.open(member) as file:
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGED as error:
-        raise InputError(f"{path}: not a sound .npz file ({_one_line(error)}); remove it") from None
+        raise InputError(
+            f"{path}: damaged, or not an .npz file ({_one_line(error)}); remove it"
+        ) from None
     if spec is None:
         spec = dict.fromkeys(arrays, ("biufU", None))
     if set(spec) != set(arrays):
         odd = _one_line(", ".join(sorted(set(spec) ^ set(arrays))))
-        raise InputError(f"{path}: the arrays {odd} are missing or too many; remove it")
+        raise InputError(f"{path}: the arrays {odd} are missing or unknown; remove it")
     for name, (kind, shape) in spec.items():
         _checked(path, name, arrays[name], kind, shape, finite)
     return arrays
 
 
 def _mapped(raw, member):
-    """A stored member of an archive as an array on the disk."""
-    # The local header has its own lengths of name and extra field, at bytes 26 to 29.
+    """An uncompressed member of an archive as a mapped array."""
+    # The lengths of name and extra field are in bytes 26 to 29 of the local header.
     raw.seek(member.header_offset + 26)
     name, extra = struct.unpack("<HH", raw.read(4))
     raw.seek(name + extra, os.SEEK_CUR)
     start = raw.tell()
     version = np.lib.format.read_magic(raw)
     if version != (1, 0):
-        raise ValueError("a header of another kind")
+        raise ValueError("another version of the header")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(raw)
     size = dtype.itemsize * math.prod(shape)
     if dtype.hasobject or fortran or raw.tell() + size != start + member.file_size:
-        raise ValueError("its length is not that of its header")
+        raise ValueError("its length differs from that in its header")
     if not size:
         return np.zeros(shape, dtype)
-    # Copy on write: the compiled loops take it as any other array.
+    # Copy on write: compiled loops accept it like any other array.
     return np.asarray(np.memmap(raw.name, dtype, "c", raw.tell(), shape))
 
 
@@ -372,19 +377,21 @@ def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
     """One array of an ``.npy`` file, checked and never unpickled.
 
     Args:
-        mmap (bool): map the file instead of reading it; read only.
+        mmap (bool): map the file, for reading only, instead of loading it.
 
     Raises:
         InputError: as :func:`load_npz`.
     """
     try:
-        # A truncated file is told by its length: mapping it would not say so.
+        # numpy.load notices a truncated file by its length; a memmap would not.
         array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             array.close()
             raise ValueError("an archive, not an array")
     except _DAMAGED as error:
-        raise InputError(f"{path}: not a sound .npy file ({_one_line(error)}); remove it") from None
+        raise InputError(
+            f"{path}: damaged, or not an .npy file ({_one_line(error)}); remove it"
+        ) from None
     return _checked(path, "", array, kind, shape, finite)
 
 
@@ -392,30 +399,30 @@ def sha256(path):
     """Hexadecimal SHA-256 of a file.
 
     Raises:
-        InputError: when it cannot be read, or is a device, which may have no end.
+        InputError: if it cannot be read, or is not a file (a device may have no end).
     """
     digest = hashlib.sha256()
     if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path}: no file; check the name")
+        raise InputError(f"{path}: not a file; check the name")
     try:
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
-    except ValueError:  # a zero byte, or what no file system can write
-        raise InputError(f"{shorten(str(path))}: no name of a file; check it") from None
+    except ValueError:  # a zero byte, or characters that no file system has
+        raise InputError(f"{shorten(str(path))}: not a possible file name; check it") from None
     return digest.hexdigest()
 
 
 @contextlib.contextmanager
 def folder_lock(folder):
-    """Keep two runs off one folder.  The kernel frees it when its holder dies.
+    """Lock a folder, so that two runs do not use it.  The kernel releases the lock if we die.
 
-    At the end what workers were writing when they were ended is removed.
+    At the end, temporary files of workers that were stopped are removed.
 
     Raises:
-        InputError: when another process holds it, or the folder is not writable.
+        InputError: if another process has the lock, or the folder is not writable.
     """
     folder = Path(folder)
     lock = FileLock(folder / ".lock", timeout=0)
@@ -424,13 +431,13 @@ def folder_lock(folder):
         lock.acquire()
     except Timeout:
         raise InputError(
-            f"{folder}: another run is at work there; wait for it or choose another --out"
+            f"{folder}: another run uses this folder; wait for it or choose another --out"
         ) from None
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror or error}); choose another --out"
         ) from None
-    # Errors of the body are its own.
+    # Outside of the try above: an error of the body is not one of the lock.
     try:
         yield
     finally:

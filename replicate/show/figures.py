@@ -7,6 +7,7 @@ Ito's, which the colour-blind tell apart; an arm has one colour everywhere.
 import io
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -48,7 +49,7 @@ CORRECT, WRONG = "#0072B2", "#D55E00"
 WORD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 #: Settings of Matplotlib for every figure.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
