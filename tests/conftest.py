@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replicate.corpus import POLARITY_FILES
 from replicate.fast.compat import chainer
+from replicate.io.data import POLARITY_FILES
 from replicate.io.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from ..claims import ALPHA, MARGIN, POWER, judge, seed_statistics
 from ..config import PAPER, PRESETS, Config
-from ..corpus import SAMPLE_FILE, SAMPLE_VECTORS
 from ..experiment import VECTOR_TITLES
+from ..io.data import SAMPLE_FILE, SAMPLE_VECTORS
 from ..io.files import load_json, read_csv, save_csv, save_json, save_text
 from . import explorer
 
