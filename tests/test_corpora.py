@@ -13,7 +13,7 @@ import pytest
 
 from replicate.corpus import read_corpus
 from replicate.io import corpora
-from replicate.io.corpora import read_table
+from replicate.io.corpora import polarity_archive, read_table
 from replicate.io.data import POLARITY_FILES
 from replicate.io.errors import InputError
 
@@ -440,3 +440,36 @@ def test_a_damaged_archive_is_never_read_as_another_text(tmp_path):
         except InputError:
             pass
     assert others == 0
+
+
+@pytest.mark.parametrize(
+    "size, kind, parts",
+    [
+        (b"77777777777\0", tarfile.REGTYPE, []),
+        (b"\x80" + (1 << 60).to_bytes(11, "big"), tarfile.REGTYPE, []),
+        # A negative size makes some versions of tarfile read a header again and again.
+        (b"\xff" * 10 + b"\xfc\x00", tarfile.REGTYPE, []),
+        # A name that long is no TarError but an OverflowError.
+        (b"\x80" + (1 << 80).to_bytes(11, "big"), tarfile.GNUTYPE_LONGNAME, []),
+        (b"%011o\0" % len(GOOD), tarfile.SYMTYPE, ["rt-polarity.pos is not in it"]),
+    ],
+)
+def test_a_size_or_kind_that_only_a_header_promises(size, kind, parts, tmp_path, refused):
+    """Refused, whatever tarfile makes of it; with the right promise the archive is read."""
+    tar = bytearray(gzip.decompress(archive(tmp_path / "x.tar.gz", MEMBERS).read_bytes()))
+    tar[124:136], tar[156:157] = size, kind
+    tar[148:156] = b" " * 8
+    tar[148:156] = b"%06o\0 " % sum(tar[:512])
+    with refused("x.tar.gz", *parts):
+        polarity_archive(gzip.compress(bytes(tar)), "x.tar.gz")
+    assert set(polarity_archive((tmp_path / "x.tar.gz").read_bytes(), "x")) == set(POLARITY_FILES)
+
+
+def test_an_archive_of_many_members(tmp_path, refused):
+    """A hundred members are read; more are no archive of two files."""
+    more = [(f"rt/{n}", b"") for n in range(98)]
+    path = archive(tmp_path / "x.tar.gz", [*more, *MEMBERS])
+    assert len(read_corpus([path])) == 3
+    path = archive(tmp_path / "y.tar.gz", [*more, *MEMBERS, ("rt/98", b"")])
+    with refused(path, "more than 100 members"):
+        read_corpus([path])

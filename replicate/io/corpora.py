@@ -105,7 +105,8 @@ def _pair(pair):
 
 
 def _archive(path):
-    found = polarity_archive(path)
+    with open(path, "rb") as file:
+        found = polarity_archive(file.read(_ARCHIVE_LIMIT + 1), path)
     return _polarity([(name, found[name], path) for name in POLARITY_FILES], path)
 
 
@@ -132,14 +133,15 @@ def _sentences(parts):
             yield Text(text, label, number, f"{where}: {name} line {number}")
 
 
-def polarity_archive(path: str | Path) -> dict[str, bytes]:
-    """Contents of MR's two files, by name, from their archive.
+def polarity_archive(data: bytes, where: object) -> dict[str, bytes]:
+    """Contents of MR's two files, by name, from the bytes of their archive.
 
     Only these two are read, in memory; names in the archive are compared and
     never used as paths, and links and devices are passed over.
 
     Args:
-        path: a ``.tar.gz`` or ``.tar`` of at most 16 MiB, unpacked.
+        data (bytes): a ``.tar.gz`` or ``.tar`` of at most 16 MiB, unpacked too.
+        where: its name, for messages.
 
     Raises:
         InputError: for an archive that is damaged, truncated or too large, or
@@ -147,14 +149,13 @@ def polarity_archive(path: str | Path) -> dict[str, bytes]:
     """
     found = {}
     try:
-        with open(path, "rb") as raw:
-            opener = gzip.open if raw.read(2) == b"\x1f\x8b" else open
-        # In memory, so that no promise in a header can be for more than there is;
-        # to the end, where the checksum is.
-        with opener(path, "rb") as file:
-            data = file.read(_ARCHIVE_LIMIT + 1)
+        if data[:2] == b"\x1f\x8b":
+            # To the end, where the checksum is.
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(_ARCHIVE_LIMIT + 1)
         if len(data) > _ARCHIVE_LIMIT:
             raise ValueError(f"more than {_ARCHIVE_LIMIT:,} bytes")
+        # In memory, so that no promise in a header can be for more than there is.
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for number, member in enumerate(archive):
                 name = member.name.rsplit("/", 1)[-1]
@@ -168,10 +169,10 @@ def polarity_archive(path: str | Path) -> dict[str, bytes]:
                     found[name] = archive.extractfile(member).read()
     except (*DAMAGED_TAR, OSError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a sound archive ({reason}); fetch it again") from None
+        raise InputError(f"{where}: not a sound archive ({reason}); fetch it again") from None
     for name in POLARITY_FILES:
         if name not in found:
-            raise InputError(f"{path}: {name} is not in it; name the archive of MR")
+            raise InputError(f"{where}: {name} is not in it; name the archive of MR")
     return found
 
 
