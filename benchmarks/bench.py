@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 
 from replicate import model as network
-from replicate.cli import _data
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import UNSCORED, prepare, run_stage
 from replicate.fast.compat import chainer, training
 from replicate.fast.convolution import project
+from replicate.io.data import find_data
 from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
 from replicate.run import Options, Run
@@ -383,7 +383,7 @@ def save_agreement(place, found):
 
 def vector_reader(folder, n_words=500_000, width=300):
     """Seconds to read a large file: ours, and gzip or cat of the same file."""
-    from replicate.vectors import read_vectors
+    from replicate.io.wordvectors import read_vectors
 
     words = [f"word{i}" for i in range(n_words)]
     wanted = words[::25]
@@ -432,7 +432,7 @@ def main():
         "--control", choices=list(CONTROLS), default="fused", help="how --arm is trained"
     )
     chosen = parser.parse_args()
-    paths, vectors = _data("paper", (), None)
+    _, paths, vectors = find_data("paper")
     if chosen.arm:
         train_arm(chosen.out, chosen.arm, chosen.control)
         return

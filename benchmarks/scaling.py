@@ -35,9 +35,9 @@ import numpy as np
 from bench import CASE, repeated
 from scipy.optimize import nnls
 
-from replicate.cli import _data
 from replicate.corpus import read_corpus
 from replicate.fast.compat import chainer
+from replicate.io.data import find_data
 from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
 from replicate.parallel import mpi
@@ -79,7 +79,7 @@ def point(times, filters, batch_size, large=None):
     """
     group = mpi.Group() if mpi.active() else ALONE
     config = CASE.replace(n_filters=filters, batch_size=batch_size, epochs=3)
-    paths, vectors = _data("paper", *large) if large else _data("paper", (), None)
+    _, paths, vectors = find_data("paper", *(large or ()))
     corpus = read_corpus(paths)
     matrix, _ = embedding_matrix(corpus.words, vectors, config)
     sentences = np.flatnonzero(split_corpus(corpus.labels, 0) == 1)
@@ -186,7 +186,7 @@ def measured(large):
             batch_size,
             *(found[n] for n in HEADER[5:]),
         ]
-    paths, vectors = _data("paper", (), None)
+    _, paths, vectors = find_data("paper")
     with tempfile.TemporaryDirectory() as folder:
         grid = Path(folder) / "grid.toml"
         grid.write_text(SWEEP)

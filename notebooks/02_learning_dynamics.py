@@ -242,7 +242,7 @@ influence = np.array([logit_saliency(s, d, lengths) for s, d in zip(saliency, do
 figure, axes = plt.subplots(1, 2, figsize=(10, 3))
 titles = ("saliency, eq. (6)", "divided by 1 − p")
 for axis, kind, title in zip(axes, ("raw", "logit"), titles):
-    moved = record.movement[kind]
+    moved = record.change[kind]
     axis.plot(record.epochs, moved[:, record.correct].mean(axis=1), color=CORRECT)
     axis.plot(record.epochs, moved[:, ~record.correct].mean(axis=1), color=WRONG)
     axis.set(xlabel="epoch", title=title, ylim=(0, None), xticks=ticks)

@@ -64,7 +64,7 @@ print(f"{len(seeds)} seeds of {len(corpus)} sentences, {run.config.epochs} epoch
 # %%
 subset = run.subset(0)
 t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
-words = pd.read_csv(run.seed(0) / "instability.csv", keep_default_na=False)
+words = pd.read_csv(run.seed_folder(0) / "instability.csv", keep_default_na=False)
 wac_of = dict(zip(words["word"], words["wac"]))
 
 sentence = corpus.sentence(t2[0]).split()

@@ -136,7 +136,7 @@ plt.show()
 # %%
 columns = {}
 for seed in seeds:
-    table = pd.read_csv(run.seed(seed) / "instability.csv", keep_default_na=False)
+    table = pd.read_csv(run.seed_folder(seed) / "instability.csv", keep_default_na=False)
     columns[f"seed {seed}"] = table.set_index("word")["wac"]
 
 wac = pd.DataFrame(columns)
@@ -200,7 +200,7 @@ print(f"answer: {e.labels[-1]}, p = {e.probability[-1]:.2f}")
 # each of the four words:
 
 # %%
-table = pd.read_csv(run.seed(0) / "sentences.csv", keep_default_na=False)
+table = pd.read_csv(run.seed_folder(0) / "sentences.csv", keep_default_na=False)
 table["last word"] = [corpus.sentence(n).split()[-1] for n in table["sentence"]]
 halves = table[table["arm"] != ""]
 pd.crosstab(halves["last word"], halves["arm"])

@@ -146,34 +146,9 @@ def _config(preset, epochs, assignments):
 
 def _data(preset, corpus, vectors):
     """Corpus paths and vectors, searched for where not named."""
-    from .corpus import POLARITY_FILES, VECTOR_FILES, data_folder, sample_path
+    from .io.data import find_data
 
-    named = bool(corpus)
-    folders = [f for f in (data_folder(), Path("data")) if f and f.is_dir()]
-    if not corpus:
-        if preset == "sample":
-            sample, beside = sample_path()
-            return [sample], vectors or beside
-        found = [f for f in folders if all((f / name).is_file() for name in POLARITY_FILES)]
-        if not found:
-            raise InputError(
-                "no corpus: run `replicate fetch`, name one with --corpus, or set REPLICATE_DATA"
-            )
-        corpus = [found[0]]
-    if not vectors:
-        folders += [Path(path) for path in corpus if Path(path).is_dir()]
-        for folder in folders:
-            for name in VECTOR_FILES:
-                if (folder / name).is_file():
-                    return list(corpus), folder / name
-        if named:
-            raise InputError("--vectors: name a word-vector file, or random")
-        raise InputError(
-            "no word vectors: run `replicate fetch`, name a file with --vectors, or use random"
-        )
-    if vectors != "random" and not Path(vectors).is_file():
-        raise InputError(f"{vectors}: no such file; name a word-vector file, or random")
-    return list(corpus), vectors
+    return find_data(preset, corpus, vectors)[1:]
 
 
 def _display(console, total, quiet, verbose):
@@ -587,10 +562,10 @@ def readings():
 @cli.command()
 def doctor():
     """What this machine has: versions, device, data found, and what is missing."""
-    from .corpus import POLARITY_FILES, VECTOR_FILES, data_folder
     from .experiment import versions
     from .fast import compat
     from .fast.device import chainer_device
+    from .io.data import POLARITY_FILES, VECTOR_FILES, data_folders
 
     table = Table(show_header=False)
     for name, version in versions().items():
@@ -602,7 +577,7 @@ def doctor():
         table.add_row("@cupy:0", "there")
     except InputError as error:
         table.add_row("@cupy:0", str(error))
-    folders = [folder for folder in (data_folder(), Path("data")) if folder and folder.is_dir()]
+    folders = data_folders()
     for names, what in ((POLARITY_FILES, "corpus"), (VECTOR_FILES, "word vectors")):
         found = [str(f / n) for f in folders for n in names if (f / n).is_file()]
         missing = "missing: run `replicate fetch`, or set REPLICATE_DATA to a folder that has it"

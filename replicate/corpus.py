@@ -1,41 +1,21 @@
 """Labelled sentences as flat arrays of word indices, never padded (section 5.1)."""
 
-import csv
-import functools
-import gzip
-import hashlib
-import io
-import os
 import re
-import tarfile
 import tempfile
-import zlib
 from array import array
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from .io.corpora import labelled_texts
+from .io.data import SAMPLE_FILE, find_data, sample_path
 from .io.errors import InputError
-from .io.files import DAMAGED_TAR, load_npz, save_npz, sha256
+from .io.files import load_npz, save_npz
 
 __all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "tokenize"]
 
-POLARITY_FILES = ("rt-polarity.pos", "rt-polarity.neg")
-#: The sample and the vectors beside it, as gensim's package names them.
-SAMPLE_FILE, SAMPLE_VECTORS = "pang_lee_polarity.cor", "pang_lee_polarity_fasttext.vec"
-
-#: Names of word vectors in a folder of data, the preferred first.
-VECTOR_FILES = (
-    "GoogleNews-vectors-negative300.bin.gz",
-    "GoogleNews-vectors-negative300.bin",
-    "googlenews-mr-subset.bin.gz",
-)
-
-# What is larger is no review, none of its words, and no archive of two small files.
-_ROW_LIMIT = 4 << 20
+# A longer word is none.
 _WORD_LIMIT = 1000
-_ARCHIVE_LIMIT = 16 << 20
 
 # Sentences that are taken at a time, and tokens that are kept in memory while
 # a corpus is read.
@@ -194,6 +174,9 @@ def clean_kim(text):
 
 def tokenize(text, tokens):
     """Words of a text under the reading `tokens` (kim or whitespace)."""
+    # Markup of web pages is no word: reviews of the Large Movie Review Dataset
+    # have it at every line break.
+    text = text.replace("<br />", " ")
     return (clean_kim(text) if tokens == "kim" else text.lower()).split()
 
 
@@ -265,60 +248,6 @@ def _label_order(name):
         return (1, 0, name)
 
 
-def sample_path():
-    """The 200 sentences of MR that come with gensim, and vectors beside them.
-
-    Returns:
-        tuple of Path: the corpus, its vectors (fastText, 100 dimensions).
-    """
-    from gensim.test.utils import datapath
-
-    return (
-        Path(datapath(SAMPLE_FILE)),
-        Path(datapath(SAMPLE_VECTORS)),
-    )
-
-
-def data_folder():
-    """The folder that ``REPLICATE_DATA`` names, or None.
-
-    Raises:
-        InputError: when it names no folder.
-    """
-    name = os.environ.get("REPLICATE_DATA")
-    if not name:
-        return None
-    if not Path(name).is_dir():
-        raise InputError(f"REPLICATE_DATA={name}: not a folder; correct or unset it")
-    return Path(name)
-
-
-def find_data():
-    """Corpus and vectors at hand: MR where ``REPLICATE_DATA`` names its folder, else the sample.
-
-    Returns:
-        tuple: preset (``"paper"`` or ``"sample"``), the paths that
-        :func:`read_corpus` takes, and the path of the word vectors.
-
-    Raises:
-        InputError: when ``REPLICATE_DATA`` names no folder, or one with MR and
-            no vectors.
-
-    Example:
-        >>> preset, paths, vectors = find_data()
-        >>> preset in ("sample", "paper"), vectors.is_file()
-        (True, True)
-    """
-    folder = data_folder()
-    if folder is None or not all((folder / name).is_file() for name in POLARITY_FILES):
-        sample, vectors = sample_path()
-        return "sample", [sample], vectors
-    for name in VECTOR_FILES:
-        if (folder / name).is_file():
-            return "paper", [folder], folder / name
-    raise InputError(f"{folder}: no word vectors; run `replicate fetch --dest {folder}`")
-
-
 def read_corpus(paths, tokens="kim"):
     """Read a labelled corpus.
 
@@ -338,220 +267,8 @@ def read_corpus(paths, tokens="kim"):
     Source:
         Pang and Lee (2005), sentence polarity dataset v1.0.
     """
-    paths = [Path(path) for path in paths]
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: no such file; check the name, or run `replicate fetch`")
-    if len(paths) == 2:
-        pair = sorted(paths, key=lambda path: path.suffix != ".pos")
-        if [path.suffix for path in pair] != [".pos", ".neg"]:
-            raise InputError(
-                f"{paths[0]}, {paths[1]}: two files must be the pair .pos and .neg; "
-                "name one file otherwise"
-            )
-        return _read_pair(pair, tokens)
-    if len(paths) != 1:
-        raise InputError("--corpus: name one file, one folder, or the pair .pos and .neg")
-    path = paths[0]
-    if path.is_dir():
-        pair = [path / name for name in POLARITY_FILES]
-        for member in pair:
-            if not member.is_file():
-                raise InputError(
-                    f"{member}: not in the folder; name a file or run `replicate fetch`"
-                )
-        return _read_pair(pair, tokens)
-    name = path.name.lower()
-    if name.endswith((".tar.gz", ".tgz")):
-        return _read_archive(path, tokens)
-    if name.endswith((".tsv", ".csv", ".tsv.gz", ".csv.gz")):
-        return _read_table(path, tokens)
-    if name.endswith(".cor"):
-        return _read_fasttext(path, tokens)
-    raise InputError(
-        f"{path}: not a corpus by its name; name .tsv, .csv (.gz), .tar.gz, "
-        "a folder, or the pair .pos and .neg"
-    )
-
-
-def _read_pair(pair, tokens):
-    parts = []
-    for path in pair:
-        try:
-            parts.append((path.name, path.read_bytes(), path.parent))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
-    return _polarity(parts, tokens)
-
-
-def _polarity(parts, tokens):
-    """MR from the bytes of its two files, positives first.
-
-    Lines end in LF.  The text is Windows-1252, in which NEL (0x85) is an
-    ellipsis: ``str.splitlines`` on Latin-1 text would break lines there.
-    """
+    texts = labelled_texts(paths)
     builder = _Builder(tokens)
-    checksums = {}
-    for (name, data, where), label in zip(parts, ("1", "0")):
-        checksums[name] = hashlib.sha256(data).hexdigest()
-        lines = data.split(b"\n")
-        if lines and not lines[-1].strip():
-            lines.pop()
-        if not lines:
-            raise InputError(f"{where}: {name} is empty; sentences, one a line, are needed")
-        if b"\0" in data or data[:2] == b"\x1f\x8b":
-            raise InputError(f"{where}: {name} is not text; one sentence a line is needed")
-        for number, line in enumerate(lines, start=1):
-            text = line.decode("cp1252", errors="replace")
-            builder.add(text, label, f"{where}: {name} line {number}")
-    return builder.corpus(checksums, where)
-
-
-def _read_archive(path, tokens):
-    """MR from its archive: only its two files are read, and nothing unpacked."""
-    found = {}
-    try:
-        with open(path, "rb") as raw:
-            opener = gzip.open if raw.read(2) == b"\x1f\x8b" else open
-        # In memory, so that no promise in a header can be for more than there is;
-        # to the end, where the checksum is.
-        with opener(path, "rb") as file:
-            data = file.read(_ARCHIVE_LIMIT + 1)
-        if len(data) > _ARCHIVE_LIMIT:
-            raise ValueError(f"more than {_ARCHIVE_LIMIT:,} bytes")
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for member in archive:
-                name = member.name.rsplit("/", 1)[-1]
-                if name in POLARITY_FILES and member.isfile():
-                    # A sparse member has any size that it likes.
-                    if name in found or member.size > len(data):
-                        raise ValueError(f"{name} is too large or there twice")
-                    found[name] = archive.extractfile(member).read()
-    except (*DAMAGED_TAR, OSError, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a sound archive ({reason}); fetch it again") from None
-    for name in POLARITY_FILES:
-        if name not in found:
-            raise InputError(f"{path}: {name} is not in it; name the archive of MR")
-    return _polarity([(name, found[name], path) for name in POLARITY_FILES], tokens)
-
-
-def _lines(path, encoding="utf-8", errors="strict"):
-    """Lines of a text file, plain or ``.gz``, as :mod:`csv` wants them: with their ends."""
-    try:
-        opener = gzip.open if path.name.lower().endswith(".gz") else open
-        with opener(path, "rb") as raw:
-            read = functools.partial(raw.readline, _ROW_LIMIT + 1)
-            for number, line in enumerate(iter(read, b""), start=1):
-                if len(line) > _ROW_LIMIT:
-                    raise InputError(
-                        f"{path}: line {number} is longer than {_ROW_LIMIT:,} bytes; cut it"
-                    )
-                try:
-                    text = line.decode(encoding, errors)
-                except UnicodeDecodeError:
-                    raise InputError(
-                        f"{path}: line {number} is not UTF-8; save it as UTF-8"
-                    ) from None
-                if number == 1:
-                    text = text.removeprefix("\ufeff")
-                if "\0" in text:
-                    raise InputError(f"{path}: line {number} is not text; name a text file")
-                yield text
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
-
-
-def read_table(path, columns):
-    """Rows of a ``.tsv`` or ``.csv`` (``.gz``) file, some columns of them.
-
-    A row of a TSV is a line, and a field of it may stand in quotes with inner
-    quotes doubled, as pandas writes it.  A CSV is quoted as usual (RFC 4180).
-
-    Args:
-        columns (dict): name -> whether it must be there.
-
-    Yields:
-        tuple: line number of the row's end, then the text of each column, or
-        None where the column is absent.
-
-    Raises:
-        InputError: for a missing column, a row of another width, bad text.
-    """
-    path = Path(path)
-    before = csv.field_size_limit(_ROW_LIMIT)
-    number = 1
-    try:
-        tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
-        rows = _tsv_rows(path) if tabs else _csv_rows(path)
-        header = next(rows, (1, None))[1]
-        if header is None:
-            raise InputError(f"{path}: empty; a header and labelled texts are needed")
-        missing = [name for name, needed in columns.items() if needed and name not in header]
-        if missing:
-            raise InputError(
-                f"{path}: line 1 has no column {missing[0]!r}; "
-                f"a header with {', '.join(columns)} is needed"
-            )
-        places = [header.index(name) if name in header else None for name in columns]
-        for number, row in rows:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InputError(
-                    f"{path}: line {number} has {len(row)} fields, "
-                    f"the header {len(header)}; correct that line"
-                )
-            yield (number, *[None if p is None else row[p] for p in places])
-    except csv.Error as error:
-        raise InputError(f"{path}: after line {number}: {error}; correct that line") from None
-    finally:
-        csv.field_size_limit(before)
-
-
-def _csv_rows(path):
-    length = 0
-
-    def lines():
-        nonlocal length
-        for line in _lines(path):
-            length += len(line)
-            if length > _ROW_LIMIT:
-                raise csv.Error(f"a row is longer than {_ROW_LIMIT:,} characters")
-            yield line
-
-    reader = csv.reader(lines(), strict=True)
-    for row in reader:
-        yield reader.line_num, row
-        length = 0
-
-
-def _tsv_rows(path):
-    for number, line in enumerate(_lines(path), start=1):
-        # A quote that is never closed is text: it must not swallow the next lines.
-        row = next(csv.reader([line], delimiter="\t"), [])
-        bare = line.rstrip("\r\n").split("\t")
-        yield number, row if len(row) == len(bare) or line.count('"') % 2 == 0 else bare
-
-
-def _read_table(path, tokens):
-    builder = _Builder(tokens)
-    for line, label, text in read_table(path, {"label": True, "text": True}):
-        if not label.strip():
-            raise InputError(f"{path}: line {line} has no label; give it one")
-        # Markup of web pages is no word: reviews of the Large Movie Review
-        # Dataset have it at every line break.
-        builder.add(text.replace("<br />", " "), label.strip(), f"{path}: line {line}")
-    return builder.corpus({path.name: sha256(path)}, path)
-
-
-def _read_fasttext(path, tokens):
-    builder = _Builder(tokens)
-    names = {"__label__pos": "1", "__label__neg": "0"}
-    # gensim's extract of MR keeps its Windows-1252 bytes.
-    for number, line in enumerate(_lines(path, "cp1252", "replace"), start=1):
-        label, _, text = line.partition(" ")
-        if not label.startswith("__label__") or label.strip() == "__label__":
-            raise InputError(f"{path}: line {number} does not start with __label__; correct it")
-        builder.add(text, names.get(label, label[9:]), f"{path}: line {number}")
-    return builder.corpus({path.name: sha256(path)}, path)
+    for text, label, _, place in texts:
+        builder.add(text, label, place)
+    return builder.corpus(texts.sha256, texts.where)

@@ -98,7 +98,8 @@ def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> Non
     )
     # 4.3.2: unstable words (eqs 7-9), and how rich the sentences of T2 are in them (eq. 10).
     wac, count = recorder.stream.result(config.ddof)
-    scores = sentence_instability(wac, *corpus.take(t2), config.unseen_words, config.repeated_words)
+    tokens, offsets = corpus.take(t2)
+    scores = sentence_instability(wac, tokens, offsets, config.unseen_words, config.repeated_words)
     # 4.3.3: two halves of T2, and the training sentences of the six models.
     h, l = median_halves(scores, t2)
     run.save_first_phase(

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from replicate.corpus import POLARITY_FILES
 from replicate.fast.compat import chainer
+from replicate.io.data import POLARITY_FILES
 from replicate.io.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -23,8 +23,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from replicate import corpus as corpus_module
-from replicate import vectors as vectors_module
+from replicate.io import corpora, wordvectors
 from replicate.io import files as storage
 from replicate.io.errors import InputError
 from replicate.io.files import tomllib
@@ -292,8 +291,8 @@ SABOTAGE = {
     "json": (storage, "load_json", _bare_json, "JSONDecodeError"),
     "npz": (storage, "_DAMAGED", (ValueError,), "BadZipFile"),
     "npy": (storage, "load_npy", lambda place, *_, **__: np.load(place), "EOFError"),
-    "csv": (corpus_module, "_lines", _bare_lines, "UnicodeDecodeError"),
-    "vectors": (vectors_module, "_is_number", lambda text: bool(float(text)), "ValueError"),
+    "csv": (corpora, "_lines", _bare_lines, "UnicodeDecodeError"),
+    "vectors": (wordvectors, "_is_number", lambda text: bool(float(text)), "ValueError"),
 }
 
 

@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 import regression
 
-from replicate import claims, inference
+from replicate import inference
 from replicate.config import ARMS, Config
 from replicate.io.files import load_json, save_text
 

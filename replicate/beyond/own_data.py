@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..config import generator
-from ..corpus import read_corpus, read_table, tokenize
+from ..corpus import read_corpus, tokenize
 from ..instability import sentence_instability
+from ..io.corpora import read_table
 from ..io.errors import InputError
 from ..io.files import save_csv, save_json, sha256
 from ..model import TextCNN

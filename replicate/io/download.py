@@ -1,46 +1,58 @@
 """Corpus and word vectors from their publishers, checked before use (sections 5.1, 5.3)."""
 
 import contextlib
-import gzip
 import hashlib
-import io
+import itertools
 import os
 import re
 import shutil
-import ssl
-import tarfile
-import tempfile
-import time
-import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-import urllib3
 from filelock import FileLock, Timeout
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError
 
+from .corpora import polarity_archive
+from .data import POLARITY_FILES
 from .errors import InputError
-from .files import DAMAGED_TAR, atomic, sync_folder
+from .files import atomic, sync_folder
 from .files import sha256 as checksum
 
-__all__ = ["CORPUS", "CORPUS_ARCHIVE", "VECTORS", "Source", "download", "fetch", "unpack_corpus"]
+__all__ = ["ARCHIVES", "CORPUS", "VECTORS", "Source", "fetch"]
 
 _BLOCK = 1 << 16
-# Bytes taken of a file of unknown size, and bytes that an archive may unpack to.
-_LIMIT = 16 << 20
-_MEMBERS = 100
+_ARCHIVE_LIMIT = 16 << 20
 _HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html)", re.IGNORECASE)
+#: Seconds to connect, and seconds without a byte.
+_TIMEOUT = (10, 60)
+#: What passes is waited out: 0, 2, 4, ... seconds.  Who has no network hears it soon.
+_RETRY = Retry(
+    total=5,
+    connect=2,
+    read=2,
+    other=0,  # a certificate that is not trusted
+    backoff_factor=1,
+    status_forcelist=(408, 429, 500, 502, 503, 504),
+    raise_on_status=False,
+    respect_retry_after_header=False,
+)
+#: Connections to one mirror, each of which goes on where the last one broke off.
+_CONNECTIONS = 20
 
 
 @dataclass(frozen=True)
 class Source:
-    """A published file: where it lies, and how to tell that it is the right one.
+    """A published file: where it lies, and how to know that it is the right one.
 
     Attributes:
         name (str): its name in the folder.
         urls (tuple of str): its mirrors, tried in turn.
-        sha256 (str): hexadecimal; None when only its content can be judged.
-        size (int): bytes; None when unknown, then at most 16 MiB are taken.
+        sha256 (str): hexadecimal.
+        size (int): bytes.
 
     Example:
         >>> Source("a.txt", ("https://example.org/a.txt",), 64 * "0", 3).size
@@ -49,8 +61,8 @@ class Source:
 
     name: str
     urls: tuple
-    sha256: str | None
-    size: int | None = None
+    sha256: str
+    size: int
 
 
 _KIM = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/master/"
@@ -59,18 +71,14 @@ _NEG_SHA256 = "4ace77d558c3714723843f1d65b60c01e3417b208180f0728808d76ad0eeeaca"
 
 #: The sentence polarity dataset v1.0: positive, negative.
 CORPUS = (
-    Source("rt-polarity.pos", (_KIM + "rt-polarity.pos",), _POS_SHA256, 626_139),
-    Source("rt-polarity.neg", (_KIM + "rt-polarity.neg",), _NEG_SHA256, 612_256),
+    Source(POLARITY_FILES[0], (_KIM + POLARITY_FILES[0],), _POS_SHA256, 626_139),
+    Source(POLARITY_FILES[1], (_KIM + POLARITY_FILES[1],), _NEG_SHA256, 612_256),
 )
 
-#: The archive of both.  A mirror may pack it anew, so the two files in it are what is checked.
-CORPUS_ARCHIVE = Source(
-    "rt-polaritydata.tar.gz",
-    (
-        "https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz",
-        "https://storage.googleapis.com/seldon-datasets/sentence_polarity_v1/rt-polaritydata.tar.gz",
-    ),
-    None,
+#: Archives of both.  A mirror may pack it differently, so the two files in it are what is checked.
+ARCHIVES = (
+    "https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz",
+    "https://storage.googleapis.com/seldon-datasets/sentence_polarity_v1/rt-polaritydata.tar.gz",
 )
 
 #: The word vectors.  gensim-data's word2vec-google-news-300.gz is packed
@@ -86,147 +94,64 @@ VECTORS = Source(
     1_647_046_227,
 )
 
+Progress = Callable[[str, int, int], None]
+
 
 class _Refused(Exception):
-    """This mirror does not have the file: ask the next one."""
+    """This mirror does not give the file: ask the next one."""
 
 
-class _Wrong(_Refused):
-    """What has arrived is not the file: nothing of it is worth continuing."""
-
-
-class _Broken(Exception):
-    """May pass: ask the same mirror again."""
-
-
-class _Unreached(_Broken):
-    """There was no answer at all."""
-
-
-@dataclass(frozen=True)
-class _Way:
-    """How to download; see :func:`download`."""
-
-    progress: object = None
-    timeout: tuple = (10, 60)
-    retries: int = 5
-    sleep: object = time.sleep
-    allow_http: bool = False
-
-    def check(self, sources):
-        schemes = ("https://", "http://") if self.allow_http else ("https://",)
-        for source in sources:
-            for url in source.urls:
-                if not url.startswith(schemes):
-                    raise InputError(f"{source.name}: {url} is not HTTPS; give an https:// address")
-
-
-def fetch(dest_dir, *, corpus=True, vectors=True, progress=None, **way):
+def fetch(
+    dest_dir: str | Path,
+    *,
+    corpus: bool = True,
+    vectors: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
     """Bring the corpus and the word vectors into a folder; right files that are there stay.
+
+    A file has its name only when it is whole and right.  Until then it is
+    ``NAME.part``, which the next call continues.
 
     Args:
         dest_dir: the folder, made when missing.
         corpus (bool): the two files of the sentence polarity dataset.
         vectors (bool): the GoogleNews vectors, 1.6 GB.
-        progress, way: as of :func:`download`.
+        progress (callable): called with name, bytes done, and bytes in all.
 
     Returns:
         dict: name of each file -> its path.
 
     Raises:
-        InputError: as :func:`download`.
+        InputError: when no mirror gives a file over HTTPS (with the reason
+            of each), the folder cannot be written or is in use, or the disk
+            is full.
 
     Example:
+        >>> import tempfile
         >>> fetch(tempfile.mkdtemp(), corpus=False, vectors=False)
         {}
     """
-    dest, way, paths = Path(dest_dir), _Way(progress, **way), []
-    way.check((CORPUS_ARCHIVE, *CORPUS, VECTORS))
-    with _held(dest):
+    dest, paths = Path(dest_dir), []
+    with _held(dest), _session() as session:
         if corpus:
-            paths += _get_corpus(dest, way)
+            refusals = _from_archives(session, dest)
+            paths += [_get(session, source, dest, progress, refusals) for source in CORPUS]
         if vectors:
-            paths.append(_get(VECTORS, dest, way))
+            paths.append(_get(session, VECTORS, dest, progress))
     return {path.name: path for path in paths}
 
 
-def download(
-    source,
-    dest_dir,
-    *,
-    progress=None,
-    timeout=(10, 60),
-    retries=5,
-    sleep=time.sleep,
-    allow_http=False,
-):
-    """Bring one published file into a folder; it has its name only when whole and right.
-
-    Until then it is ``NAME.part``, which the next call continues.
-
-    Args:
-        source (Source): the file, with its sha256.
-        dest_dir: the folder, made when missing.
-        progress (callable): called with name, bytes done, and bytes in all
-            or None.
-        timeout (tuple): seconds to connect, and seconds without a byte.
-        retries (int): how often to ask a mirror again that brings nothing
-            new, after 1, 2, 4, ... seconds; at most twice when it never answers.
-        sleep (callable): waits so many seconds.
-        allow_http (bool): take ``http://`` too; for tests.
-
-    Returns:
-        pathlib.Path: the file.
-
-    Raises:
-        InputError: when no mirror gives the file (with the reason of each),
-            an address is not HTTPS, the folder cannot be written or is in
-            use, or the disk is full.
-
-    Example:
-        >>> source = Source("a", ("https://example.org/a",), hashlib.sha256(b"a").hexdigest(), 1)
-        >>> there = Path(tempfile.mkdtemp()) / "a"
-        >>> _ = there.write_bytes(b"a")
-        >>> download(source, there.parent) == there  # without asking example.org
-        True
-    """
-    dest, way = Path(dest_dir), _Way(progress, timeout, retries, sleep, allow_http)
-    way.check([source])
-    with _held(dest):
-        return _get(source, dest, way)
-
-
-def unpack_corpus(archive, dest_dir, *, files=CORPUS):
-    """Take the files of the corpus out of their ``.tar.gz``, and nothing else.
-
-    Args:
-        archive: the ``.tar.gz``; names in it are compared, never used as paths.
-        dest_dir: the folder to write to.
-        files (tuple of Source): what is wanted, with sha256.
-
-    Returns:
-        tuple of pathlib.Path: positive, negative.
-
-    Raises:
-        InputError: for an archive that is truncated or unpacks to more than
-            16 MiB; that holds links, devices, or names that lead out of it;
-            that lacks, repeats or alters a file; or when a file cannot be
-            read or written.
-
-    Example:
-        >>> unpack_corpus("no.tar.gz", ".")
-        Traceback (most recent call last):
-            ...
-        replicate.io.errors.InputError: no.tar.gz: cannot be read (No such file or directory); check the name
-    """
-    try:
-        return _unpack(Path(archive), Path(dest_dir), files)
-    except _Refused as error:
-        raise InputError(f"{archive}: {error}; remove it and fetch it again") from None
+def _session():
+    """HTTPS only: a redirect to plain HTTP finds no adapter either."""
+    session = requests.Session()
+    session.adapters.clear()
+    session.mount("https://", HTTPAdapter(max_retries=_RETRY))
+    return session
 
 
 @contextlib.contextmanager
-def _held(folder):
+def _held(folder: Path) -> Iterator[None]:
     """Keep other fetches off a folder; what the disk refuses becomes one clear line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -243,202 +168,140 @@ def _held(folder):
         ) from error
 
 
-def _get_corpus(dest, way):
-    paths = [dest / source.name for source in CORPUS]
-    if all(map(_is_right, paths, CORPUS)):
-        return paths
-    reasons = []
-    # A folder of its own, because the archive is neither kept nor continued.
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=dest) as folder:
-        part = Path(folder, CORPUS_ARCHIVE.name)
-        if _from_mirrors(CORPUS_ARCHIVE, part, way, reasons, lambda: _unpack(part, dest, CORPUS)):
-            return paths
-    return [_get(source, dest, way, tuple(reasons)) for source in CORPUS]
+def _from_archives(session, dest):
+    """Take both files of the corpus from an archive; the reasons of the mirrors that failed."""
+    refusals = []
+    if all(_is_right(dest / source.name, source) for source in CORPUS):
+        return refusals
+    for url in ARCHIVES:
+        try:
+            with _answer(session, url) as response:
+                data = b"".join(_blocks(response, _ARCHIVE_LIMIT))
+            found = polarity_archive(data, "the archive")
+            for source in CORPUS:
+                if hashlib.sha256(found[source.name]).hexdigest() != source.sha256:
+                    raise _Refused(f"its {source.name} is not the published file")
+        except (_Refused, InputError, HTTPError) as error:
+            refusals.append(f"{url}: {str(error).partition(';')[0]}")
+            continue
+        for source in CORPUS:
+            with atomic(dest / source.name) as file:
+                file.write(found[source.name])
+        break
+    return refusals
 
 
-def _get(source, dest, way, reasons=()):
-    path, part, reasons = dest / source.name, dest / f"{source.name}.part", list(reasons)
+def _get(session, source, dest, progress, refusals=()):
+    path, part = dest / source.name, dest / f"{source.name}.part"
     if _is_right(path, source):
         return path
-    missing, free = (source.size or 0) - _size(part), shutil.disk_usage(dest).free
+    missing, free = source.size - _size(part), shutil.disk_usage(dest).free
     if missing > free:
         raise InputError(
             f"{path}: {missing:,} more bytes are needed, {free:,} are free; "
             "free space or choose another folder"
         )
-    if not _from_mirrors(source, part, way, reasons):
-        raise InputError(
-            f"{source.name}: no mirror gave it ({'; '.join(reasons)}); look at the network and "
-            f"run again, or put it into {dest} yourself (sha256 {source.sha256})"
-        )
-    os.replace(part, path)
-    sync_folder(dest)
-    return path
-
-
-def _from_mirrors(source, part, way, reasons, use=None):
-    """Whether a mirror completed `part` and `use` did not refuse it; if not, `reasons` grow."""
-    with requests.Session() as session:
-        if not way.allow_http:
-            # So that no redirect leads to plain HTTP either.
-            del session.adapters["http://"]
-        for url in source.urls:
-            try:
-                _from_mirror(session, url, source, part, way)
-                if use is not None:
-                    use()
-                return True
-            except _Refused as error:
-                if isinstance(error, _Wrong):
-                    part.unlink(missing_ok=True)
-                reasons.append(f"{url}: {error}")
-    return False
-
-
-def _from_mirror(session, url, source, part, way):
-    furthest, failures, answered, tag = _size(part), 0, False, {}
-    while True:
+    reasons = list(refusals)
+    for url in source.urls:
         try:
-            start = _receive(session, url, source, part, way, tag)
-            if source.sha256 in (None, checksum(part)):
+            _complete(session, url, source, part, progress)
+        except _Refused as error:
+            reasons.append(f"{url}: {error}")
+            continue
+        os.replace(part, path)
+        sync_folder(dest)
+        return path
+    raise InputError(
+        f"{source.name}: no mirror gave it ({'; '.join(reasons)}); check the network and "
+        f"run again, or put it into {dest} yourself (sha256 {source.sha256})"
+    )
+
+
+def _complete(session, url, source, part, progress):
+    """Bring `part` to its end, again and again from where the connection broke off."""
+    for _ in range(_CONNECTIONS):
+        start = _size(part)
+        reason = _append(session, url, source, part, progress) if start < source.size else ""
+        if _size(part) >= source.size:
+            if checksum(part) == source.sha256:
                 return
             part.unlink()
             # Pieces of two different files agree with neither: then again, in one piece.
-            raise (_Broken if start else _Wrong)("its sha256 is not the published one")
-        except _Broken as error:
-            if source.sha256 is None:
-                part.unlink(missing_ok=True)
-            answered = answered or not isinstance(error, _Unreached)
-            if _size(part) > furthest:
-                furthest, failures = _size(part), 0
-            # Who has no network should not wait minutes to hear it.
-            if failures >= (way.retries if answered else min(way.retries, 2)):
-                raise _Refused(str(error)) from None
-            way.sleep(2**failures)
-            failures += 1
+            if start == 0:
+                raise _Refused("its sha256 is not the published one")
+    raise _Refused(f"broken off at byte {_size(part):,} ({reason or 'closed'})")
 
 
-def _receive(session, url, source, part, way, tag):
-    """Append to `part` what it lacks; return the byte at which this began."""
-    done, limit = _size(part), source.size or _LIMIT
-    if done == source.size:
-        return done
-    # Identity: the bytes as they are stored, neither packed nor unpacked on the way.
-    headers = {"Accept-Encoding": "identity"}
-    if done:
-        headers.update({"Range": f"bytes={done}-", **tag})
-    try:
-        with session.get(url, headers=headers, stream=True, timeout=way.timeout) as response:
-            done = start = _first_byte(response, done, part)
-            rest = response.raw.length_remaining
-            total = source.size if rest is None else start + rest
-            if total is not None and (total > limit or total != (source.size or total)):
-                raise _Refused(f"{total:,} bytes instead of {limit:,}")
-            etag = response.headers.get("ETag", "")
-            tag.update({"If-Range": etag} if etag.startswith('"') else {})
-            block = response.raw.read(_BLOCK, decode_content=False)
-            if start == 0 and _HTML.match(block):
-                raise _Refused("an HTML page instead of the file")
-            with open(part, "ab" if start else "wb") as file:
-                while block:
-                    done += len(block)
-                    if done > limit:
-                        raise _Wrong(f"more than {limit:,} bytes")
+def _append(session, url, source, part, progress):
+    """Add to `part` what one answer brings; the reason why it ended early, or ""."""
+    start = _size(part)
+    with _answer(session, url, start) as response:
+        if response.status_code == 200:
+            start = 0
+        total = response.raw.length_remaining
+        if total is not None and start + total != source.size:
+            raise _Refused(f"{start + total:,} bytes instead of {source.size:,}")
+        blocks = _blocks(response, source.size - start)
+        try:
+            first = next(blocks, b"")  # a page that is refused must cost nothing of `part`
+        except HTTPError as error:
+            return _cause(error)
+        with open(part, "ab" if start else "wb") as file:
+            try:
+                for block in itertools.chain([first], blocks):
                     file.write(block)
-                    if way.progress is not None:
-                        way.progress(source.name, done, total)
-                    block = response.raw.read(_BLOCK, decode_content=False)
+                    if progress is not None:
+                        progress(source.name, file.tell(), source.size)
+            except HTTPError as error:
+                return _cause(error)
+            finally:
                 file.flush()
                 os.fsync(file.fileno())
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _reason(error, _size(part)) from None
-    if done < (source.size or 0):
-        raise _Broken(f"broken off at byte {done:,} of {source.size:,}")
-    return start
+    return ""
 
 
-def _first_byte(response, done, part):
-    """Byte of the file at which the body of `response` begins."""
-    status, headers = response.status_code, response.headers
-    if status == 416:
-        part.unlink(missing_ok=True)
-        raise _Broken("HTTP 416, no such range")
-    if status in (408, 429) or status >= 500:
-        raise _Broken(f"HTTP {status}")
-    if status not in (200, 206):
-        raise _Refused(f"HTTP {status}")
-    if headers.get("Content-Type", "").lower().startswith("text/html"):
+def _answer(session, url, start=0):
+    """The answer with the file from byte `start` on, or from its beginning (status 200)."""
+    # Identity: the bytes as they are stored, neither packed nor unpacked on the way.
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+    try:
+        response = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
+    except (requests.RequestException, ValueError, HTTPError) as error:  # no network, a bad proxy
+        raise _Refused(_cause(error)) from None
+    except OSError as error:  # requests' own, for a bundle of certificates that is not there
+        raise InputError(f"{_cause(error)}; correct or unset REQUESTS_CA_BUNDLE") from None
+    place = response.headers.get("Content-Range", "")
+    right_place = response.status_code == 206 and place.startswith(f"bytes {start}-")
+    if response.status_code != 200 and not (start and right_place):
+        response.close()
+        raise _Refused(f"HTTP {response.status_code} {response.reason}".strip())
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        response.close()
         raise _Refused("an HTML page instead of the file")
-    if status == 200:
-        return 0
-    if not headers.get("Content-Range", "").startswith(f"bytes {done}-"):
-        raise _Refused("HTTP 206 with another range than was asked for")
-    return done
+    return response
 
 
-def _reason(error, done):
-    """A fault of the network as one of our own, told by its innermost cause."""
-    root = error
-    while root.__context__ is not None:
-        root = root.__context__
-    text = " ".join(str(root).split()) or type(root).__name__
-    final = (requests.exceptions.InvalidSchema, requests.exceptions.TooManyRedirects)
-    if isinstance(error, final) or isinstance(root, ssl.SSLCertVerificationError):
-        return _Refused(f"not to be trusted ({text})")
-    if isinstance(error, requests.ConnectionError):
-        return _Unreached(f"no connection ({text})")
-    return _Broken(f"broken off at byte {done:,} ({text})")
+def _blocks(response, limit):
+    """The bytes of an answer, at most `limit`, that do not begin as an HTML page does."""
+    done = 0
+    for block in response.raw.stream(_BLOCK, decode_content=False):
+        if not done and response.status_code == 200 and _HTML.match(block):
+            raise _Refused("an HTML page instead of the file")
+        done += len(block)
+        if done > limit:
+            raise _Refused(f"more than {limit:,} bytes")
+        yield block
 
 
-def _unpack(archive, dest, files):
-    try:
-        with gzip.open(archive) as stream:
-            data = stream.read(_LIMIT + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _Wrong(f"a truncated or damaged archive ({error})") from None
-    except OSError as error:
-        raise InputError(f"{archive}: cannot be read ({error.strerror}); check the name") from None
-    if len(data) > _LIMIT:
-        raise _Wrong(f"it unpacks to more than {_LIMIT:,} bytes")
-    try:
-        found = _members(data, {source.name for source in files})
-    except DAMAGED_TAR as error:
-        raise _Wrong(f"a truncated or damaged archive ({error})") from None
-    for source in files:
-        if source.name not in found:
-            raise _Wrong(f"there is no {source.name} in it")
-        if hashlib.sha256(found[source.name]).hexdigest() != source.sha256:
-            raise _Wrong(f"its {source.name} is not the published file")
-    for source in files:
-        with atomic(dest / source.name) as file:
-            file.write(found[source.name])
-    return tuple(dest / source.name for source in files)
-
-
-def _members(data, wanted):
-    """Contents of the wanted files of a tar archive in memory, by base name."""
-    found = {}
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        for number, member in enumerate(tar):
-            parts = member.name.replace("\\", "/").split("/")
-            if number >= _MEMBERS:
-                raise _Wrong(f"it has more than {_MEMBERS} members")
-            if parts[0] == "" or ".." in parts or ":" in parts[0]:
-                raise _Wrong(f"its member {member.name!r} leads out of the folder")
-            if not (member.isreg() or member.isdir()):
-                raise _Wrong(f"its member {member.name!r} is a link or a device")
-            # A header may promise any size, and a sparse file has it.
-            if not 0 <= member.size <= _LIMIT:
-                raise _Wrong(f"its member {member.name!r} is too large ({member.size:,} bytes)")
-            if member.isreg() and parts[-1] in wanted:
-                if parts[-1] in found:
-                    raise _Wrong(f"it has {parts[-1]} twice")
-                found[parts[-1]] = tar.extractfile(member).read()
-    return found
+def _cause(error):
+    """The innermost cause of an error, in one line."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _is_right(path, source):
-    same_size = path.is_file() and source.size in (None, path.stat().st_size)
+    same_size = path.is_file() and path.stat().st_size == source.size
     return same_size and checksum(path) == source.sha256
 
 

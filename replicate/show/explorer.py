@@ -103,7 +103,7 @@ def gather(run: Run, seed: int) -> dict:
     arms, looked = source.arms(maps)
     means = source.means[:, chosen] if source.stored else None
     curves = [curve for _, rows, _ in details for curve in rows]
-    shown = [*curves, *map_values, *arms] + ([means] if source.stored else [])
+    shown = [*curves, *map_values, *arms] + ([] if means is None else [means])
     top = max((float(np.max(values)) for values in shown if np.size(values)), default=0.0)
     on_maps = np.concatenate([np.zeros(0), *(np.ravel(v) for v in (*map_values, *arms))])
 
@@ -152,7 +152,7 @@ def gather(run: Run, seed: int) -> dict:
             "wac": [float(f"{x:.4g}") for x in source.wac[chosen]],
             "count": source.count[chosen].tolist(),
             "known": source.known(chosen),
-            "mean": levels(means.T) if source.stored else None,
+            "mean": None if means is None else levels(means.T),
         },
         "details": {
             "quantiles": list(_QUANTILES),

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from ..claims import Verdict
 from ..config import PAPER, PRESETS, Config
-from ..corpus import SAMPLE_FILE, SAMPLE_VECTORS
 from ..inference import ALPHA, MARGIN, POWER
+from ..io.data import SAMPLE_FILE, SAMPLE_VECTORS
 from ..io.files import read_csv, save_text
 from ..run import CLAIMS, VECTOR_TITLES, Run
 from . import explorer

@@ -34,7 +34,8 @@ KEPT = {"fault", *ENDS}
 #: Modules that are read along; Numba's compiled functions are not of Python and stay as they are.
 GUIDES = (
     "replicate.config replicate.corpus replicate.experiment replicate.model replicate.io.files "
-    "replicate.beyond.sweep replicate.training replicate.vectors "
+    "replicate.io.corpora replicate.io.wordvectors "
+    "replicate.beyond.sweep replicate.training "
     "csv gzip json.decoder numpy.lib._format_impl numpy.lib.format tarfile tomllib._parser zipfile"
 ).split()
 

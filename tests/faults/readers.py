@@ -29,14 +29,15 @@ import numpy as np
 from replicate import run
 from replicate.beyond import sweep
 from replicate.config import Config
-from replicate.corpus import Corpus, read_corpus, read_table
+from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import prepare
 from replicate.io import files as storage
+from replicate.io.corpora import read_table
 from replicate.io.errors import InputError
+from replicate.io.wordvectors import read_vectors
 from replicate.model import TextCNN, initial_model, load_weights
 from replicate.run import Options, Run
 from replicate.training import train
-from replicate.vectors import read_vectors
 
 __all__ = ["READERS", "SEEDS", "TOKENS", "fault", "folder"]
 

@@ -1,0 +1,115 @@
+"""Where corpus and word vectors lie: as named, in a folder of data, or the sample of gensim."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import InputError
+
+__all__ = [
+    "POLARITY_FILES",
+    "SAMPLE_FILE",
+    "SAMPLE_VECTORS",
+    "VECTOR_FILES",
+    "data_folders",
+    "find_data",
+    "sample_path",
+]
+
+#: The two files of MR, positive sentences first.
+POLARITY_FILES = ("rt-polarity.pos", "rt-polarity.neg")
+
+#: The sample of MR, as gensim's package names it.
+SAMPLE_FILE = "pang_lee_polarity.cor"
+
+#: The word vectors beside the sample.
+SAMPLE_VECTORS = "pang_lee_polarity_fasttext.vec"
+
+#: Names of word vectors in a folder of data, the preferred first.
+VECTOR_FILES = (
+    "GoogleNews-vectors-negative300.bin.gz",
+    "GoogleNews-vectors-negative300.bin",
+    "googlenews-mr-subset.bin.gz",
+)
+
+
+def sample_path() -> tuple[Path, Path]:
+    """The 200 sentences of MR that come with gensim, and vectors beside them.
+
+    Returns:
+        tuple of Path: the corpus, its vectors (fastText, 100 dimensions).
+
+    Example:
+        >>> [path.is_file() for path in sample_path()]
+        [True, True]
+    """
+    from gensim.test.utils import datapath
+
+    return Path(datapath(SAMPLE_FILE)), Path(datapath(SAMPLE_VECTORS))
+
+
+def data_folders() -> list[Path]:
+    """The folders that are searched: the one that ``REPLICATE_DATA`` names, then ``data``.
+
+    Raises:
+        InputError: when ``REPLICATE_DATA`` names no folder.
+    """
+    named = os.environ.get("REPLICATE_DATA")
+    if named and not Path(named).is_dir():
+        raise InputError(f"REPLICATE_DATA={named}: not a folder; correct or unset it")
+    folders = [Path(named)] if named else []
+    return folders + [folder for folder in [Path("data")] if folder.is_dir()]
+
+
+def find_data(
+    preset: str | None = None, corpus: Sequence = (), vectors: str | Path | None = None
+) -> tuple[str, list[Path], str | Path]:
+    """Corpus and word vectors: what is named, and the rest from the folders of data.
+
+    Args:
+        preset (str): ``"sample"`` takes gensim's sample where no corpus is
+            named, another takes MR; None takes MR where a folder of data has
+            it, and the sample otherwise.
+        corpus: paths that :func:`replicate.corpus.read_corpus` takes.
+        vectors: a file, or ``"random"``.
+
+    Returns:
+        tuple: preset, the paths of the corpus, the word vectors.
+
+    Raises:
+        InputError: when nothing is found, or a named file of vectors is missing.
+
+    Example:
+        >>> preset, paths, vectors = find_data("sample")
+        >>> preset, paths[0].name, vectors.is_file()
+        ('sample', 'pang_lee_polarity.cor', True)
+    """
+    folders = data_folders()
+    paths = [Path(path) for path in corpus]
+    if not paths:
+        found = [f for f in folders if all((f / name).is_file() for name in POLARITY_FILES)]
+        if preset == "sample" or (preset is None and not found):
+            sample, beside = sample_path()
+            return "sample", [sample], _named(vectors or beside)
+        if not found:
+            raise InputError(
+                "no corpus found; run `replicate fetch`, name one with --corpus, or set REPLICATE_DATA"
+            )
+        paths = found[:1]
+    if vectors is None:
+        folders += [path for path in paths if path.is_dir()]
+        there = [f / name for f in folders for name in VECTOR_FILES if (f / name).is_file()]
+        if not there and corpus:
+            raise InputError("no word vectors found; name a file with --vectors, or use random")
+        if not there:
+            raise InputError(
+                "no word vectors found; run `replicate fetch`, name a file with --vectors, or use random"
+            )
+        vectors = there[0]
+    return preset or "paper", paths, _named(vectors)
+
+
+def _named(vectors):
+    if str(vectors) != "random" and not Path(vectors).is_file():
+        raise InputError(f"{vectors}: no such file; name a word-vector file, or random")
+    return vectors
