@@ -337,7 +337,7 @@ def last_tie_pool(projected, b, tokens, offsets, height, wide):
                 z += projected[words[p + k], k * n_filters : (k + 1) * n_filters]
             where[s] = np.where(z >= value[s], p, where[s])
             value[s] = np.maximum(z, value[s])
-    return functions.Pooled(value, where)
+    return functions.MaxPool(value, where)
 
 
 def averaged(model, logits):

@@ -249,20 +249,20 @@ class Case:
         self.gz = draw(len(lengths), n_filters) * (random.rand(len(lengths), n_filters) < 0.7)
         self.gz = self.gz.astype(dtype)
         # Places of real maxima, so that windows cross both edges.
-        self.where = self.pool()[1]
+        self.argmax = self.pool()[1]
 
     def results(self, put=lambda array: array):
         """What all four kernels make, by name; `put` takes an array to a device."""
-        given = (self.vectors, self.W, self.tokens, self.offsets, self.gz, self.where)
-        vectors, W, tokens, offsets, gz, where = map(put, given)
-        parts = (gz, where, tokens, offsets)
+        given = (self.vectors, self.W, self.tokens, self.offsets, self.gz, self.argmax)
+        vectors, W, tokens, offsets, gz, argmax = map(put, given)
+        parts = (gz, argmax, tokens, offsets)
         value, place = self.pool(put)
         return {
             "pool": value,
-            "where": place,
+            "argmax": place,
             "filters": functions._gradient_of_filters(*parts, vectors, self.height),
             "words": functions._gradient_of_words(*parts, W, len(vectors)),
-            "saliency": functions.mean_absolute_gradient(gz, where, offsets, W),
+            "saliency": functions.mean_absolute_gradient(gz, argmax, offsets, W),
         }
 
     def pool(self, put=lambda array: array):
@@ -270,7 +270,7 @@ class Case:
         projected = put(functions.project(self.vectors, self.W))
         rest = map(put, (self.b, self.tokens, self.offsets))
         pooled = functions.pool(projected, *rest, self.height, self.wide)
-        return pooled.value, pooled.where
+        return pooled.value, pooled.argmax
 
 
 def differing(case, found):
@@ -280,7 +280,7 @@ def differing(case, found):
         got = found[name]
         assert got.shape == expected.shape and got.dtype == expected.dtype, name
         # Sums of pool run in one order everywhere.
-        bound = 0 if name in ("pool", "where") else BOUND[case.dtype]
+        bound = 0 if name in ("pool", "argmax") else BOUND[case.dtype]
         if not np.allclose(got, expected, rtol=bound, atol=bound * abs(expected).max()):
             names.append(name)
     return names
@@ -316,22 +316,22 @@ def test_the_cases_have_ties_and_edges():
     """What the comparisons rest on: ties, windows over both edges, gradients that are zero."""
     case = Case(3, True, np.float32, True)
     lengths = np.diff(case.offsets)[:, None]
-    assert (case.where < 0).any() and (case.where + 3 > lengths).any()
+    assert (case.argmax < 0).any() and (case.argmax + 3 > lengths).any()
     assert (case.gz == 0).any() and (case.gz < 0).any() and (case.gz > 0).any()
     # From the end, the first of equal windows is another one.
     turned = Case(3, True, np.float32, True)
     for start, stop in zip(case.offsets[:-1], case.offsets[1:]):
         turned.tokens[start:stop] = case.tokens[start:stop][::-1]
     turned.W = case.W[:, :, ::-1]
-    value, where = turned.pool()
+    value, argmax = turned.pool()
     np.testing.assert_array_equal(value, case.pool()[0])
-    assert (lengths - 3 - where != case.where).any()
+    assert (lengths - 3 - argmax != case.argmax).any()
 
 
 @pytest.mark.parametrize(
     "name, old, new",
     [
-        ("where", "z > best", "z >= best"),
+        ("argmax", "z > best", "z >= best"),
         ("pool", "wide ? 1 - h : 0", "0"),
         ("pool", "k * F + f]", "f * h + k]"),
         ("filters", "g != 0 && t >= offsets[s]", "g != 0 && t > offsets[s]"),
@@ -349,14 +349,14 @@ def test_a_wrong_kernel_is_noticed(name, old, new, compiled, device_of):
     device_of(compiled, lambda source: source.replace(old, new))
     case = Case(3, True, np.float32, True, dimensions=100)
     found = differing(case, case.results(on_device))
-    assert name in found and set(found) <= {"pool", "where", name}
+    assert name in found and set(found) <= {"pool", "argmax", name}
 
 
 def test_words_meet_atomically(compiled, device_of):
     """Every sum into a word's gradient is atomic: tokens of one word meet there."""
     case = Case(3, True, np.float32, False)
     length = np.diff(case.offsets)[:, None, None]
-    row = case.where[:, :, None] + np.arange(3)
+    row = case.argmax[:, :, None] + np.arange(3)
     met = (case.gz[:, :, None] != 0) & (row >= 0) & (row < length)
     device = device_of(compiled)
     case.results(on_device)
@@ -412,7 +412,7 @@ def test_narrow_padding_and_strided_arrays(device_of):
     assert int(device.launched[0][3][7]) == 0
 
 
-@pytest.mark.parametrize("name", ["tokens", "offsets", "W", "where"])
+@pytest.mark.parametrize("name", ["tokens", "offsets", "W", "argmax"])
 def test_arguments_of_another_type_are_noticed(name, device_of):
     """Twin: the stand-in refuses what a kernel would read as other numbers."""
     device_of()
@@ -553,7 +553,7 @@ def test_device_repeats_bit_for_bit(cupy):
     """All but the gradient of words, which adds atomically."""
     case = Case(3, True, np.float32, False, dimensions=300, n_filters=100)
     first, second = case.results(cupy.asarray), case.results(cupy.asarray)
-    for name in ("pool", "where", "filters", "saliency"):
+    for name in ("pool", "argmax", "filters", "saliency"):
         assert cuda.to_cpu(first[name]).tobytes() == cuda.to_cpu(second[name]).tobytes()
 
 
@@ -589,7 +589,7 @@ def test_device_trains_and_looks_as_the_cpu(activation, mode, implementation, cu
         looked, classified = word_saliency(model, batch), classify(model, batch)
         found.append(
             [float(loss.array), *grads]
-            + [looked.token_saliency, looked.predicted, looked.doubt]
+            + [looked.token_saliency, looked.predicted, looked.uncertainty]
             + [classified.probabilities, classified.features]
         )
     # Wider than the kernels' own: the device's matrix products and exp round otherwise.

@@ -140,7 +140,7 @@ def test_saliency_and_probabilities(form, padding, height, activation):
     weights = copied(model)
     logits = logits_of(weights, model.config, *embedded(weights, model)).detach().numpy()
     assert far(model.head(model.features(batch)).array, logits) < 1e-5
-    assert far(looked.doubt, 1 - probabilities.max(axis=1)) < 1e-5
+    assert far(looked.uncertainty, 1 - probabilities.max(axis=1)) < 1e-5
 
 
 @needs_torch

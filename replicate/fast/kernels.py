@@ -5,6 +5,8 @@ repeat bit for bit.  Only the gradient of words adds atomically, because the
 tokens of one word meet there.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .compat import cuda
@@ -21,7 +23,7 @@ SOURCE = r"""
 extern "C" {
 __global__ void pool(const real* projected, const real* bias, const int* tokens,
                      const long long* offsets, int B, int F, int h, int wide,
-                     real* value, int* where) {
+                     real* value, int* argmax) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= B * F) return;
   int s = i / F, f = i % F;
@@ -41,10 +43,10 @@ __global__ void pool(const real* projected, const real* bias, const int* tokens,
     if (p == first || z > best) { best = z; place = p; }
   }
   value[i] = best;
-  where[i] = place;
+  argmax[i] = place;
 }
 
-__global__ void filters(const real* gz, const int* where, const int* tokens,
+__global__ void filters(const real* gz, const int* argmax, const int* tokens,
                         const long long* offsets, const real* words,
                         int B, int F, int h, int D, real* out) {
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -53,14 +55,14 @@ __global__ void filters(const real* gz, const int* where, const int* tokens,
   real total = 0;
   for (int s = 0; s < B; ++s) {
     real g = gz[(long long)s * F + f];
-    long long t = offsets[s] + where[(long long)s * F + f] + k;
+    long long t = offsets[s] + argmax[(long long)s * F + f] + k;
     if (g != 0 && t >= offsets[s] && t < offsets[s + 1])
       total += g * words[(long long)tokens[t] * D + d];
   }
   out[i] = total;
 }
 
-__global__ void words(const real* gz, const int* where, const int* tokens,
+__global__ void words(const real* gz, const int* argmax, const int* tokens,
                       const long long* offsets, const real* filters,
                       int B, int F, int h, int D, real* out) {
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -69,13 +71,13 @@ __global__ void words(const real* gz, const int* where, const int* tokens,
   real g = gz[(long long)s * F + f];
   if (g == 0) return;
   for (int k = 0; k < h; ++k) {
-    long long t = offsets[s] + where[(long long)s * F + f] + k;
+    long long t = offsets[s] + argmax[(long long)s * F + f] + k;
     if (t >= offsets[s] && t < offsets[s + 1])
       atomicAdd(&out[(long long)tokens[t] * D + d], g * filters[((long long)f * h + k) * D + d]);
   }
 }
 
-__global__ void saliency(const real* gz, const int* where, const int* sentence,
+__global__ void saliency(const real* gz, const int* argmax, const int* sentence,
                          const long long* offsets, const real* filters,
                          int F, int h, int D, real* out) {
   __shared__ real sums[128];
@@ -86,7 +88,7 @@ __global__ void saliency(const real* gz, const int* where, const int* sentence,
   for (int d = threadIdx.x; d < D; d += blockDim.x) {
     real gradient = 0;
     for (int f = 0; f < F; ++f) {
-      int k = (int)(t - begin) - where[(long long)s * F + f];
+      int k = (int)(t - begin) - argmax[(long long)s * F + f];
       if (k >= 0 && k < h)
         gradient += gz[(long long)s * F + f] * filters[((long long)f * h + k) * D + d];
     }
@@ -103,7 +105,7 @@ __global__ void saliency(const real* gz, const int* where, const int* sentence,
 }
 """
 
-_modules = {}
+_modules: dict[str, Any] = {}
 
 
 def kernel_source(dtype):
@@ -133,16 +135,16 @@ def pool(projected, b, tokens, offsets, height, wide):
     if int(xp.diff(offsets).min()) < 1:
         raise ValueError("a sentence without words has no maximum")
     value = xp.empty((batch, n_filters), dtype=projected.dtype)
-    where = xp.empty((batch, n_filters), dtype=np.int32)
+    argmax = xp.empty((batch, n_filters), dtype=np.int32)
     sizes = [np.int32(n) for n in (batch, n_filters, height, wide)]
     _launch(
         "pool", *_flat(batch * n_filters), projected.dtype,
-        xp.ascontiguousarray(projected), b, tokens, offsets, *sizes, value, where,
+        xp.ascontiguousarray(projected), b, tokens, offsets, *sizes, value, argmax,
     )  # fmt: skip
-    return value, where
+    return value, argmax
 
 
-def gradient_of_filters(gz, where, tokens, offsets, words, height):
+def gradient_of_filters(gz, argmax, tokens, offsets, words, height):
     """Gradient (F, 1, h, D) from the gradient at the winning windows."""
     batch, n_filters = gz.shape
     dimensions = words.shape[1]
@@ -150,13 +152,13 @@ def gradient_of_filters(gz, where, tokens, offsets, words, height):
     sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
     _launch(
         "filters", *_flat(out.size), gz.dtype,
-        cuda.cupy.ascontiguousarray(gz), where, tokens, offsets,
+        cuda.cupy.ascontiguousarray(gz), argmax, tokens, offsets,
         cuda.cupy.ascontiguousarray(words), *sizes, out,
     )  # fmt: skip
     return out
 
 
-def gradient_of_words(gz, where, tokens, offsets, W, n_words):
+def gradient_of_words(gz, argmax, tokens, offsets, W, n_words):
     """Gradient (U, D) of the distinct words; sums meet atomically, so bits may vary."""
     batch, n_filters = gz.shape
     height, dimensions = W.shape[2:]
@@ -164,13 +166,13 @@ def gradient_of_words(gz, where, tokens, offsets, W, n_words):
     sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
     _launch(
         "words", *_flat(batch * n_filters * dimensions), gz.dtype,
-        cuda.cupy.ascontiguousarray(gz), where, tokens, offsets,
+        cuda.cupy.ascontiguousarray(gz), argmax, tokens, offsets,
         cuda.cupy.ascontiguousarray(W), *sizes, out,
     )  # fmt: skip
     return out
 
 
-def mean_absolute_gradient(gz, where, offsets, W, total):
+def mean_absolute_gradient(gz, argmax, offsets, W, total):
     """Eq. (6), (T,); see :func:`replicate.fast.convolution.mean_absolute_gradient`."""
     xp = cuda.cupy
     n_filters, _, height, dimensions = W.shape
@@ -180,7 +182,7 @@ def mean_absolute_gradient(gz, where, offsets, W, total):
     sizes = [np.int32(n) for n in (n_filters, height, dimensions)]
     _launch(
         "saliency", total, 128, gz.dtype,
-        xp.ascontiguousarray(gz), where, sentence, offsets,
+        xp.ascontiguousarray(gz), argmax, sentence, offsets,
         xp.ascontiguousarray(W), *sizes, out,
     )  # fmt: skip
     return out
