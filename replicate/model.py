@@ -18,7 +18,7 @@ from .fast.convolution import Array, convolution_max, gather_rows, loss_and_grad
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
 
-__all__ = ["Batch", "TextCNN", "load_weights", "pad"]
+__all__ = ["Batch", "TextCNN", "load_weights", "pad", "padded_places"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,33 @@ class Batch:
         tokens: (T,) int32 into `ids`.
         offsets: (B + 1,) int64.
         labels: (B,) int32.
+        host_offsets: (B + 1,) int64, NumPy's: `offsets`, without asking the device,
+            which would have to finish its work first.
     """
 
     ids: Array
     tokens: Array
     offsets: Array
     labels: Array
+    host_offsets: np.ndarray
+
+    @classmethod
+    def on(cls, xp: Any, ids: Array, tokens: Array, offsets: np.ndarray, labels: Array) -> "Batch":
+        """A batch of NumPy arrays, put where `xp` (numpy or cupy) has its arrays.
+
+        Raises:
+            ValueError: for a sentence without words, which no device looks for.
+
+        Example:
+            >>> offsets = np.array([0, 1, 3])
+            >>> len(Batch.on(np, np.array([7, 9]), np.array([0, 1, 0]), offsets, np.array([1, 0])))
+            2
+        """
+        # The loops on a CPU look for themselves.
+        if xp is not np and (offsets[1:] <= offsets[:-1]).any():
+            raise ValueError("a sentence without words has no maximum")
+        send = xp.asarray
+        return cls(send(ids), send(tokens), send(offsets), send(labels), offsets)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,9 +165,13 @@ class TextCNN(chainer.Chain):
 
     def padded(self, batch: Batch) -> Array:
         """(B, L) int32: rows of the embedding, 0 for padding; the reference form's input."""
-        padding = self.config.filter_height - 1 if self.config.padding == "wide" else 0
-        shortest = 0 if padding else self.config.filter_height
-        return pad(batch.ids[batch.tokens], batch.offsets, padding, shortest)
+        shortest = 0 if self.padding else self.config.filter_height
+        return pad(batch.ids[batch.tokens], batch.host_offsets, self.padding, shortest)
+
+    @property
+    def padding(self) -> int:
+        """Zero vectors on either side of a sentence in the reference form."""
+        return self.config.filter_height - 1 if self.config.padding == "wide" else 0
 
     def features_of_padded(self, x: chainer.Variable | Array, offsets: Array) -> chainer.Variable:
         """Features from word vectors of padded sentences, in plain Chainer.
@@ -279,8 +304,8 @@ def pad(ids: Array, offsets: Array, padding: int, shortest: int = 0) -> Array:
     """Sentences as rows of one rectangle, for the reference form.
 
     Args:
-        ids: (T,) int32.
-        offsets: (B + 1,) int64.
+        ids: (T,) int32, NumPy's or CuPy's.
+        offsets: (B + 1,) int64, NumPy's.
         padding (int): zeros before and after every sentence.
         shortest (int): least width of the rectangle.
 
@@ -292,10 +317,19 @@ def pad(ids: Array, offsets: Array, padding: int, shortest: int = 0) -> Array:
         [[0, 7, 0, 0], [0, 8, 9, 0]]
     """
     xp = cuda.get_array_module(ids)
-    lengths = xp.diff(offsets)
-    width = max(int(lengths.max()) + 2 * padding, shortest)
-    out = xp.zeros((len(lengths), width), dtype=np.int32)
-    column = xp.arange(width - padding)[None, :]
-    inside = column < lengths[:, None]
-    out[:, padding:][inside] = ids
-    return out
+    width = max(int(np.diff(offsets).max()) + 2 * padding, shortest)
+    out = xp.zeros((len(offsets) - 1) * width, dtype=np.int32)
+    out[xp.asarray(padded_places(offsets, padding, width))] = ids
+    return out.reshape(-1, width)
+
+
+def padded_places(offsets: np.ndarray, padding: int, width: int) -> np.ndarray:
+    """Where :func:`pad` puts each word, (T,) int64, counted through its rectangle's rows.
+
+    Example:
+        >>> padded_places(np.array([0, 1, 3]), padding=1, width=4).tolist()
+        [1, 5, 6]
+    """
+    lengths = np.diff(offsets)
+    first = np.arange(len(lengths)) * width + padding
+    return np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])

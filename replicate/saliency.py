@@ -17,7 +17,7 @@ from .fast import convolution as functions
 from .fast.compat import F, chainer, cuda, training
 from .instability import StreamingInstability, movement, standardise
 from .io.errors import InputError
-from .model import Batch, TextCNN
+from .model import Batch, TextCNN, padded_places
 from .parallel.ranks import ALONE
 
 __all__ = [
@@ -99,7 +99,7 @@ def flat_batch(
         np.asarray(offsets, dtype=np.int64),
         np.asarray(labels, dtype=np.int32),
     )
-    return Batch(*(model.xp.asarray(part) for part in parts))
+    return Batch.on(model.xp, *parts)
 
 
 def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Saliency:
@@ -162,16 +162,24 @@ def _chunks(batch, chunk):
     """Bounds of runs of sentences, by number or by about `_CHUNK` padded words."""
     n = len(batch)
     if chunk is None:
-        longest = int(cuda.to_cpu(batch.offsets[1:] - batch.offsets[:-1]).max())
+        longest = int(np.diff(batch.host_offsets).max())
         chunk = max(1, _CHUNK // (longest + 4))
     return [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
 
 
 def _part(batch, start, stop):
     """Sentences start ... stop of a batch, distinct words unchanged."""
-    offsets = batch.offsets[start : stop + 1]
-    first, last = int(offsets[0]), int(offsets[-1])
-    return Batch(batch.ids, batch.tokens[first:last], offsets - first, batch.labels[start:stop])
+    if stop - start == len(batch):
+        return batch
+    host_offsets = batch.host_offsets[start : stop + 1]
+    first, last = int(host_offsets[0]), int(host_offsets[-1])
+    return Batch(
+        batch.ids,
+        batch.tokens[first:last],
+        batch.offsets[start : stop + 1] - first,
+        batch.labels[start:stop],
+        host_offsets - first,
+    )
 
 
 def _own_label_loss(model, logits):
@@ -267,10 +275,14 @@ def _fused_saliency(model, batch, chunk):
     gz = functions.gradient_before_activation(at_features, features, model.config.activation)
     parts = []
     for start, stop in _chunks(batch, chunk or len(batch)):
-        offsets = batch.offsets[start : stop + 1]
+        part = _part(batch, start, stop)
         parts.append(
             functions.mean_absolute_gradient(
-                gz[start:stop], pooled.argmax[start:stop], offsets - offsets[0], weight
+                gz[start:stop],
+                pooled.argmax[start:stop],
+                part.offsets,
+                weight,
+                len(part.tokens),
             )
         )
     out = xp.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -292,8 +304,9 @@ def _reference_saliency(model, batch, chunk):
             loss, own = _own_label_loss(model, logits)
             (grad,) = chainer.grad([loss], [x])
         mean = xp.abs(grad.array).mean(axis=2)
-        # Every id but padding's is above 0, so this keeps the words in order.
-        parts.append((mean[ids > 0], own, _uncertainty(logits.array, own)))
+        places = padded_places(part.host_offsets, model.padding, mean.shape[1])
+        of_words = mean.ravel()[xp.asarray(places)]
+        parts.append((of_words, own, _uncertainty(logits.array, own)))
     columns = [xp.concatenate(column) for column in zip(*parts)]
     out, own, uncertainty = columns
     arrays = (out.astype(np.float32, copy=False), own, uncertainty.astype(np.float32, copy=False))

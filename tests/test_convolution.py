@@ -138,7 +138,7 @@ def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound, de
         model.conv.W.array, model.conv.b.array = W.copy(), b.copy()
         model.to_device(device)
         ids, labels = np.arange(1, 8, dtype=np.int32), np.zeros(6, dtype=np.int32)
-        batch = Batch(*sent(device, ids, tokens, offsets, labels))
+        batch = Batch.on(device.xp, ids, tokens, offsets, labels)
         filters, biases = model.conv.W, model.conv.b
         if form == "fused":
             x = chainer.Variable(device.send(words))
@@ -363,7 +363,8 @@ def test_mean_absolute_gradient(n_filters, height, device):
     gz = np.random.RandomState(1).randn(*pooled.value.shape)
     gz[np.random.RandomState(2).rand(*gz.shape) < 0.3] = 0
     expected = naive_saliency(gz, pooled.argmax, offsets, W)
-    found = functions.mean_absolute_gradient(*sent(device, gz, pooled.argmax, offsets, W))
+    given = sent(device, gz, pooled.argmax, offsets, W)
+    found = functions.mean_absolute_gradient(*given, offsets[-1])
     found = cuda.to_cpu(found)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
     assert (expected == 0).any() == (found == 0).any()
@@ -383,14 +384,14 @@ def test_a_sentence_knows_nothing_of_its_batch(lengths, height, wide, seed):
     projected = functions.project(words, W)
     whole = functions.pool(projected, b, tokens, offsets, height, wide)
     gz = np.random.RandomState(seed).randn(*whole.value.shape).astype(np.float32)
-    saliency = functions.mean_absolute_gradient(gz, whole.argmax, offsets, W)
+    saliency = functions.mean_absolute_gradient(gz, whole.argmax, offsets, W, len(tokens))
     for s in range(len(lengths)):
         part = tokens[offsets[s] : offsets[s + 1]]
         own = np.array([0, len(part)])
         alone = functions.pool(projected, b, part, own, height, wide)
         assert alone.value.tobytes() == whole.value[s : s + 1].tobytes()
         assert alone.argmax.tobytes() == whole.argmax[s : s + 1].tobytes()
-        mine = functions.mean_absolute_gradient(gz[s : s + 1], alone.argmax, own, W)
+        mine = functions.mean_absolute_gradient(gz[s : s + 1], alone.argmax, own, W, len(part))
         assert mine.tobytes() == saliency[offsets[s] : offsets[s + 1]].tobytes()
 
 

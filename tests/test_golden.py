@@ -377,7 +377,7 @@ def sabotage(patch, kind, form):
     elif kind == "filter row in saliency":
         real = functions.mean_absolute_gradient
         patch.setattr(
-            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1])
+            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1], *a[4:])
         )
     elif kind == "filter row in gradients":
         real = functions._gradient_of_filters

@@ -209,10 +209,7 @@ def test_other_forms_are_refused(refused):
 
 def test_pad(device):
     """Zeros around, one width, a least width, words in order."""
-    ids, offsets = (
-        device.send(np.array([7, 8, 9], dtype=np.int32)),
-        device.send(np.array([0, 1, 3])),
-    )
+    ids, offsets = device.send(np.array([7, 8, 9], dtype=np.int32)), np.array([0, 1, 3])
     assert pad(ids, offsets, 2).tolist() == [[0, 0, 7, 0, 0, 0], [0, 0, 8, 9, 0, 0]]
     assert pad(ids, offsets, 0).tolist() == [[7, 0], [8, 9]]
     assert pad(ids, offsets, 0, shortest=4).tolist() == [[7, 0, 0, 0], [8, 9, 0, 0]]

@@ -337,7 +337,7 @@ def test_broken_saliency_is_seen(kind, monkeypatch):
         monkeypatch.setattr(saliency, "_own_label_loss", averaged)
     elif kind == "filter row":
         monkeypatch.setattr(
-            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1])
+            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1], *a[4:])
         )
     else:
         monkeypatch.setattr(functions, "mean_absolute_gradient", lambda *a: D * real(*a))

@@ -183,7 +183,9 @@ def agrees(network, form, **broken):
     return (
         distance <= rounding(network)
         and made.predicted.tolist() == predicted
-        and np.allclose(made.uncertainty, np.array(uncertainty, dtype=np.float64), rtol=1e-5, atol=1e-12)
+        and np.allclose(
+            made.uncertainty, np.array(uncertainty, dtype=np.float64), rtol=1e-5, atol=1e-12
+        )
     )
 
 
@@ -282,7 +284,9 @@ def test_permuted_sentences_permute_saliency(network, shuffler):
         first, second = looked(network, form), looked(turned, form)
         parts = by_sentence(network, first.token_saliency)
         moved = saliency.Saliency(
-            np.concatenate([parts[i] for i in order]), first.predicted[order], first.uncertainty[order]
+            np.concatenate([parts[i] for i in order]),
+            first.predicted[order],
+            first.uncertainty[order],
         )
         same(moved, second, network)
 
@@ -622,7 +626,7 @@ def test_a_broken_kernel_is_told(monkeypatch):
     """Twin: a filter row swapped in the saliency of every epoch."""
     real = functions.mean_absolute_gradient
     monkeypatch.setattr(
-        functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1])
+        functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1], *a[4:])
     )
     found(phases(), lambda phase: not whole_way_agrees(phase))
 

@@ -213,6 +213,18 @@ def test_padding_gets_none(device):
         np.testing.assert_allclose(beside[0], alone[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("chunk", [None, 1])
+def test_words_that_the_vocabulary_lacks_have_a_number_too(chunk, device):
+    """In both forms, though they have padding's zeros: -1 is such a word."""
+    tokens, offsets = np.array([3, -1, 5, -1]), np.array([0, 3, 4])
+    fused, reference = (
+        looked(model_of(form, device=device), tokens, offsets, chunk).token_saliency
+        for form in ("fused", "reference")
+    )
+    assert fused.shape == reference.shape == (4,) and reference[1] > 0
+    np.testing.assert_allclose(fused, reference, rtol=1e-5, atol=1e-9)
+
+
 def test_dropout_is_off():
     """The reading dropout does not touch saliency or classification."""
     with chainer.using_config("train", True):

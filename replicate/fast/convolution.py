@@ -162,8 +162,11 @@ class ConvolutionMax(function_node.FunctionNode):
     def _check_sentences(self, n_words):
         # The loops check no bounds: a wrong index would read another's memory.
         tokens, offsets = self.tokens, self.offsets
-        if offsets[0] != 0 or offsets[-1] != len(tokens) or (offsets[1:] < offsets[:-1]).any():
-            raise ValueError(f"offsets must rise from 0 to {len(tokens)}, the number of tokens")
+        if offsets[0] != 0 or offsets[-1] != len(tokens) or (offsets[1:] <= offsets[:-1]).any():
+            raise ValueError(
+                f"offsets must rise from 0 to {len(tokens)}, the number of tokens:"
+                " a sentence without words has no maximum"
+            )
         if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_words):
             raise ValueError(f"tokens must be rows 0 to {n_words - 1} of the words")
 
@@ -350,7 +353,7 @@ def pool(
         MaxPool: the same bits whatever the other sentences of the batch.
 
     Raises:
-        ValueError: for a sentence without words.
+        ValueError: for a sentence without words; on a device nobody looks.
     """
     if isinstance(projected, cuda.ndarray):
         return MaxPool(*kernels.pool(projected, b, tokens, offsets, height, wide))
@@ -362,7 +365,7 @@ def pool(
     return MaxPool(value, argmax)
 
 
-def mean_absolute_gradient(gz: Array, argmax: Array, tokens_of: Array, W: Array) -> Array:
+def mean_absolute_gradient(gz: Array, argmax: Array, offsets: Array, W: Array, total: int) -> Array:
     """Eq. (6) for every word occurrence, from the gradients at the winning windows.
 
     An occurrence's gradient is the sum of the filter rows that met it in a
@@ -372,19 +375,19 @@ def mean_absolute_gradient(gz: Array, argmax: Array, tokens_of: Array, W: Array)
     Args:
         gz: (B, F), gradient of the loss at the maxima before the activation.
         argmax: (B, F) int32 of :class:`MaxPool`.
-        tokens_of: (B + 1,) int64, offsets of the sentences.
+        offsets: (B + 1,) int64, where sentences begin and end.
         W: (F, 1, h, D).
+        total (int): T, the last of `offsets`, which a device would have to be asked for.
 
     Returns:
         array: (T,), one number a word occurrence; padding has none.
     """
-    total = int(tokens_of[-1])
     if isinstance(gz, cuda.ndarray):
-        return kernels.mean_absolute_gradient(gz, argmax, tokens_of, W, total)
+        return kernels.mean_absolute_gradient(gz, argmax, offsets, W, total)
     out = np.empty(total, dtype=gz.dtype)
     filters = np.ascontiguousarray(W.reshape(W.shape[0], W.shape[2], W.shape[3]))
-    longest = int(np.diff(tokens_of).max()) if len(tokens_of) > 1 else 0
-    _saliency_cpu(gz, argmax, tokens_of, filters, out, longest)
+    longest = int(np.diff(offsets).max()) if len(offsets) > 1 else 0
+    _saliency_cpu(gz, argmax, offsets, filters, out, longest)
     return out
 
 

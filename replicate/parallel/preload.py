@@ -24,7 +24,7 @@ def warm_up():
     gz = np.ones((1, 1), dtype=np.float32)
     functions._gradient_of_filters(gz, where, tokens, offsets, words, 2)
     functions._gradient_of_words(gz, where, tokens, offsets, weight, 3)
-    functions.mean_absolute_gradient(gz, where, offsets, weight)
+    functions.mean_absolute_gradient(gz, where, offsets, weight, 3)
     labels, stamp = np.zeros(1, dtype=np.int32), np.zeros(3, dtype=np.int64)
     training._pack(tokens, offsets, labels, np.array([0]), stamp, tokens.copy(), 1)
     flat = np.ones(2, dtype=np.float32)

@@ -93,14 +93,9 @@ def explain(run, texts, seed=None):
 
 def _one_sentence(model, rows):
     """A batch of one sentence; every word is its own distinct word."""
-    xp = model.xp
     length = len(rows)
-    return Batch(
-        xp.asarray(rows),
-        xp.arange(length, dtype=np.int32),
-        xp.asarray(np.array([0, length])),
-        xp.zeros(1, dtype=np.int32),
-    )
+    places, label = np.arange(length, dtype=np.int32), np.zeros(1, dtype=np.int32)
+    return Batch.on(model.xp, rows, places, np.array([0, length]), label)
 
 
 def _weights(run, seed, model):
