@@ -284,7 +284,7 @@ of_logits = np.abs(by_words[h - 1 : -(h - 1)]).mean(axis=1)
 doubt = 1 - p[R]
 
 np.testing.assert_allclose(doubt * of_logits, wa, rtol=1e-3, atol=1e-8)
-np.testing.assert_allclose(doubt, looked.doubt[0], rtol=1e-3)
+np.testing.assert_allclose(doubt, looked.uncertainty[0], rtol=1e-3)
 print(f"wa = {doubt:.3f} × the gradient of the logit difference, for every word")
 
 # %% [markdown]

@@ -5,18 +5,30 @@
 :func:`replicate.fast.convolution.convolution_max` on flat tokens.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .config import generator
+from .config import Config, generator
 from .fast.compat import F, L, chainer, cuda
-from .fast.convolution import convolution_loss, convolution_max, loss_and_gradients, rows_of
+from .fast.convolution import Array, convolution_max, gather_rows, loss_and_gradients
 from .fast.device import chainer_device
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
+from .run import Run
 
-__all__ = ["Batch", "TextCNN", "initial_model", "load_weights", "pad", "trained_model"]
+__all__ = [
+    "Batch",
+    "TextCNN",
+    "initial_model",
+    "load_weights",
+    "pad",
+    "padded_places",
+    "trained_model",
+]
 
 
 @dataclass(frozen=True)
@@ -28,14 +40,35 @@ class Batch:
         tokens: (T,) int32 into `ids`.
         offsets: (B + 1,) int64.
         labels: (B,) int32.
+        host_offsets: (B + 1,) int64, NumPy's: `offsets`, without asking the device,
+            which would have to finish its work first.
     """
 
-    ids: object
-    tokens: object
-    offsets: object
-    labels: object
+    ids: Array
+    tokens: Array
+    offsets: Array
+    labels: Array
+    host_offsets: np.ndarray
 
-    def __len__(self):
+    @classmethod
+    def on(cls, xp: Any, ids: Array, tokens: Array, offsets: np.ndarray, labels: Array) -> "Batch":
+        """A batch of NumPy arrays, put where `xp` (numpy or cupy) has its arrays.
+
+        Raises:
+            ValueError: for a sentence without words, which no device looks for.
+
+        Example:
+            >>> offsets = np.array([0, 1, 3])
+            >>> len(Batch.on(np, np.array([7, 9]), np.array([0, 1, 0]), offsets, np.array([1, 0])))
+            2
+        """
+        # The loops on a CPU look for themselves.
+        if xp is not np and (offsets[1:] <= offsets[:-1]).any():
+            raise ValueError("a sentence without words has no maximum")
+        send = xp.asarray
+        return cls(send(ids), send(tokens), send(offsets), send(labels), offsets)
+
+    def __len__(self) -> int:
         return len(self.labels)
 
 
@@ -48,7 +81,9 @@ class Embedding(chainer.Link):
             processes share one memory-mapped file.
     """
 
-    def __init__(self, vectors, static):
+    W: Any  # an array when static, else a parameter
+
+    def __init__(self, vectors: Array, static: bool):
         super().__init__()
         self.static = static
         if static:
@@ -64,14 +99,14 @@ class Embedding(chainer.Link):
             self.W = visitor.visit_array(self.W)
 
     @property
-    def array(self):
+    def array(self) -> Array:
         """(V + 1, D), the vectors as they are now."""
         return self.W if self.static else self.W.array
 
-    def __call__(self, ids):
+    def __call__(self, ids: Array) -> chainer.Variable | Array:
         """Vectors of words, zero for id 0; an array when static."""
         if self.static:
-            return rows_of(self.W, ids) if ids.ndim == 1 else self.W.take(ids, axis=0)
+            return gather_rows(self.W, ids) if ids.ndim == 1 else self.W.take(ids, axis=0)
         return F.embed_id(ids, self.W, ignore_label=0)
 
 
@@ -94,7 +129,14 @@ class TextCNN(chainer.Chain):
         ((3, 1, 3, 4), (2, 3))
     """
 
-    def __init__(self, vectors, n_labels, config, seed, implementation="fused"):
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        n_labels: int,
+        config: Config,
+        seed: int,
+        implementation: str = "fused",
+    ):
         super().__init__()
         if implementation not in ("fused", "reference"):
             raise InputError(
@@ -113,7 +155,7 @@ class TextCNN(chainer.Chain):
             self.conv = L.Convolution2D(1, config.n_filters, (height, dimensions), initialW=initial)
             self.fc = L.Linear(config.n_filters, n_labels, initialW=initial)
 
-    def features(self, batch):
+    def features(self, batch: Batch) -> chainer.Variable:
         """Max-over-time features of a batch.
 
         Returns:
@@ -131,13 +173,17 @@ class TextCNN(chainer.Chain):
             self.config.padding,
         )
 
-    def padded(self, batch):
+    def padded(self, batch: Batch) -> Array:
         """(B, L) int32: rows of the embedding, 0 for padding; the reference form's input."""
-        padding = self.config.filter_height - 1 if self.config.padding == "wide" else 0
-        shortest = 0 if padding else self.config.filter_height
-        return pad(batch.ids[batch.tokens], batch.offsets, padding, shortest)
+        shortest = 0 if self.padding else self.config.filter_height
+        return pad(batch.ids[batch.tokens], batch.host_offsets, self.padding, shortest)
 
-    def features_of_padded(self, x, offsets):
+    @property
+    def padding(self) -> int:
+        """Zero vectors on either side of a sentence in the reference form."""
+        return self.config.filter_height - 1 if self.config.padding == "wide" else 0
+
+    def features_of_padded(self, x: chainer.Variable | Array, offsets: Array) -> chainer.Variable:
         """Features from word vectors of padded sentences, in plain Chainer.
 
         Args:
@@ -160,62 +206,64 @@ class TextCNN(chainer.Chain):
         h = F.where(inside, h, lowest)
         return F.max_pooling_2d(h, (h.shape[2], 1))[:, :, 0, 0]
 
-    def head(self, features, mask=None):
+    def head(
+        self, features: chainer.Variable | Array, mask: Array | None = None
+    ) -> chainer.Variable:
         """Output layer: logits (B, C).  `mask` is dropout's, drawn by the caller."""
         if mask is not None:
             features = F.dropout(features, self.config.dropout, mask=mask)
         return self.fc(features)
 
-    def loss(self, logits, labels, reduce="mean"):
+    def loss(
+        self, logits: chainer.Variable | Array, labels: Array, reduce: str = "mean"
+    ) -> chainer.Variable:
         """L of eq. (4) under the reading ``loss``: cross entropy, per batch or sentence."""
         if self.config.loss == "probabilities":
             logits = F.softmax(logits)
         return F.softmax_cross_entropy(logits, labels, reduce=reduce)
 
-    def training_loss(self, batch, mask=None):
+    def training_loss(self, batch: Batch, mask: Array | None = None) -> chainer.Variable:
         """Mean loss of a batch against the true labels."""
-        if not self._has_one_function():
-            return self.loss(self.head(self.features(batch), mask), batch.labels)
-        return convolution_loss(*self._inputs(batch), batch, *self._readings(), mask)
+        return self.loss(self.head(self.features(batch), mask), batch.labels)
 
-    def set_gradients(self, batch, mask=None, weight=1.0):
+    def set_gradients(self, batch: Batch, mask: Array | None = None, weight: float = 1.0) -> Array:
         """Leave the gradients of a batch's mean loss, times a weight, in the parameters.
 
         Returns:
             array: (), the loss times the weight.
         """
-        # What needs Chainer's graph: gradients of word vectors, hooks of functions.
-        graph = not (self._has_one_function() and self.embed.static and self.xp is np)
-        if graph or chainer.get_function_hooks():
+        if not self._needs_no_graph():
             self.cleargrads()
             loss = self.training_loss(batch, mask)
             if weight != 1:
                 loss *= weight
             loss.backward()
             return loss.array
-        words, *params = self._inputs(batch)
-        arrays = (param.array for param in params)
-        loss, gradients = loss_and_gradients(words, *arrays, batch, *self._readings(), mask, weight)
+        params = self.conv.W, self.conv.b, self.fc.W, self.fc.b
+        W, b, out_W, out_b = (param.array for param in params)
+        loss, gradients = loss_and_gradients(
+            self.embed(batch.ids), W, b, out_W, out_b, batch.tokens, batch.offsets, batch.labels,
+            self.config.activation, self.config.padding, mask, weight,
+        )  # fmt: skip
         for param, gradient in zip(params, gradients):
             param.grad = gradient
         return loss
 
-    def _has_one_function(self):
-        """Whether :func:`~replicate.fast.convolution.convolution_loss` is this network's loss."""
-        return self.implementation == "fused" and self.config.loss != "probabilities"
+    def _needs_no_graph(self):
+        """Whether :func:`~replicate.fast.convolution.loss_and_gradients` does the whole step."""
+        return (
+            self.implementation == "fused"
+            and self.xp is np
+            and self.embed.static  # gradients of word vectors come through the graph
+            and self.config.loss != "probabilities"
+            and not chainer.get_function_hooks()
+        )
 
-    def _inputs(self, batch):
-        conv, fc = self.conv, self.fc
-        return self.embed(batch.ids), conv.W, conv.b, fc.W, fc.b
-
-    def _readings(self):
-        return self.config.activation, self.config.padding
-
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write all weights, Chainer's names, embedding included."""
         save_npz(path, self.weights(embedding=True))
 
-    def weights(self, embedding):
+    def weights(self, embedding: bool) -> dict[str, np.ndarray]:
         """Weights as NumPy arrays by Chainer's names.
 
         Args:
@@ -228,17 +276,17 @@ class TextCNN(chainer.Chain):
             arrays["embed/W"] = cuda.to_cpu(self.embed.array)
         return arrays
 
-    def shapes(self):
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the trained weights by Chainer's names."""
         return {name[1:]: param.shape for name, param in self.namedparams()}
 
-    def set_weights(self, arrays):
+    def set_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Copy weights in, on whichever device the model is."""
         for name, param in self.namedparams():
             param.array[...] = self.xp.asarray(arrays[name[1:]])
 
 
-def load_weights(path, model):
+def load_weights(path: str | os.PathLike[str], model: TextCNN) -> None:
     """Read weights of ``model.npz`` into `model`, checked and never unpickled.
 
     ``chainer.serializers.load_npz`` would unpickle what it finds.
@@ -266,12 +314,12 @@ def load_weights(path, model):
     model.set_weights(arrays)
 
 
-def pad(ids, offsets, padding, shortest=0):
+def pad(ids: Array, offsets: Array, padding: int, shortest: int = 0) -> Array:
     """Sentences as rows of one rectangle, for the reference form.
 
     Args:
-        ids: (T,) int32.
-        offsets: (B + 1,) int64.
+        ids: (T,) int32, NumPy's or CuPy's.
+        offsets: (B + 1,) int64, NumPy's.
         padding (int): zeros before and after every sentence.
         shortest (int): least width of the rectangle.
 
@@ -283,20 +331,29 @@ def pad(ids, offsets, padding, shortest=0):
         [[0, 7, 0, 0], [0, 8, 9, 0]]
     """
     xp = cuda.get_array_module(ids)
-    lengths = xp.diff(offsets)
-    width = max(int(lengths.max()) + 2 * padding, shortest)
-    out = xp.zeros((len(lengths), width), dtype=np.int32)
-    column = xp.arange(width - padding)[None, :]
-    inside = column < lengths[:, None]
-    out[:, padding:][inside] = ids
-    return out
+    width = max(int(np.diff(offsets).max()) + 2 * padding, shortest)
+    out = xp.zeros((len(offsets) - 1) * width, dtype=np.int32)
+    out[xp.asarray(padded_places(offsets, padding, width))] = ids
+    return out.reshape(-1, width)
 
 
-def initial_model(run, seed: int) -> TextCNN:
+def padded_places(offsets: np.ndarray, padding: int, width: int) -> np.ndarray:
+    """Where :func:`pad` puts each word, (T,) int64, counted through its rectangle's rows.
+
+    Example:
+        >>> padded_places(np.array([0, 1, 3]), padding=1, width=4).tolist()
+        [1, 5, 6]
+    """
+    lengths = np.diff(offsets)
+    first = np.arange(len(lengths)) * width + padding
+    return np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])
+
+
+def initial_model(run: Run, seed: int) -> TextCNN:
     """The network with the initial weights of a seed, on the run's device.
 
     Args:
-        run (replicate.run.Run): prepared.
+        run: prepared.
         seed: names the weights.
     """
     n_labels = len(run.settings["corpus"]["label_names"])
@@ -305,11 +362,11 @@ def initial_model(run, seed: int) -> TextCNN:
     return model
 
 
-def trained_model(run, seed: int, arm: str = "T1") -> TextCNN:
+def trained_model(run: Run, seed: int, arm: str = "T1") -> TextCNN:
     """The network with the final weights of a training run.
 
     Args:
-        run (replicate.run.Run): with the training run done.
+        run: with the training run done.
         seed: of the run.
         arm: which training run.
     """

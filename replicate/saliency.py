@@ -19,12 +19,12 @@ from .fast import convolution as functions
 from .fast.compat import F, chainer, cuda, training
 from .instability import StreamingInstability, change, standardise
 from .io.errors import InputError
-from .model import Batch
+from .model import Batch, TextCNN, padded_places
 from .parallel.ranks import ALONE
 from .run import RECORDED
 
 __all__ = [
-    "Classified",
+    "Predictions",
     "Recorder",
     "Saliency",
     "classify",
@@ -52,18 +52,18 @@ class Saliency:
     Attributes:
         token_saliency: (t,) float32, wa of eq. (6), one number a word occurrence.
         predicted: (n,) int32, R, the label of the highest probability.
-        doubt: (n,) float32, 1 - p_R without cancellation.  With two labels
-            eq. (4) is doubt times the gradient of the logit difference.
+        uncertainty: (n,) float32, 1 - p_R without cancellation.  With two labels
+            eq. (4) is uncertainty times the gradient of the logit difference.
     """
 
     token_saliency: np.ndarray
     predicted: np.ndarray
-    doubt: np.ndarray
+    uncertainty: np.ndarray
 
 
 @dataclass(frozen=True)
-class Classified:
-    """Labels and loss of n sentences.
+class Predictions:
+    """Labels and losses of n sentences.
 
     Attributes:
         predicted: (n,) int32.
@@ -78,7 +78,9 @@ class Classified:
     features: np.ndarray
 
 
-def flat_batch(model, tokens, offsets, labels=None):
+def flat_batch(
+    model: TextCNN, tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray | None = None
+) -> Batch:
     """Sentences of a corpus as one :class:`Batch` on the model's device.
 
     Args:
@@ -101,10 +103,10 @@ def flat_batch(model, tokens, offsets, labels=None):
         np.asarray(offsets, dtype=np.int64),
         np.asarray(labels, dtype=np.int32),
     )
-    return Batch(*(model.xp.asarray(part) for part in parts))
+    return Batch.on(model.xp, *parts)
 
 
-def word_saliency(model, batch, chunk=None):
+def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Saliency:
     """Saliency of every word occurrence of a batch (eqs 4-6).
 
     .. math::
@@ -182,11 +184,11 @@ def token_saliency(
     return means if several else means[0]
 
 
-def classify(model, batch, chunk=None):
+def classify(model: TextCNN, batch: Batch, chunk: int | None = None) -> Predictions:
     """Labels, losses and probabilities of a batch, dropout off.
 
     Returns:
-        Classified: NumPy arrays.
+        Predictions: NumPy arrays.
     """
     with chainer.using_config("train", False), chainer.no_backprop_mode():
         if model.implementation == "reference":
@@ -202,23 +204,31 @@ def classify(model, batch, chunk=None):
         probabilities = F.softmax(logits).array
         predicted = logits.argmax(axis=1).astype(np.int32)
     found = (predicted, loss, probabilities, features)
-    return Classified(*(cuda.to_cpu(a) for a in found))
+    return Predictions(*(cuda.to_cpu(a) for a in found))
 
 
 def _chunks(batch, chunk):
     """Bounds of runs of sentences, by number or by about `_CHUNK` padded words."""
     n = len(batch)
     if chunk is None:
-        longest = int(cuda.to_cpu(batch.offsets[1:] - batch.offsets[:-1]).max())
+        longest = int(np.diff(batch.host_offsets).max())
         chunk = max(1, _CHUNK // (longest + 4))
     return [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
 
 
 def _part(batch, start, stop):
     """Sentences start ... stop of a batch, distinct words unchanged."""
-    offsets = batch.offsets[start : stop + 1]
-    first, last = int(offsets[0]), int(offsets[-1])
-    return Batch(batch.ids, batch.tokens[first:last], offsets - first, batch.labels[start:stop])
+    if stop - start == len(batch):
+        return batch
+    host_offsets = batch.host_offsets[start : stop + 1]
+    first, last = int(host_offsets[0]), int(host_offsets[-1])
+    return Batch(
+        batch.ids,
+        batch.tokens[first:last],
+        batch.offsets[start : stop + 1] - first,
+        batch.labels[start:stop],
+        host_offsets - first,
+    )
 
 
 def _own_label_loss(model, logits):
@@ -228,7 +238,7 @@ def _own_label_loss(model, logits):
     return F.sum(loss), own
 
 
-def _doubt(logits, own):
+def _uncertainty(logits, own):
     """1 - p_R as a sum of the other labels' probabilities."""
     xp = cuda.get_array_module(logits)
     shifted = xp.exp(logits - logits.max(axis=1, keepdims=True))
@@ -271,7 +281,7 @@ def _fused_features(model, batch, chunk):
     block = min(_PROJECTION_BLOCK, max(64, 1 << (n - 1).bit_length()))
     projected = xp.empty((n, weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
     for start in range(0, n, block):
-        rows = functions.rows_of(vectors, batch.ids[start : start + block])
+        rows = functions.gather_rows(vectors, batch.ids[start : start + block])
         if len(rows) == block:
             functions.project(rows, weight, projected[start : start + block])
         else:
@@ -289,15 +299,15 @@ def _fused_features(model, batch, chunk):
     pooled = parts[0]
     if len(parts) > 1:
         value = xp.concatenate([part.value for part in parts])
-        pooled = functions.Pooled(value, xp.concatenate([part.where for part in parts]))
-    return functions.winners(pooled, config.activation), pooled, weight
+        pooled = functions.MaxPool(value, xp.concatenate([part.argmax for part in parts]))
+    return functions.activate(pooled.value, config.activation), pooled, weight
 
 
 def _fused_saliency(model, batch, chunk):
     features, pooled, weight = _fused_features(model, batch, chunk)
     xp = model.xp
     own = xp.empty(len(batch), dtype=np.int32)
-    doubt = xp.empty(len(batch), dtype=np.float32)
+    uncertainty = xp.empty(len(batch), dtype=np.float32)
     place = [0]
 
     def gradient(logits, filled):
@@ -305,7 +315,7 @@ def _fused_saliency(model, batch, chunk):
         start = place[0]
         stop = min(start + len(label), len(batch))
         own[start:stop] = label[: stop - start]
-        doubt[start:stop] = _doubt(logits.array, label)[: stop - start]
+        uncertainty[start:stop] = _uncertainty(logits.array, label)[: stop - start]
         place[0] = stop
         return chainer.grad([loss], [filled])[0].array
 
@@ -314,15 +324,19 @@ def _fused_saliency(model, batch, chunk):
     gz = functions.gradient_before_activation(at_features, features, model.config.activation)
     parts = []
     for start, stop in _chunks(batch, chunk or len(batch)):
-        offsets = batch.offsets[start : stop + 1]
+        part = _part(batch, start, stop)
         parts.append(
             functions.mean_absolute_gradient(
-                gz[start:stop], pooled.where[start:stop], offsets - offsets[0], weight
+                gz[start:stop],
+                pooled.argmax[start:stop],
+                part.offsets,
+                weight,
+                len(part.tokens),
             )
         )
     out = xp.concatenate(parts) if len(parts) > 1 else parts[0]
     out = out.astype(np.float32, copy=False)
-    return Saliency(*(cuda.to_cpu(a) for a in (out, own, doubt)))
+    return Saliency(*(cuda.to_cpu(a) for a in (out, own, uncertainty)))
 
 
 def _reference_saliency(model, batch, chunk):
@@ -339,11 +353,12 @@ def _reference_saliency(model, batch, chunk):
             loss, own = _own_label_loss(model, logits)
             (grad,) = chainer.grad([loss], [x])
         mean = xp.abs(grad.array).mean(axis=2)
-        # Every id but padding's is above 0, so this keeps the words in order.
-        parts.append((mean[ids > 0], own, _doubt(logits.array, own)))
+        places = padded_places(part.host_offsets, model.padding, mean.shape[1])
+        of_words = mean.ravel()[xp.asarray(places)]
+        parts.append((of_words, own, _uncertainty(logits.array, own)))
     columns = [xp.concatenate(column) for column in zip(*parts)]
-    out, own, doubt = columns
-    arrays = (out.astype(np.float32, copy=False), own, doubt.astype(np.float32, copy=False))
+    out, own, uncertainty = columns
+    arrays = (out.astype(np.float32, copy=False), own, uncertainty.astype(np.float32, copy=False))
     return Saliency(*(cuda.to_cpu(a) for a in arrays))
 
 
@@ -441,13 +456,13 @@ class Recorder(training.Extension):
         row = self.stream.epochs
         arrays = self.arrays
         arrays["predicted"][row] = looked.predicted
-        arrays["doubt"][row] = looked.doubt
+        arrays["doubt"][row] = looked.uncertainty
         if "saliency" in arrays:
             arrays["saliency"][row] = looked.token_saliency
         if row > 0:
             self._record_movement(row - 1, looked)
         self.stream.add(looked.token_saliency)
-        self.last_doubt[:] = looked.doubt
+        self.last_doubt[:] = looked.uncertainty
         for i, name in enumerate(self.names):
             last = row - name.startswith("movement")
             if last >= 0:
@@ -471,7 +486,7 @@ class Recorder(training.Extension):
         parts = [np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)]
         if len(self.batch):
             looked = word_saliency(self.model, self.batch)
-            parts = [looked.token_saliency, looked.predicted, looked.doubt]
+            parts = [looked.token_saliency, looked.predicted, looked.uncertainty]
         parts = self.group.gather(parts)
         return Saliency(*parts) if self.group.leads else None
 
@@ -490,7 +505,7 @@ class Recorder(training.Extension):
                 "standardised": (standardise(old, within), standardise(new, within)),
                 "logit": (
                     logit_saliency(old, self.last_doubt[start:stop], sizes),
-                    logit_saliency(new, looked.doubt[start:stop], sizes),
+                    logit_saliency(new, looked.uncertainty[start:stop], sizes),
                 ),
             }
             for name, pair in pairs.items():
@@ -533,14 +548,16 @@ class Recorder(training.Extension):
         self.checks = serializer("checks", self.checks)
 
 
-def logit_saliency(token_saliency, doubt, lengths):
+def logit_saliency(
+    token_saliency: np.ndarray, uncertainty: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
     """Eq. (6) on the logit difference instead of the loss: saliency / (1 - p_R).
 
     Raw saliency shrinks as the model grows confident; this does not.
 
     Args:
         token_saliency (numpy.ndarray): (T,).
-        doubt (numpy.ndarray): (N,), 1 - p_R.
+        uncertainty (numpy.ndarray): (N,), 1 - p_R.
         lengths (numpy.ndarray): (N,), words of each sentence.
 
     Returns:
@@ -550,6 +567,6 @@ def logit_saliency(token_saliency, doubt, lengths):
         >>> logit_saliency(np.array([0.2, 0.1]), np.array([0.5]), np.array([2])).tolist()
         [0.4, 0.2]
     """
-    doubt = doubt.astype(np.float64)
-    scale = np.divide(1.0, doubt, out=np.zeros(len(doubt)), where=doubt > 0)
+    uncertainty = uncertainty.astype(np.float64)
+    scale = np.divide(1.0, uncertainty, out=np.zeros(len(uncertainty)), where=uncertainty > 0)
     return token_saliency * np.repeat(scale, lengths)

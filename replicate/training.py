@@ -91,9 +91,7 @@ class EpochIterator(chainer.dataset.Iterator):
             corpus.tokens, corpus.offsets, corpus.labels, chosen,
             self._stamp, self._place, self._packed,
         )  # fmt: skip
-        if self.xp is not np:
-            parts = [self.xp.asarray(part) for part in parts]
-        return Batch(*parts)
+        return Batch.on(self.xp, *parts)
 
     def serialize(self, serializer):
         self.epoch = serializer("epoch", self.epoch)

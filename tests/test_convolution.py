@@ -1,8 +1,5 @@
 """The fused convolution against a naive restatement, plain Chainer and finite differences."""
 
-import contextlib
-import dataclasses
-
 import numpy as np
 import pytest
 from chainer import gradient_check
@@ -70,7 +67,7 @@ def test_forward_is_the_formula(activation, height, padding, device):
     np.testing.assert_allclose(cuda.to_cpu(y.array), expected, rtol=1e-10, atol=1e-12)
     projected = functions.project(words, W)
     pooled = functions.pool(projected, b, tokens, offsets, height, padding == "wide")
-    np.testing.assert_array_equal(cuda.to_cpu(pooled.where), where)
+    np.testing.assert_array_equal(cuda.to_cpu(pooled.argmax), where)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -141,7 +138,7 @@ def test_agrees_with_plain_chainer(activation, height, padding, dtype, bound, de
         model.conv.W.array, model.conv.b.array = W.copy(), b.copy()
         model.to_device(device)
         ids, labels = np.arange(1, 8, dtype=np.int32), np.zeros(6, dtype=np.int32)
-        batch = Batch(*sent(device, ids, tokens, offsets, labels))
+        batch = Batch.on(device.xp, ids, tokens, offsets, labels)
         filters, biases = model.conv.W, model.conv.b
         if form == "fused":
             x = chainer.Variable(device.send(words))
@@ -207,7 +204,7 @@ def follows_the_first_window(lengths, height, padding, seed, last_tie=False):
     inputs = [chainer.Variable(a) for a in (words, W, b)]
     found = convolution_max(*inputs, tokens, offsets, padding=padding)
     np.testing.assert_array_equal(found.array, y)
-    np.testing.assert_array_equal(found.creator_node.where, where)
+    np.testing.assert_array_equal(found.creator_node.argmax, where)
     grads = chainer.grad([found], inputs, [chainer.Variable(gy)])
     for grad, expected in zip(grads, (gx, gw, gy.sum(axis=0))):
         np.testing.assert_array_equal(grad.array, expected)
@@ -244,8 +241,7 @@ def test_the_last_of_equal_windows_is_noticed(height, padding, monkeypatch):
             rows.reshape(len(projected), -1), b, np.concatenate(backwards), offsets, height, wide
         )
         length = np.maximum(np.diff(offsets), 1 if wide else height)[:, None]
-        pooled.where = (length - height - turned.where).astype(np.int32)
-        return pooled
+        return pooled._replace(argmax=(length - height - turned.argmax).astype(np.int32))
 
     monkeypatch.setattr(functions, "pool", last)
     follows_the_first_window(lengths, height, padding, 0, last_tie=True)
@@ -337,11 +333,11 @@ def test_rows_of_words():
     """Rows as NumPy takes them; a word that is not there is an error, not another's memory."""
     vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
     ids = np.array([3, 0, 3], dtype=np.int32)
-    np.testing.assert_array_equal(functions.rows_of(vectors, ids), vectors[ids])
+    np.testing.assert_array_equal(functions.gather_rows(vectors, ids), vectors[ids])
     for wrong in (-1, 4):
         with pytest.raises(IndexError):
-            functions.rows_of(vectors, np.array([0, wrong], dtype=np.int32))
-    assert functions.rows_of(vectors, ids[:0]).shape == (0, 3)
+            functions.gather_rows(vectors, np.array([0, wrong], dtype=np.int32))
+    assert functions.gather_rows(vectors, ids[:0]).shape == (0, 3)
 
 
 def naive_saliency(gz, where, offsets, W):
@@ -366,12 +362,13 @@ def test_mean_absolute_gradient(n_filters, height, device):
     pooled = functions.pool(functions.project(words, W), b, tokens, offsets, height, True)
     gz = np.random.RandomState(1).randn(*pooled.value.shape)
     gz[np.random.RandomState(2).rand(*gz.shape) < 0.3] = 0
-    expected = naive_saliency(gz, pooled.where, offsets, W)
-    found = functions.mean_absolute_gradient(*sent(device, gz, pooled.where, offsets, W))
+    expected = naive_saliency(gz, pooled.argmax, offsets, W)
+    given = sent(device, gz, pooled.argmax, offsets, W)
+    found = functions.mean_absolute_gradient(*given, offsets[-1])
     found = cuda.to_cpu(found)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
     assert (expected == 0).any() == (found == 0).any()
-    assert not np.allclose(found, naive_saliency(gz, pooled.where + 1, offsets, W))
+    assert not np.allclose(found, naive_saliency(gz, pooled.argmax + 1, offsets, W))
 
 
 @settings(max_examples=40, deadline=None)
@@ -387,14 +384,14 @@ def test_a_sentence_knows_nothing_of_its_batch(lengths, height, wide, seed):
     projected = functions.project(words, W)
     whole = functions.pool(projected, b, tokens, offsets, height, wide)
     gz = np.random.RandomState(seed).randn(*whole.value.shape).astype(np.float32)
-    saliency = functions.mean_absolute_gradient(gz, whole.where, offsets, W)
+    saliency = functions.mean_absolute_gradient(gz, whole.argmax, offsets, W, len(tokens))
     for s in range(len(lengths)):
         part = tokens[offsets[s] : offsets[s + 1]]
         own = np.array([0, len(part)])
         alone = functions.pool(projected, b, part, own, height, wide)
         assert alone.value.tobytes() == whole.value[s : s + 1].tobytes()
-        assert alone.where.tobytes() == whole.where[s : s + 1].tobytes()
-        mine = functions.mean_absolute_gradient(gz[s : s + 1], alone.where, own, W)
+        assert alone.argmax.tobytes() == whole.argmax[s : s + 1].tobytes()
+        mine = functions.mean_absolute_gradient(gz[s : s + 1], alone.argmax, own, W, len(part))
         assert mine.tobytes() == saliency[offsets[s] : offsets[s + 1]].tobytes()
 
 
@@ -471,7 +468,7 @@ def test_gradient_of_filters_for_any_number_of_sentences(n_sentences, device):
     gy = np.random.RandomState(1).uniform(0.5, 1, y.shape)
     y.grad = device.send(gy)
     y.backward()
-    where = cuda.to_cpu(y.creator.where)
+    where = cuda.to_cpu(y.creator.argmax)
     gz = gy * (1 - cuda.to_cpu(y.array) ** 2)
     expected = np.zeros_like(W)
     for s, f in np.ndindex(gz.shape):
@@ -482,36 +479,44 @@ def test_gradient_of_filters_for_any_number_of_sentences(n_sentences, device):
     np.testing.assert_allclose(cuda.to_cpu(filters.grad), expected, rtol=1e-12, atol=1e-14)
 
 
-def made_loss(seed, device, dtype=np.float64, mask=True, n_labels=3, lengths=(2, 3, 1, 5)):
-    """Inputs of the loss: five arrays, a batch and dropout's mask."""
-    words, W, b, tokens, offsets = made(seed, lengths, dtype=dtype)
+def made_loss(seed, dtype=np.float64, mask=True, n_labels=3, lengths=(2, 3, 1, 5)):
+    """What a training step takes: arrays by name, and dropout's mask or None."""
+    names = ("words", "W", "b", "tokens", "offsets")
+    given = dict(zip(names, made(seed, lengths, dtype=dtype)))
+    n_filters = len(given["b"])
     random = np.random.RandomState(seed + 1)
-    out_W = random.uniform(-1, 1, (n_labels, len(b))).astype(dtype)
-    out_b = random.uniform(-1, 1, n_labels).astype(dtype)
-    labels = random.randint(0, n_labels, len(lengths)).astype(np.int32)
-    drawn = (random.rand(len(lengths), len(b)) > 0.5).astype(dtype) * 2
-    arrays = sent(device, words, W, b, out_W, out_b)
-    batch = Batch(None, *sent(device, tokens, offsets, labels))
-    return arrays, batch, device.send(drawn) if mask else None
+    given["out_W"] = random.uniform(-1, 1, (n_labels, n_filters)).astype(dtype)
+    given["out_b"] = random.uniform(-1, 1, n_labels).astype(dtype)
+    given["labels"] = random.randint(0, n_labels, len(lengths)).astype(np.int32)
+    drawn = (random.rand(len(lengths), n_filters) > 0.5).astype(dtype) * 2
+    return {**given, "mask": drawn if mask else None}
 
 
-def assert_same(ours, theirs, device):
-    """Arrays of one dtype and shape: the same bits on the CPU, to 1e-5 where sums have no order."""
-    for our, their in zip(map(cuda.to_cpu, ours), map(cuda.to_cpu, theirs), strict=True):
-        assert our.dtype == their.dtype and our.shape == their.shape
-        if device.xp is np:
-            assert our.tobytes() == their.tobytes()
-        else:
-            np.testing.assert_allclose(our, their, rtol=1e-5, atol=1e-7)
+PARAMETERS = ("W", "b", "out_W", "out_b")
 
 
-def composed_loss(words, W, b, out_W, out_b, batch, activation="relu", padding="wide", mask=None):
-    """The same of Chainer's functions."""
-    y = convolution_max(words, W, b, batch.tokens, batch.offsets, activation, padding)
-    if mask is not None:
-        y = chainer.functions.dropout(y, 0.5, mask=mask)
-    logits = chainer.functions.linear(y, out_W, out_b)
-    return chainer.functions.softmax_cross_entropy(logits, batch.labels)
+def composed(given, activation, padding, weight):
+    """The same step of Chainer's functions: loss and gradients of the parameters."""
+    params = {name: chainer.Parameter(given[name]) for name in PARAMETERS}
+    sentences = given["tokens"], given["offsets"]
+    y = convolution_max(given["words"], params["W"], params["b"], *sentences, activation, padding)
+    if given["mask"] is not None:
+        y = chainer.functions.dropout(y, 0.5, mask=given["mask"])
+    logits = chainer.functions.linear(y, params["out_W"], params["out_b"])
+    loss = chainer.functions.softmax_cross_entropy(logits, given["labels"]) * weight
+    loss.backward()
+    return loss.array, *(param.grad for param in params.values())
+
+
+def has_the_bits_of_chainers(activation, padding, dtype, mask, n_labels, weight):
+    given = made_loss(3, dtype, mask, n_labels)
+    loss, gradients = functions.loss_and_gradients(
+        **given, activation=activation, padding=padding, weight=weight
+    )
+    expected = composed(given, activation, padding, weight)
+    for our, their in zip((loss, *gradients), expected, strict=True):
+        assert our.dtype == their.dtype == dtype and our.shape == their.shape
+        assert our.tobytes() == their.tobytes()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -519,104 +524,53 @@ def composed_loss(words, W, b, out_W, out_b, batch, activation="relu", padding="
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("n_labels", [2, 5])
-def test_the_loss_has_the_bits_of_chainers(activation, padding, dtype, mask, n_labels, device):
-    """Loss and all five gradients, bit for bit on the CPU; to 1e-5 where sums have no order."""
-    arrays, batch, drawn = made_loss(3, device, dtype, mask, n_labels)
-    found = []
-    for loss_of in (functions.convolution_loss, composed_loss):
-        inputs = [chainer.Variable(array) for array in arrays]
-        loss = loss_of(*inputs, batch, activation, padding, drawn)
-        loss.backward()
-        found.append([loss.array, *(x.grad for x in inputs)])
-    assert_same(*found, device)
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("weight", [1.0, 0.75])
-def test_without_a_graph_the_bits_are_the_same(activation, padding, dtype, mask, weight, device):
-    """The weighted loss and the gradients of four parameters."""
-    (words, *params), batch, drawn = made_loss(4, device, dtype, mask)
-    inputs = [chainer.Parameter(array) for array in params]
-    loss = functions.convolution_loss(words, *inputs, batch, activation, padding, drawn) * weight
-    loss.backward()
-    bare, gradients = functions.loss_and_gradients(
-        words, *params, batch, activation, padding, drawn, weight
-    )
-    assert_same((bare, *gradients), (loss.array, *(x.grad for x in inputs)), device)
+def test_a_step_has_the_bits_of_chainers(activation, padding, dtype, mask, n_labels, weight):
+    """The weighted loss and the gradients of all four parameters, bit for bit."""
+    has_the_bits_of_chainers(activation, padding, dtype, mask, n_labels, weight)
 
 
-def test_gradients_of_another_weight_are_noticed(monkeypatch):
-    """The twin: a weight that reaches the loss only fails against the graph."""
-    right = functions.ConvolutionLoss.gradients
+@pytest.mark.parametrize("wrong", ["weight", "share"])
+def test_a_wrong_step_is_noticed(wrong, monkeypatch):
+    """Twins: a weight that reaches the loss only; a sum over sentences for the mean."""
+    right = functions._cross_entropy
 
-    def unweighted(self, indexes, x, w, out_w, gy):
-        return right(
-            self, indexes, x, w, out_w, gy if isinstance(gy, np.ndarray) else x.dtype.type(1)
-        )
+    def broken(logits, labels, weight):
+        if wrong == "weight":
+            return right(logits, labels, weight)[0], right(logits, labels, 1)[1]
+        return tuple(part * len(labels) for part in right(logits, labels, weight))
 
-    monkeypatch.setattr(functions.ConvolutionLoss, "gradients", unweighted)
-    for weight, fails in ((1.0, contextlib.nullcontext()), (0.75, pytest.raises(AssertionError))):
-        with fails:
-            test_without_a_graph_the_bits_are_the_same(
-                "relu", "wide", np.float32, True, weight, chainer.get_device("@numpy")
-            )
+    monkeypatch.setattr(functions, "_cross_entropy", broken)
+    with pytest.raises(AssertionError):
+        has_the_bits_of_chainers("relu", "wide", np.float32, True, 2, 0.75)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradients_of_the_loss_by_finite_differences(activation, device):
-    arrays, batch, mask = made_loss(1, device)
+def test_gradients_of_a_step_by_finite_differences(activation):
+    given = made_loss(1)
 
-    def loss(*inputs):
-        return functions.convolution_loss(*inputs, batch, activation, "wide", mask)
+    def step():
+        return functions.loss_and_gradients(**given, activation=activation, weight=0.5)
 
-    gradient_check.check_backward(loss, tuple(arrays), None, eps=1e-6, rtol=1e-4, atol=1e-6)
-
-
-def test_a_wrong_share_of_the_loss_is_noticed(monkeypatch):
-    """The twin: a sum over sentences for the mean fails against Chainer."""
-    monkeypatch.setattr(functions.ConvolutionLoss, "_share", lambda self: np.float64(1.0))
-    with pytest.raises(AssertionError):
-        test_the_loss_has_the_bits_of_chainers(
-            "relu", "wide", np.float32, False, 2, chainer.get_device("@numpy")
-        )
+    numerical = gradient_check.numerical_grad(
+        lambda: (step()[0],), [given[name] for name in PARAMETERS], (np.ones(()),), eps=1e-6
+    )
+    for gradient, expected in zip(step()[1], numerical, strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "place, change, error",
+    "change",
     [
-        ("labels", lambda a: a + 9, ValueError),
-        ("labels", lambda a: a - 9, ValueError),
-        ("labels", lambda a: a[:-1], type_check.InvalidType),
-        ("labels", lambda a: a.astype(np.int64), type_check.InvalidType),
-        ("mask", lambda a: a[:, :-1], type_check.InvalidType),
-        ("mask", lambda a: a.astype(np.float32), type_check.InvalidType),
-        ("out_W", lambda a: a[:, :-1], type_check.InvalidType),
-        ("out_W", lambda a: a[:-1], type_check.InvalidType),
-        ("out_b", lambda a: a.astype(np.float32), type_check.InvalidType),
-        ("offsets", lambda a: a[:1], ValueError),
-        ("tokens", lambda a: a + 99, ValueError),
+        {"activation": "gelu"},
+        {"padding": "same"},
+        {"offsets": np.array([0])},
+        {"offsets": np.array([0, 2, 2, 6, 11])},
     ],
 )
-def test_a_loss_that_does_not_fit_is_refused(place, change, error, device):
-    """Labels, mask, output layer and what the convolution refuses."""
-    arrays, batch, mask = made_loss(0, device)
-    names = dict(zip(("words", "W", "b", "out_W", "out_b"), arrays), mask=mask)
-    functions.convolution_loss(**names, batch=batch)
-    if place in names:
-        names[place] = change(names[place])
-    else:
-        batch = dataclasses.replace(batch, **{place: change(getattr(batch, place))})
-    with pytest.raises(error):
-        functions.convolution_loss(**names, batch=batch)
-
-
-def test_the_loss_has_no_gradient_of_its_gradient(device):
-    arrays, batch, _ = made_loss(0, device)
-    x = chainer.Variable(arrays[0])
-    loss = functions.convolution_loss(x, *arrays[1:], batch)
-    (gx,) = chainer.grad([loss], [x], enable_double_backprop=True)
-    with pytest.raises(RuntimeError, match="gradient of its gradient"):
-        chainer.grad([chainer.functions.sum(gx * gx)], [x])
+def test_a_step_that_does_not_fit_is_refused(change):
+    """Unknown names, an empty batch, an empty sentence."""
+    given = made_loss(0)
+    functions.loss_and_gradients(**given)
+    with pytest.raises(ValueError):
+        functions.loss_and_gradients(**{**given, **change})

@@ -173,7 +173,7 @@ def test_arms_are_the_final_models(run, data, recorded):
         exact = word_saliency(model, flat_batch(model, *run.corpus.take(numbers)))
         assert close(data, values[a], exact.token_saliency), arm
         assert data["arms"]["predicted"][a] == exact.predicted.tolist()
-        assert doubt[a] == pytest.approx(exact.doubt, abs=0.5001 / 4095)
+        assert doubt[a] == pytest.approx(exact.uncertainty, abs=0.5001 / 4095)
     # The first phase's final model is the last epoch of the record.
     offsets = recorded[2]
     places = np.searchsorted(t1, numbers)

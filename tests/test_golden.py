@@ -337,7 +337,7 @@ def last_tie_pool(projected, b, tokens, offsets, height, wide):
                 z += projected[words[p + k], k * n_filters : (k + 1) * n_filters]
             where[s] = np.where(z >= value[s], p, where[s])
             value[s] = np.maximum(z, value[s])
-    return functions.Pooled(value, where)
+    return functions.MaxPool(value, where)
 
 
 def averaged(model, logits):
@@ -377,7 +377,7 @@ def sabotage(patch, kind, form):
     elif kind == "filter row in saliency":
         real = functions.mean_absolute_gradient
         patch.setattr(
-            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1])
+            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1], *a[4:])
         )
     elif kind == "filter row in gradients":
         real = functions._gradient_of_filters

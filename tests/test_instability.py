@@ -106,7 +106,7 @@ def test_the_package_agrees_with_the_hand():
     where = np.array([WINNERS], dtype=np.int32)
     offsets = np.array([0, 3])
     rows = [
-        mean_absolute_gradient(np.array([gz], dtype=np.float32), where, offsets, weight)
+        mean_absolute_gradient(np.array([gz], dtype=np.float32), where, offsets, weight, 3)
         for gz in GZ
     ]
     saliency = np.array(rows)

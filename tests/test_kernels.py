@@ -154,8 +154,6 @@ class Device:
     """
 
     ascontiguousarray = staticmethod(on_device)
-    diff = staticmethod(np.diff)
-    arange = staticmethod(np.arange)
 
     def __init__(self, library=None, sabotage=lambda source: source):
         self.library = library
@@ -170,10 +168,6 @@ class Device:
 
     def zeros(self, shape, dtype):
         return on_device(np.zeros(shape, dtype=dtype))
-
-    def repeat(self, array, counts):
-        assert type(counts) is list, "CuPy takes no array of counts"
-        return on_device(np.repeat(array, counts))
 
     def RawModule(self, code):
         def get_function(name):
@@ -232,9 +226,10 @@ class Case:
     Whole numbers make ties frequent and every sum exact.
     """
 
-    def __init__(self, height, wide, dtype, whole, dimensions=6, n_filters=5):
+    def __init__(
+        self, height, wide, dtype, whole, dimensions=6, n_filters=5, lengths=(1, 1, 2, 3, 9, 5)
+    ):
         random = np.random.RandomState(height)
-        lengths = [1, 1, 2, 3, 9, 5]
 
         def draw(*shape):
             drawn = random.randint(-1, 2, shape) if whole else random.uniform(-1, 1, shape)
@@ -249,39 +244,43 @@ class Case:
         self.gz = draw(len(lengths), n_filters) * (random.rand(len(lengths), n_filters) < 0.7)
         self.gz = self.gz.astype(dtype)
         # Places of real maxima, so that windows cross both edges.
-        self.where = self.pool()[1]
+        self.argmax = self.pool()[1]
 
-    def results(self, put=lambda array: array):
-        """What all four kernels make, by name; `put` takes an array to a device."""
-        given = (self.vectors, self.W, self.tokens, self.offsets, self.gz, self.where)
-        vectors, W, tokens, offsets, gz, where = map(put, given)
-        parts = (gz, where, tokens, offsets)
-        value, place = self.pool(put)
-        return {
-            "pool": value,
-            "where": place,
-            "filters": functions._gradient_of_filters(*parts, vectors, self.height),
-            "words": functions._gradient_of_words(*parts, W, len(vectors)),
-            "saliency": functions.mean_absolute_gradient(gz, where, offsets, W),
-        }
+    def results(self, put=lambda array: array, but=()):
+        """What the kernels make, by name, but for some; `put` takes an array to a device."""
+        given = (self.vectors, self.W, self.tokens, self.offsets, self.gz, self.argmax)
+        vectors, W, tokens, offsets, gz, argmax = map(put, given)
+        parts = (gz, argmax, tokens, offsets)
+        made = dict(zip(("pool", "argmax"), self.pool(put)))
+        for name, kernel in {
+            "filters": lambda: functions._gradient_of_filters(*parts, vectors, self.height),
+            "words": lambda: functions._gradient_of_words(*parts, W, len(vectors)),
+            "saliency": lambda: functions.mean_absolute_gradient(
+                gz, argmax, offsets, W, len(tokens)
+            ),
+        }.items():
+            if name not in but:
+                made[name] = kernel()
+        return made
 
     def pool(self, put=lambda array: array):
         # One projection for all: its rounding is the matrix library's.
         projected = put(functions.project(self.vectors, self.W))
         rest = map(put, (self.b, self.tokens, self.offsets))
         pooled = functions.pool(projected, *rest, self.height, self.wide)
-        return pooled.value, pooled.where
+        return pooled.value, pooled.argmax
 
 
 def differing(case, found):
     """Names of the results that are not the CPU's."""
     names = []
-    for name, expected in case.results().items():
-        got = found[name]
-        assert got.shape == expected.shape and got.dtype == expected.dtype, name
+    expected = case.results()
+    for name, got in found.items():
+        right = expected[name]
+        assert got.shape == right.shape and got.dtype == right.dtype, name
         # Sums of pool run in one order everywhere.
-        bound = 0 if name in ("pool", "where") else BOUND[case.dtype]
-        if not np.allclose(got, expected, rtol=bound, atol=bound * abs(expected).max()):
+        bound = 0 if name in ("pool", "argmax") else BOUND[case.dtype]
+        if not np.allclose(got, right, rtol=bound, atol=bound * abs(right).max()):
             names.append(name)
     return names
 
@@ -304,37 +303,63 @@ def test_kernels_give_what_the_cpu_gives(height, wide, dtype, whole, compiled, d
     assert [launch[0] for launch in device.launched] == list(NAMES)
 
 
-@pytest.mark.parametrize("dimensions", [1, 127, 128, 129, 300])
-def test_any_number_of_dimensions(dimensions, compiled, device_of):
-    """Fewer dimensions than threads, as many, more."""
+#: Fewer than the threads of a block or its share of filters, as many, more.
+SIZES = [
+    *({"dimensions": n} for n in (1, 127, 128, 129, 300)),
+    *({"n_filters": n} for n in (1, 2, 3, 31, 32, 33, 70)),
+    *({"lengths": [1 + i % 4 for i in range(n)]} for n in (1, 2, 127, 128, 129, 300)),
+    *({"lengths": [n, 1], "n_filters": f} for n in (15, 16, 17, 60) for f in (1, 5, 40)),
+]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: "-".join(sizes))
+def test_any_size(sizes, compiled, device_of):
+    """Dimensions, filters, sentences and words, with ties and without."""
     device_of(compiled)
-    case = Case(3, True, np.float32, False, dimensions)
-    assert differing(case, case.results(on_device)) == []
+    for whole in (True, False):
+        case = Case(3, True, np.float32, whole, **sizes)
+        assert differing(case, case.results(on_device)) == []
 
 
 def test_the_cases_have_ties_and_edges():
     """What the comparisons rest on: ties, windows over both edges, gradients that are zero."""
     case = Case(3, True, np.float32, True)
     lengths = np.diff(case.offsets)[:, None]
-    assert (case.where < 0).any() and (case.where + 3 > lengths).any()
+    assert (case.argmax < 0).any() and (case.argmax + 3 > lengths).any()
     assert (case.gz == 0).any() and (case.gz < 0).any() and (case.gz > 0).any()
     # From the end, the first of equal windows is another one.
     turned = Case(3, True, np.float32, True)
     for start, stop in zip(case.offsets[:-1], case.offsets[1:]):
         turned.tokens[start:stop] = case.tokens[start:stop][::-1]
     turned.W = case.W[:, :, ::-1]
-    value, where = turned.pool()
+    value, argmax = turned.pool()
     np.testing.assert_array_equal(value, case.pool()[0])
-    assert (lengths - 3 - where != case.where).any()
+    assert (lengths - 3 - argmax != case.argmax).any()
 
 
 @pytest.mark.parametrize(
     "name, old, new",
     [
-        ("where", "z > best", "z >= best"),
+        ("argmax", "z > best", "z >= best"),
+        ("argmax", "places[other] < places[me]", "places[other] > places[me]"),
+        ("argmax", "bests[other] > bests[me] ||", "bests[other] >= bests[me] ||"),
+        ("pool", "places[other] != none &&", ""),
+        ("pool", "place == none || z > best", "z > best"),
+        ("pool", "p += groups", "p += groups + 1"),
+        ("pool", "step = groups / 2", "step = groups / 4"),
+        ("pool", "places[me] = place;\n  __syncthreads();", "places[me] = place;"),
+        ("pool", "}\n    __syncthreads();\n  }\n  if (group", "}\n  }\n  if (group"),
         ("pool", "wide ? 1 - h : 0", "0"),
         ("pool", "k * F + f]", "f * h + k]"),
-        ("filters", "g != 0 && t >= offsets[s]", "g != 0 && t > offsets[s]"),
+        ("pool", "% blocks * width", "% blocks * (width + 1)"),
+        ("filters", "!= 0 && t >= offsets[s]", "!= 0 && t > offsets[s]"),
+        ("filters", "start += n", "start += 2 * n"),
+        ("filters", "}\n    __syncthreads();\n    for (int i", "}\n    for (int i"),
+        ("filters", "* D + d];\n    __syncthreads();\n  }\n  if (d", "* D + d];\n  }\n  if (d"),
+        ("filters", "row[me] = -1", "row[me] = 0"),
+        ("filters", "% blocks * n + me", "% blocks * (n + 1) + me"),
+        ("saliency", "offsets[middle] <= t", "offsets[middle] < t"),
+        ("saliency", "s = middle; else", "s = middle + 1; else"),
         ("words", "if (g == 0) return", "if (g <= 0) return"),
         ("saliency", "gradient < 0 ? -gradient : gradient", "gradient"),
         ("saliency", "step = blockDim.x / 2", "step = blockDim.x / 4"),
@@ -347,16 +372,20 @@ def test_a_wrong_kernel_is_noticed(name, old, new, compiled, device_of):
     assert kernels.SOURCE.count(old) == 1
 
     device_of(compiled, lambda source: source.replace(old, new))
+    # Sentences of all lengths; then more of everything than a block has, which takes long.
     case = Case(3, True, np.float32, True, dimensions=100)
-    found = differing(case, case.results(on_device))
-    assert name in found and set(found) <= {"pool", "where", name}
+    found = set(differing(case, case.results(on_device)))
+    if name in ("pool", "argmax", "filters"):
+        case = Case(3, True, np.float32, True, 140, 40, [1, 2, 9, 20] * 33)
+        found |= set(differing(case, case.results(on_device, but=("words", "saliency"))))
+    assert name in found and found <= {"pool", "argmax", name}
 
 
 def test_words_meet_atomically(compiled, device_of):
     """Every sum into a word's gradient is atomic: tokens of one word meet there."""
     case = Case(3, True, np.float32, False)
     length = np.diff(case.offsets)[:, None, None]
-    row = case.where[:, :, None] + np.arange(3)
+    row = case.argmax[:, :, None] + np.arange(3)
     met = (case.gz[:, :, None] != 0) & (row >= 0) & (row < length)
     device = device_of(compiled)
     case.results(on_device)
@@ -382,15 +411,14 @@ def test_what_is_launched(device_of):
         for name, _, _, arguments in device.launched
     }
     assert sizes == {
-        "pool": [6, 5, 3, 1],  # B, F, h, wide
+        "pool": [5, 3, 1, 8],  # F, h, wide, filters a block
         "filters": [6, 5, 3, 6],  # B, F, h, D
         "words": [6, 5, 3, 6],
-        "saliency": [5, 3, 6],  # F, h, D
+        "saliency": [6, 5, 3, 6],
     }
-    threads = {"pool": 6 * 5, "filters": 5 * 3 * 6, "words": 6 * 5 * 6}
+    blocks = {"pool": 6, "filters": 5 * 3, "words": 2, "saliency": len(case.tokens)}
     for name, grid, block, arguments in device.launched:
-        blocks = len(case.tokens) if name == "saliency" else -(-threads[name] // 128)
-        assert (grid, block) == ((blocks,), (128,))
+        assert (grid, block) == ((blocks[name],), (128,))
         given = [a for a in arguments if isinstance(a, np.ndarray)]
         source = kernels.kernel_source(case.dtype)
         constant = [const for _, pointer, const in declared(source, name) if pointer]
@@ -398,8 +426,6 @@ def test_what_is_launched(device_of):
         for array, const in zip(given, constant):
             unset = np.isnan(array).any() if array.dtype.kind == "f" else (array < -1000).any()
             assert const == (not unset and array.any())
-    sentence = device.launched[3][3][2]
-    assert sentence.tolist() == np.repeat(np.arange(6), np.diff(case.offsets)).tolist()
 
 
 def test_narrow_padding_and_strided_arrays(device_of):
@@ -409,10 +435,10 @@ def test_narrow_padding_and_strided_arrays(device_of):
     case.W = case.W[:, :, :, ::-1]
     case.vectors = case.vectors[:, ::-1]
     case.results(lambda array: array.view(OnDevice))
-    assert int(device.launched[0][3][7]) == 0
+    assert int(device.launched[0][3][6]) == 0
 
 
-@pytest.mark.parametrize("name", ["tokens", "offsets", "W", "where"])
+@pytest.mark.parametrize("name", ["tokens", "offsets", "W", "argmax"])
 def test_arguments_of_another_type_are_noticed(name, device_of):
     """Twin: the stand-in refuses what a kernel would read as other numbers."""
     device_of()
@@ -442,18 +468,22 @@ def test_a_swapped_argument_is_noticed(device_of, monkeypatch):
 def test_a_grid_too_small_is_noticed(compiled, device_of, monkeypatch):
     """Twin: with a block less than needed, numbers are left unwritten."""
     device_of(compiled)
-    monkeypatch.setattr(kernels, "_flat", lambda count: (max(1, count // 128), 128))
+    real = kernels._launch
+    monkeypatch.setattr(kernels, "_launch", lambda name, n, *rest: real(name, n - 1, *rest))
     case = Case(3, True, np.float32, False, dimensions=11)
-    assert differing(case, case.results(on_device)) == ["filters", "words"]
+    names = ["pool", "argmax", "filters", "words", "saliency"]
+    assert differing(case, case.results(on_device)) == names
 
 
 def test_an_empty_sentence_is_refused_before_the_launch(device_of):
-    """As on the CPU."""
+    """As on the CPU, where types are checked; a step's batch is checked where it is made."""
     device = device_of()
     case = Case(3, True, np.float32, False)
     case.offsets[2] = case.offsets[1]
     with pytest.raises(ValueError, match="a sentence without words"):
-        case.pool(on_device)
+        functions.convolution_max(
+            *map(on_device, (case.vectors, case.W, case.b, case.tokens, case.offsets))
+        )
     assert device.launched == []
 
 
@@ -553,7 +583,7 @@ def test_device_repeats_bit_for_bit(cupy):
     """All but the gradient of words, which adds atomically."""
     case = Case(3, True, np.float32, False, dimensions=300, n_filters=100)
     first, second = case.results(cupy.asarray), case.results(cupy.asarray)
-    for name in ("pool", "where", "filters", "saliency"):
+    for name in ("pool", "argmax", "filters", "saliency"):
         assert cuda.to_cpu(first[name]).tobytes() == cuda.to_cpu(second[name]).tobytes()
 
 
@@ -589,7 +619,7 @@ def test_device_trains_and_looks_as_the_cpu(activation, mode, implementation, cu
         looked, classified = word_saliency(model, batch), classify(model, batch)
         found.append(
             [float(loss.array), *grads]
-            + [looked.token_saliency, looked.predicted, looked.doubt]
+            + [looked.token_saliency, looked.predicted, looked.uncertainty]
             + [classified.probabilities, classified.features]
         )
     # Wider than the kernels' own: the device's matrix products and exp round otherwise.

@@ -153,12 +153,17 @@ def test_fine_tuned_vectors_are_trained_and_padding_is_not(device):
 @pytest.mark.parametrize("form", ["fused", "reference"])
 @pytest.mark.parametrize("readings", [{}, {"vectors_mode": "finetuned"}, {"loss": "probabilities"}])
 @pytest.mark.parametrize("hooked", [False, True])
-def test_gradients_are_set_as_by_the_graph(form, readings, weight, hooked, device):
+def test_gradients_are_set_as_by_the_graph(form, readings, weight, hooked, device, monkeypatch):
     """Loss and gradients of a step, bit for bit on the CPU, whichever way they are computed.
 
     Old gradients are replaced, and hooks of functions see the step.
     """
     found, hook = [], chainer.function_hooks.TimerHook()
+    without_a_graph = []
+    real = model_module.loss_and_gradients
+    monkeypatch.setattr(
+        model_module, "loss_and_gradients", lambda *a: without_a_graph.append(1) or real(*a)
+    )
     for direct in (True, False):
         model = model_of(form, **readings)
         model.to_device(device)
@@ -175,6 +180,8 @@ def test_gradients_are_set_as_by_the_graph(form, readings, weight, hooked, devic
             loss = loss.array
         found.append([loss, *(param.grad for _, param in sorted(model.namedparams()))])
     assert bool(hook.call_history) == hooked
+    default = form == "fused" and not readings and not hooked and device.xp is np
+    assert bool(without_a_graph) == default
     for ours, graphs in zip(*(map(cuda.to_cpu, arrays) for arrays in found)):
         if device.xp is np:
             assert ours.tobytes() == graphs.tobytes()
@@ -202,10 +209,7 @@ def test_other_forms_are_refused(refused):
 
 def test_pad(device):
     """Zeros around, one width, a least width, words in order."""
-    ids, offsets = (
-        device.send(np.array([7, 8, 9], dtype=np.int32)),
-        device.send(np.array([0, 1, 3])),
-    )
+    ids, offsets = device.send(np.array([7, 8, 9], dtype=np.int32)), np.array([0, 1, 3])
     assert pad(ids, offsets, 2).tolist() == [[0, 0, 7, 0, 0, 0], [0, 0, 8, 9, 0, 0]]
     assert pad(ids, offsets, 0).tolist() == [[7, 0], [8, 9]]
     assert pad(ids, offsets, 0, shortest=4).tolist() == [[7, 0, 0, 0], [8, 9, 0, 0]]

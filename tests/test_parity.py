@@ -146,7 +146,7 @@ def test_saliency_and_probabilities(form, padding, height, activation):
     weights = copied(model)
     logits = logits_of(weights, model.config, *embedded(weights, model)).detach().numpy()
     assert far(model.head(model.features(batch)).array, logits) < 1e-5
-    assert far(looked.doubt, 1 - probabilities.max(axis=1)) < 1e-5
+    assert far(looked.uncertainty, 1 - probabilities.max(axis=1)) < 1e-5
 
 
 @needs_torch
@@ -343,7 +343,7 @@ def test_broken_saliency_is_seen(kind, monkeypatch):
         monkeypatch.setattr(saliency, "_own_label_loss", averaged)
     elif kind == "filter row":
         monkeypatch.setattr(
-            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1])
+            functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1], *a[4:])
         )
     else:
         monkeypatch.setattr(functions, "mean_absolute_gradient", lambda *a: D * real(*a))

@@ -113,14 +113,14 @@ def fractions(array):
 
 
 def by_hand(network, last_tie=False, absolute_first=False, narrow=False):
-    """Eqs 2-6 sentence by sentence: saliencies, labels, doubts; the keywords break it.
+    """Eqs 2-6 sentence by sentence: saliencies, labels, uncertainties; the keywords break it.
 
     Fractions up to the logits; probabilities are floats, taken exactly from there.
     """
     vectors, filters = fractions(network.vectors), fractions(network.filters)
     bias, out, out_bias = map(fractions, (network.bias, network.out, network.out_bias))
     height = len(filters[0])
-    token_saliency, predicted, doubt = [], [], []
+    token_saliency, predicted, uncertainty = [], [], []
     for words in network.sentences:
         if network.padding == "wide" and not narrow:
             starts = range(1 - height, len(words))
@@ -155,8 +155,8 @@ def by_hand(network, last_tie=False, absolute_first=False, narrow=False):
                 each = [abs(sum(column)) for column in zip(*parts)]
             token_saliency.append(sum(each) / D)
         predicted.append(own)
-        doubt.append(-share[own])
-    return token_saliency, predicted, doubt
+        uncertainty.append(-share[own])
+    return token_saliency, predicted, uncertainty
 
 
 def reach(network):
@@ -178,13 +178,18 @@ def rounding(network):
 
 
 def agrees(network, form, **broken):
-    """Whether saliency, label and doubt are the restatement's."""
-    made, (token_saliency, predicted, doubt) = looked(network, form), by_hand(network, **broken)
+    """Whether saliency, label and uncertainty are the restatement's."""
+    made, (token_saliency, predicted, uncertainty) = (
+        looked(network, form),
+        by_hand(network, **broken),
+    )
     distance = np.abs(made.token_saliency - np.array(token_saliency, dtype=np.float64)).max()
     return (
         distance <= rounding(network)
         and made.predicted.tolist() == predicted
-        and np.allclose(made.doubt, np.array(doubt, dtype=np.float64), rtol=1e-5, atol=1e-12)
+        and np.allclose(
+            made.uncertainty, np.array(uncertainty, dtype=np.float64), rtol=1e-5, atol=1e-12
+        )
     )
 
 
@@ -213,9 +218,9 @@ def by_sentence(network, values):
 
 
 def same(first, second, network):
-    """Saliency and doubt to rounding, labels exactly."""
+    """Saliency and uncertainty to rounding, labels exactly."""
     assert first.predicted.tolist() == second.predicted.tolist()
-    for name in ("token_saliency", "doubt"):
+    for name in ("token_saliency", "uncertainty"):
         np.testing.assert_allclose(
             getattr(first, name), getattr(second, name), rtol=1e-6, atol=2 * rounding(network)
         )
@@ -226,7 +231,7 @@ def same(first, second, network):
 def test_chunks_change_nothing(network, chunk):
     """The fused form to the bit, the reference form to rounding."""
     whole, part = looked(network), looked(network, chunk=chunk)
-    for name in ("token_saliency", "predicted", "doubt"):
+    for name in ("token_saliency", "predicted", "uncertainty"):
         assert getattr(whole, name).tobytes() == getattr(part, name).tobytes()
     same(looked(network, "reference", chunk), looked(network, "reference"), network)
 
@@ -283,7 +288,9 @@ def test_permuted_sentences_permute_saliency(network, shuffler):
         first, second = looked(network, form), looked(turned, form)
         parts = by_sentence(network, first.token_saliency)
         moved = saliency.Saliency(
-            np.concatenate([parts[i] for i in order]), first.predicted[order], first.doubt[order]
+            np.concatenate([parts[i] for i in order]),
+            first.predicted[order],
+            first.uncertainty[order],
         )
         same(moved, second, network)
 
@@ -307,14 +314,14 @@ def test_what_eq_4_cannot_see(network, shuffler, level):
     # Labels in the other order: of two that tie, another is the first.
     turned = network.but(out=network.out[::-1].copy(), out_bias=network.out_bias[::-1].copy())
     other = looked(turned)
-    np.testing.assert_allclose(other.doubt, first.doubt, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(other.uncertainty, first.uncertainty, rtol=1e-6, atol=1e-7)
     distinct = other.predicted == len(network.out) - 1 - first.predicted
     pairs = zip(distinct, *(by_sentence(network, x.token_saliency) for x in (first, other)))
     for clear, one, two in pairs:
         if clear:
             np.testing.assert_allclose(one, two, rtol=1e-6, atol=2 * rounding(network))
         else:  # two labels with one probability, so at most a half
-            assert first.doubt[~distinct].min() >= 0.499
+            assert first.uncertainty[~distinct].min() >= 0.499
 
 
 @given(networks(), st.sampled_from([0.25, 0.5, 2.0, 8.0]))
@@ -325,7 +332,7 @@ def test_saliency_is_by_the_word_vector(network, factor):
     for form in FORMS:
         first, second = looked(network, form), looked(other, form)
         assert (first.token_saliency == second.token_saliency * factor).all()
-        assert first.doubt.tobytes() == second.doubt.tobytes()
+        assert first.uncertainty.tobytes() == second.uncertainty.tobytes()
 
 
 @given(networks(labels=(2,)))
@@ -337,7 +344,7 @@ def test_the_sign_of_the_evidence_is_not_seen(network):
     np.testing.assert_allclose(
         first.token_saliency, second.token_saliency, rtol=1e-6, atol=2 * rounding(network)
     )
-    np.testing.assert_allclose(first.doubt, second.doubt, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(first.uncertainty, second.uncertainty, rtol=1e-6, atol=1e-7)
 
 
 def test_eq_4_sees_the_rest():
@@ -624,7 +631,7 @@ def test_a_broken_kernel_is_told(monkeypatch):
     """Twin: a filter row swapped in the saliency of every epoch."""
     real = functions.mean_absolute_gradient
     monkeypatch.setattr(
-        functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1])
+        functions, "mean_absolute_gradient", lambda *a: real(*a[:3], a[3][:, :, ::-1], *a[4:])
     )
     found(phases(), lambda phase: not whole_way_agrees(phase))
 

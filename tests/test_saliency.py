@@ -63,9 +63,11 @@ def test_by_hand_with_fractions(device):
     rows = [(Fraction(1), Fraction(1)), (Fraction(2), Fraction(0))]
     means = [sum(abs(x) for x in row) / 2 for row in rows]
     assert means == [1, 1]
-    doubt = 1 / (1 + np.exp(3))
-    np.testing.assert_allclose(found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6)
-    np.testing.assert_allclose(found.doubt, [doubt], rtol=1e-6)
+    uncertainty = 1 / (1 + np.exp(3))
+    np.testing.assert_allclose(
+        found.token_saliency, [float(m) * uncertainty for m in means], rtol=1e-6
+    )
+    np.testing.assert_allclose(found.uncertainty, [uncertainty], rtol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["fused", "reference"])
@@ -91,10 +93,12 @@ def test_a_word_in_two_windows_by_hand(form, device):
     means = [sum(map(abs, row)) / 2 for row in gradients]  # eq. (6)
     assert means == [Fraction(3, 4), Fraction(1, 4), Fraction(1, 2)]
     found = looked(model, np.array([0, 1, 0]), np.array([0, 3]))
-    doubt = 1 / (1 + np.exp(1.25))
+    uncertainty = 1 / (1 + np.exp(1.25))
     assert found.predicted.tolist() == [0]
-    np.testing.assert_allclose(found.doubt, [doubt], rtol=1e-6)
-    np.testing.assert_allclose(found.token_saliency, [float(m) * doubt for m in means], rtol=1e-6)
+    np.testing.assert_allclose(found.uncertainty, [uncertainty], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.token_saliency, [float(m) * uncertainty for m in means], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("loss", ["logits", "probabilities"])
@@ -133,7 +137,7 @@ def test_finite_differences_of_the_loss(activation, padding, loss, device):
 @pytest.mark.parametrize("height", [1, 2, 3, 5])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_fused_and_reference(activation, height, padding, loss, device):
-    """Saliency, labels and doubt agree to 1e-5."""
+    """Saliency, labels and uncertainty agree to 1e-5."""
     readings = {"activation": activation, "filter_height": height, "padding": padding, "loss": loss}
     readings["device"] = device
     fused, reference = (looked(model_of(form, **readings)) for form in ("fused", "reference"))
@@ -142,7 +146,7 @@ def test_fused_and_reference(activation, height, padding, loss, device):
         fused.token_saliency, reference.token_saliency, rtol=1e-5, atol=1e-6 * scale
     )
     np.testing.assert_array_equal(fused.predicted, reference.predicted)
-    np.testing.assert_allclose(fused.doubt, reference.doubt, rtol=1e-5)
+    np.testing.assert_allclose(fused.uncertainty, reference.uncertainty, rtol=1e-5)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 12, 100])
@@ -151,7 +155,7 @@ def test_whatever_the_batch(chunk, device):
     model = model_of(device=device)
     whole = looked(model)
     part = looked(model, chunk=chunk)
-    for name in ("token_saliency", "predicted", "doubt"):
+    for name in ("token_saliency", "predicted", "uncertainty"):
         assert getattr(whole, name).tobytes() == getattr(part, name).tobytes()
     reference = model_of("reference", device=device)
     np.testing.assert_allclose(
@@ -209,6 +213,18 @@ def test_padding_gets_none(device):
         beside = looked(model, TOKENS[: OFFSETS[6]], OFFSETS[:7]).token_saliency
         assert len(beside) == OFFSETS[6]
         np.testing.assert_allclose(beside[0], alone[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [None, 1])
+def test_words_that_the_vocabulary_lacks_have_a_number_too(chunk, device):
+    """In both forms, though they have padding's zeros: -1 is such a word."""
+    tokens, offsets = np.array([3, -1, 5, -1]), np.array([0, 3, 4])
+    fused, reference = (
+        looked(model_of(form, device=device), tokens, offsets, chunk).token_saliency
+        for form in ("fused", "reference")
+    )
+    assert fused.shape == reference.shape == (4,) and reference[1] > 0
+    np.testing.assert_allclose(fused, reference, rtol=1e-5, atol=1e-9)
 
 
 def test_dropout_is_off():
@@ -329,7 +345,7 @@ def test_saliency_without_confidence():
     """Divided by 1 - p, eq. (4) is the gradient of the logit difference."""
     model = model_of()
     found = looked(model)
-    made = logit_saliency(found.token_saliency, found.doubt, LENGTHS)
+    made = logit_saliency(found.token_saliency, found.uncertainty, LENGTHS)
     for s in (0, 4):
         tokens = TOKENS[OFFSETS[s] : OFFSETS[s + 1]]
         batch = flat_batch(model, tokens, np.array([0, len(tokens)]))
@@ -346,12 +362,12 @@ def test_saliency_without_confidence():
     assert vanished.tolist() == [0.0]
 
 
-def test_a_confident_model_keeps_its_doubt():
+def test_a_confident_model_keeps_its_uncertainty():
     """1 - p does not vanish by cancellation where p is 1 in float32."""
     model = by_hand()
     model.fc.W.array *= 10
     found = looked(model, np.array([0, 1]), np.array([0, 2]))
-    np.testing.assert_allclose(found.doubt, [1 / (1 + np.exp(30))], rtol=1e-4)
+    np.testing.assert_allclose(found.uncertainty, [1 / (1 + np.exp(30))], rtol=1e-4)
 
 
 # --- the recorder ----------------------------------------------------------------
@@ -421,7 +437,7 @@ def test_rows_are_what_was_seen(tmp_path, device):
     assert rows.shape == (5, len(tokens)) and rows.dtype == np.float32
     assert rows[-1].tobytes() == now.token_saliency.tobytes()
     assert load_npy(tmp_path / "predicted.npy")[-1].tolist() == now.predicted.tolist()
-    assert doubt[-1].tobytes() == now.doubt.tobytes()
+    assert doubt[-1].tobytes() == now.uncertainty.tobytes()
     lengths = np.diff(offsets)
     logits = [logit_saliency(r, d, lengths) for r, d in zip(rows, doubt)]
     for k in range(4):
@@ -456,7 +472,7 @@ def test_every_row_is_of_its_epoch(tmp_path, device):
         model.set_weights({name: rows[k] for name, rows in keeper.arrays.items()})
         now = looked(model, tokens, offsets)
         for name, array in (
-            ("saliency", now.token_saliency), ("predicted", now.predicted), ("doubt", now.doubt)
+            ("saliency", now.token_saliency), ("predicted", now.predicted), ("doubt", now.uncertainty)
         ):  # fmt: skip
             assert kept[name][k].tobytes() == array.tobytes()
         same = [row.tobytes() == now.token_saliency.tobytes() for row in kept["saliency"]]

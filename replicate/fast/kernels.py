@@ -1,9 +1,12 @@
 """The loops of :mod:`replicate.fast.convolution` as CUDA kernels, launched by CuPy.
 
-One thread owns each number that is written, and sums in a fixed order, so runs
-repeat bit for bit.  Only the gradient of words adds atomically, because the
-tokens of one word meet there.
+One thread or block owns each number that is written, and sums in a fixed order,
+so runs repeat bit for bit.  Only the gradient of words adds atomically, because
+the tokens of one word meet there.  Nothing here is copied to the host, which would
+wait for the device: what a launch must know, the host knows already.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -19,48 +22,79 @@ __all__ = [
 
 SOURCE = r"""
 extern "C" {
+// A block has one sentence and `width` filters, whose windows its threads share.
 __global__ void pool(const real* projected, const real* bias, const int* tokens,
-                     const long long* offsets, int B, int F, int h, int wide,
-                     real* value, int* where) {
-  int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= B * F) return;
-  int s = i / F, f = i % F;
+                     const long long* offsets, int F, int h, int wide, int width,
+                     real* value, int* argmax) {
+  __shared__ real bests[128];
+  __shared__ int places[128];
+  int me = threadIdx.x, group = me / width, groups = blockDim.x / width;
+  int blocks = (F + width - 1) / width;
+  int s = blockIdx.x / blocks, f = blockIdx.x % blocks * width + me % width;
   long long begin = offsets[s];
   int length = (int)(offsets[s + 1] - begin);
   int first = wide ? 1 - h : 0;
   int last = wide ? length - 1 : (length > h ? length - h : 0);
+  int none = last + 1;
   real best = 0;
-  int place = first;
-  for (int p = first; p <= last; ++p) {
+  int place = none;
+  for (int p = first + group; f < F && p <= last; p += groups) {
     real z = bias[f];
     for (int k = 0; k < h; ++k) {
       int t = p + k;
       if (t >= 0 && t < length)
         z += projected[(long long)tokens[begin + t] * h * F + k * F + f];
     }
-    if (p == first || z > best) { best = z; place = p; }
+    if (place == none || z > best) { best = z; place = p; }
   }
-  value[i] = best;
-  where[i] = place;
+  bests[me] = best;
+  places[me] = place;
+  __syncthreads();
+  for (int step = groups / 2; step > 0; step /= 2) {
+    int other = me + step * width;
+    // Of equal windows the first counts.
+    if (group < step && places[other] != none &&
+        (bests[other] > bests[me] ||
+         (bests[other] == bests[me] && places[other] < places[me]))) {
+      bests[me] = bests[other];
+      places[me] = places[other];
+    }
+    __syncthreads();
+  }
+  if (group == 0 && f < F) {
+    value[(long long)s * F + f] = bests[me];
+    argmax[(long long)s * F + f] = places[me];
+  }
 }
 
-__global__ void filters(const real* gz, const int* where, const int* tokens,
+// A block has one row of a filter and as many dimensions as threads.
+__global__ void filters(const real* gz, const int* argmax, const int* tokens,
                         const long long* offsets, const real* words,
                         int B, int F, int h, int D, real* out) {
-  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= (long long)F * h * D) return;
-  int d = i % D, k = (i / D) % h, f = i / D / h;
+  __shared__ real scale[128];
+  __shared__ int row[128];
+  int me = threadIdx.x, n = blockDim.x;
+  int blocks = (D + n - 1) / n;
+  int d = blockIdx.x % blocks * n + me;
+  int k = blockIdx.x / blocks % h, f = blockIdx.x / blocks / h;
   real total = 0;
-  for (int s = 0; s < B; ++s) {
-    real g = gz[(long long)s * F + f];
-    long long t = offsets[s] + where[(long long)s * F + f] + k;
-    if (g != 0 && t >= offsets[s] && t < offsets[s + 1])
-      total += g * words[(long long)tokens[t] * D + d];
+  for (int start = 0; start < B; start += n) {
+    int s = start + me;
+    row[me] = -1;
+    if (s < B) {
+      scale[me] = gz[(long long)s * F + f];
+      long long t = offsets[s] + argmax[(long long)s * F + f] + k;
+      if (scale[me] != 0 && t >= offsets[s] && t < offsets[s + 1]) row[me] = tokens[t];
+    }
+    __syncthreads();
+    for (int i = 0; d < D && i < n; ++i)
+      if (row[i] >= 0) total += scale[i] * words[(long long)row[i] * D + d];
+    __syncthreads();
   }
-  out[i] = total;
+  if (d < D) out[((long long)f * h + k) * D + d] = total;
 }
 
-__global__ void words(const real* gz, const int* where, const int* tokens,
+__global__ void words(const real* gz, const int* argmax, const int* tokens,
                       const long long* offsets, const real* filters,
                       int B, int F, int h, int D, real* out) {
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -69,24 +103,28 @@ __global__ void words(const real* gz, const int* where, const int* tokens,
   real g = gz[(long long)s * F + f];
   if (g == 0) return;
   for (int k = 0; k < h; ++k) {
-    long long t = offsets[s] + where[(long long)s * F + f] + k;
+    long long t = offsets[s] + argmax[(long long)s * F + f] + k;
     if (t >= offsets[s] && t < offsets[s + 1])
       atomicAdd(&out[(long long)tokens[t] * D + d], g * filters[((long long)f * h + k) * D + d]);
   }
 }
 
-__global__ void saliency(const real* gz, const int* where, const int* sentence,
-                         const long long* offsets, const real* filters,
-                         int F, int h, int D, real* out) {
+// A block has one word occurrence.
+__global__ void saliency(const real* gz, const int* argmax, const long long* offsets,
+                         const real* filters, int B, int F, int h, int D, real* out) {
   __shared__ real sums[128];
   long long t = blockIdx.x;
-  int s = sentence[t];
+  int s = 0;  // its sentence: the last that begins at t or before
+  for (int beyond = B; beyond - s > 1;) {
+    int middle = s + (beyond - s) / 2;
+    if (offsets[middle] <= t) s = middle; else beyond = middle;
+  }
   long long begin = offsets[s];
   real total = 0;
   for (int d = threadIdx.x; d < D; d += blockDim.x) {
     real gradient = 0;
     for (int f = 0; f < F; ++f) {
-      int k = (int)(t - begin) - where[(long long)s * F + f];
+      int k = (int)(t - begin) - argmax[(long long)s * F + f];
       if (k >= 0 && k < h)
         gradient += gz[(long long)s * F + f] * filters[((long long)f * h + k) * D + d];
     }
@@ -103,10 +141,10 @@ __global__ void saliency(const real* gz, const int* where, const int* sentence,
 }
 """
 
-_modules: dict = {}
+_modules: dict[str, Any] = {}
 
 
-def kernel_source(dtype):
+def kernel_source(dtype: Any) -> str:
     """CUDA source of the kernels for a dtype; compiled by NVRTC on first use."""
     name = {"float32": "float", "float64": "double"}.get(np.dtype(dtype).name)
     if name is None:
@@ -121,66 +159,62 @@ def _launch(name, blocks, threads, dtype, *arguments):
     _modules[key].get_function(name)((blocks,), (threads,), arguments)
 
 
-def _flat(count):
-    """Blocks and threads for `count` threads in all."""
-    return -(-count // 128), 128
-
-
-def pool(projected, b, tokens, offsets, height, wide):
+def pool(
+    projected: Any, b: Any, tokens: Any, offsets: Any, height: int, wide: bool
+) -> tuple[Any, Any]:
     """Maxima and places, CuPy arrays (B, F); see :func:`replicate.fast.convolution.pool`."""
     xp = cuda.cupy
     batch, n_filters = len(offsets) - 1, len(b)
-    if int(xp.diff(offsets).min()) < 1:
-        raise ValueError("a sentence without words has no maximum")
     value = xp.empty((batch, n_filters), dtype=projected.dtype)
-    where = xp.empty((batch, n_filters), dtype=np.int32)
-    sizes = [np.int32(n) for n in (batch, n_filters, height, wide)]
+    argmax = xp.empty((batch, n_filters), dtype=np.int32)
+    # Few filters leave threads free for windows; a warp's 32 read one piece of memory.
+    width = min(32, 1 << (n_filters - 1).bit_length())
+    sizes = [np.int32(n) for n in (n_filters, height, wide, width)]
     _launch(
-        "pool", *_flat(batch * n_filters), projected.dtype,
-        xp.ascontiguousarray(projected), b, tokens, offsets, *sizes, value, where,
+        "pool", batch * -(-n_filters // width), 128, projected.dtype,
+        xp.ascontiguousarray(projected), b, tokens, offsets, *sizes, value, argmax,
     )  # fmt: skip
-    return value, where
+    return value, argmax
 
 
-def gradient_of_filters(gz, where, tokens, offsets, words, height):
+def gradient_of_filters(
+    gz: Any, argmax: Any, tokens: Any, offsets: Any, words: Any, height: int
+) -> Any:
     """Gradient (F, 1, h, D) from the gradient at the winning windows."""
     batch, n_filters = gz.shape
     dimensions = words.shape[1]
     out = cuda.cupy.empty((n_filters, 1, height, dimensions), dtype=gz.dtype)
     sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
     _launch(
-        "filters", *_flat(out.size), gz.dtype,
-        cuda.cupy.ascontiguousarray(gz), where, tokens, offsets,
+        "filters", n_filters * height * -(-dimensions // 128), 128, gz.dtype,
+        cuda.cupy.ascontiguousarray(gz), argmax, tokens, offsets,
         cuda.cupy.ascontiguousarray(words), *sizes, out,
     )  # fmt: skip
     return out
 
 
-def gradient_of_words(gz, where, tokens, offsets, W, n_words):
+def gradient_of_words(gz: Any, argmax: Any, tokens: Any, offsets: Any, W: Any, n_words: int) -> Any:
     """Gradient (U, D) of the distinct words; sums meet atomically, so bits may vary."""
     batch, n_filters = gz.shape
     height, dimensions = W.shape[2:]
     out = cuda.cupy.zeros((n_words, dimensions), dtype=gz.dtype)
     sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
     _launch(
-        "words", *_flat(batch * n_filters * dimensions), gz.dtype,
-        cuda.cupy.ascontiguousarray(gz), where, tokens, offsets,
+        "words", -(-batch * n_filters * dimensions // 128), 128, gz.dtype,
+        cuda.cupy.ascontiguousarray(gz), argmax, tokens, offsets,
         cuda.cupy.ascontiguousarray(W), *sizes, out,
     )  # fmt: skip
     return out
 
 
-def mean_absolute_gradient(gz, where, offsets, W, total):
+def mean_absolute_gradient(gz: Any, argmax: Any, offsets: Any, W: Any, total: int) -> Any:
     """Eq. (6), (T,); see :func:`replicate.fast.convolution.mean_absolute_gradient`."""
     xp = cuda.cupy
     n_filters, _, height, dimensions = W.shape
     out = xp.empty(total, dtype=gz.dtype)
-    lengths = xp.diff(offsets)
-    sentence = xp.repeat(xp.arange(len(lengths), dtype=np.int32), lengths.get().tolist())
-    sizes = [np.int32(n) for n in (n_filters, height, dimensions)]
+    sizes = [np.int32(n) for n in (len(offsets) - 1, n_filters, height, dimensions)]
     _launch(
         "saliency", total, 128, gz.dtype,
-        xp.ascontiguousarray(gz), where, sentence, offsets,
-        xp.ascontiguousarray(W), *sizes, out,
+        xp.ascontiguousarray(gz), argmax, offsets, xp.ascontiguousarray(W), *sizes, out,
     )  # fmt: skip
     return out

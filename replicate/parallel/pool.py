@@ -242,9 +242,9 @@ def _work(theirs, task):
     threading.Thread(target=_die_with_parent, args=(theirs,), daemon=True).start()
     try:
         # Chainer takes a second to import; a parent that only parses words need not.
-        from ..fast.convolution import fill_matrix_buffer
+        from ..fast.convolution import warm_up_blas
 
-        fill_matrix_buffer()
+        warm_up_blas()
         result = task.function(*task.arguments, lambda message: theirs.send(("tell", message)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         theirs.send(("done", (peak, result)))

@@ -18,13 +18,13 @@ def warm_up():
     weight = np.ones((1, 1, 2, 2), dtype=np.float32)
     tokens = np.array([0, 1, 2], dtype=np.int32)
     offsets = np.array([0, 3])
-    projected = functions.project(functions.rows_of(words, tokens), weight)
+    projected = functions.project(functions.gather_rows(words, tokens), weight)
     pooled = functions.pool(projected, weight[0, 0, 0, :1], tokens, offsets, 2, True)
-    where = pooled.where
+    where = pooled.argmax
     gz = np.ones((1, 1), dtype=np.float32)
     functions._gradient_of_filters(gz, where, tokens, offsets, words, 2)
     functions._gradient_of_words(gz, where, tokens, offsets, weight, 3)
-    functions.mean_absolute_gradient(gz, where, offsets, weight)
+    functions.mean_absolute_gradient(gz, where, offsets, weight, 3)
     labels, stamp = np.zeros(1, dtype=np.int32), np.zeros(3, dtype=np.int64)
     training._pack(tokens, offsets, labels, np.array([0]), stamp, tokens.copy(), 1)
     flat = np.ones(2, dtype=np.float32)

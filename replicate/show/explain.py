@@ -105,14 +105,9 @@ def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explan
 
 def _one_sentence(model, rows):
     """A batch of one sentence; every word is its own distinct word."""
-    xp = model.xp
     length = len(rows)
-    return Batch(
-        xp.asarray(rows),
-        xp.arange(length, dtype=np.int32),
-        xp.asarray(np.array([0, length])),
-        xp.zeros(1, dtype=np.int32),
-    )
+    places, label = np.arange(length, dtype=np.int32), np.zeros(1, dtype=np.int32)
+    return Batch.on(model.xp, rows, places, np.array([0, length]), label)
 
 
 def _weights(run, seed, model):

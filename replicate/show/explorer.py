@@ -182,7 +182,7 @@ def gather(run: Run, seed: int) -> dict:
             "arm": list(ARMS),
             "saliency": "".join(levels(values) for values in arms),
             "predicted": [[int(label) for label in found.predicted] for found in looked],
-            "doubt": packed(np.rint(LEVELS * np.array([found.doubt for found in looked]))),
+            "doubt": packed(np.rint(LEVELS * np.array([found.uncertainty for found in looked]))),
         },
     }
 
