@@ -46,7 +46,20 @@ _HOME = {
     "word_instability": "instability",
 }
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "Config",
+    "Corpus",
+    "InputError",
+    "Run",
+    "SaliencyRecorder",
+    "conclude",
+    "explain",
+    "read_corpus",
+    "run_experiment",
+    "sentence_instability",
+    "token_saliency",
+    "word_instability",
+]
 
 
 def __getattr__(name: str) -> Any:
