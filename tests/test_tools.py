@@ -12,7 +12,7 @@ import yaml
 
 from replicate import claims, cli
 from replicate.config import ARMS
-from replicate.io.files import read_csv, save_csv
+from replicate.io.files import read_csv, save_csv, toml_table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -268,6 +268,17 @@ def test_hooks_before_a_commit_are_those_of_the_gate():
     assert {"ruff-check", "ruff-format", "end-of-file-fixer", "readme"} <= set(found)
     ruff = re.search(r"ruff>=(\d+\.\d+)", (REPOSITORY / "setup.py").read_text(encoding="utf-8"))
     assert found["ruff-check"]["rev"].startswith(f"v{ruff[1]}.")
+
+
+def test_modules_that_must_be_typed_exist():
+    """A module that was moved or renamed would no longer be checked, and mypy would not say so."""
+    place = REPOSITORY / "pyproject.toml"
+    table = toml_table(place.read_text(encoding="utf-8"), place)
+    overrides = table["tool"]["mypy"]["overrides"]
+    (typed,) = [o["module"] for o in overrides if o.get("disallow_untyped_defs")]
+    assert len(typed) >= 5
+    for name in typed:
+        assert (REPOSITORY / name.replace(".", "/")).with_suffix(".py").is_file(), name
 
 
 # --- The page in Japanese --------------------------------------------------------

@@ -133,25 +133,36 @@ def test_pending_files_are_not_clean():
     assert clean == set(), "remove these from PENDING"
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Told the epoch.",
-        "what it foretells",
-        "a number is none",
-        "not to be had here",
-        "it is made anew",
-        "as good as none",
-        "sent home",
-        "which is no number",
-        "a rate is no matter here",
-        "pairs of like length",
-        "class Crew:",
-        "self.keeper = None",
-    ],
-)
+WRONG = [
+    "Told the epoch.",
+    "what it foretells",
+    "a number is none",
+    "not to be had here",
+    "look for what there is",
+    "it is made anew",
+    "as good as none",
+    "sent home",
+    "Nobody foresaw it",
+    "what is no setting",
+    "a rate is no matter here",
+    "pairs of like length",
+    "mend that",
+    "the data at hand",
+    "a snapshot is taken up",
+    "it comes out otherwise",
+    "class Crew:",
+    "self.keeper = None",
+]
+
+
+@pytest.mark.parametrize("line", WRONG)
 def test_a_wrong_word_is_found(line):
     assert wrong_words(f"Right.\n{line}\nRight.")[0].startswith("2: ")
+
+
+def test_every_pattern_finds_something():
+    for pattern, _ in PATTERNS:
+        assert any(pattern.search(line) for line in WRONG), pattern.pattern
 
 
 @pytest.mark.parametrize(
