@@ -26,6 +26,8 @@ from replicate.experiment import RunFolder, run_seed
 from replicate.io.errors import InputError
 from replicate.io.files import folder_lock
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

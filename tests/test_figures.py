@@ -60,6 +60,7 @@ def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run, drawn):
     assert {place.name: place.read_bytes() for place in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_figures_of_the_record_are_drawn_before_the_arms_are_done(run):
     """Early or late, the same bytes; what was drawn early of the same seeds is left as it is."""
     figures.draw_figures(run)

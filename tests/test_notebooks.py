@@ -17,6 +17,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 FONTS = matplotlib.get_cachedir()
 

@@ -22,6 +22,8 @@ from replicate import experiment
 from replicate.config import ARMS, Config
 from replicate.experiment import Options, prepare, run_seed
 
+pytestmark = pytest.mark.slow
+
 PINNED = Path(__file__).with_name("pinned.json")
 ACCURACY_TOLERANCE = 5 / 1067
 OVERLAP = 1 - 10 / 2399
