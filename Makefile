@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
+.PHONY: run test quick lint paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -23,6 +23,15 @@ run: $(VENV)/.installed
 JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+
+# In a minute: without browser, ranks, kills, notebooks and whole runs.
+quick: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not slow and not gpu"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 paper: $(VENV)/.installed
 	$(BIN)/replicate fetch --dest data

@@ -51,25 +51,37 @@ def no_gpu():
     return "" if count else "CuPy finds no device"
 
 
-def without_gpu_tests():
-    """Whether tests that need a GPU are left out: none is here, and none is required."""
-    return "gpu" not in required() and bool(no_gpu())
+@functools.cache
+def no_torch():
+    """Why there is no PyTorch to compare with; empty where there is."""
+    try:
+        import captum.attr  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError:
+        return "PyTorch or Captum is not installed (`make parity` installs both)"
+    return ""
+
+
+def left_out():
+    """Marker -> why its tests, hundreds of them, are left out here; not where they are required."""
+    reasons = {"gpu": no_gpu(), "torch": no_torch()}
+    return {name: why for name, why in reasons.items() if why and name not in required()}
 
 
 def pytest_configure():
     required()
 
 
-def pytest_terminal_summary(terminalreporter):
-    if without_gpu_tests():
-        terminalreporter.write_line(f"Left out: the tests that need a GPU ({no_gpu()}).")
-
-
 def pytest_collection_modifyitems(config, items):
-    if without_gpu_tests():
-        left_out = [item for item in items if item.get_closest_marker("gpu")]
-        items[:] = [item for item in items if item not in set(left_out)]
-        config.hook.pytest_deselected(items=left_out)
+    absent = left_out()
+    without = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    items[:] = [item for item in items if item not in set(without)]
+    config.hook.pytest_deselected(items=without)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name, why in left_out().items():
+        terminalreporter.write_line(f"Tests marked {name} are left out: {why}.")
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +106,13 @@ def cupy(missing):
 
     assert chainer.backends.cuda.available, "CuPy has a device and Chainer does not see it"
     return cupy
+
+
+@pytest.fixture
+def torch(missing):
+    """The end of a test where there is no PyTorch with Captum."""
+    if no_torch():
+        missing("torch", no_torch())
 
 
 @pytest.fixture(params=["@numpy", pytest.param("@cupy:0", marks=pytest.mark.gpu)])

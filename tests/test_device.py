@@ -14,6 +14,8 @@ import pytest
 
 from replicate.io.files import read_csv
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: As the matrix of versions allows (noxfile.py): accuracy, where one of T3's 20
 #: sentences is 0.05, and relative difference of loss and wac.

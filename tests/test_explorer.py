@@ -322,6 +322,7 @@ def test_extremes_come_before_frequent_words(run, data, monkeypatch):
     assert {1, 2, 3, n - 2, n - 1, n} <= set(small["rank"]) and len(small["rank"]) < n / 2
 
 
+@pytest.mark.slow
 def test_a_large_corpus_stays_under_the_cap(tmp_path, monkeypatch):
     """As many sentences and epochs as MR has in the paper preset, and twice the words."""
     random = np.random.RandomState(0)

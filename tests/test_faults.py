@@ -27,6 +27,8 @@ from replicate.io.errors import InputError
 from replicate.io.files import folder_lock
 from replicate.run import Run
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

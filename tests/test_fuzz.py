@@ -111,6 +111,7 @@ def test_any_bytes(name, data):
     assert fault(READERS[name], data, SECONDS) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @settings(SAME, max_examples=80)
 @given(data=st.data())
@@ -211,6 +212,7 @@ ODDLY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODDLY)
 def test_odd_values(name):
     """Every field in turn has what it never should."""
@@ -474,6 +476,7 @@ def fed(fresh_python):
     return json.loads(fresh_python(code, Path(__file__).parent).splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GIANTS)
 def test_giants(name, fed):
     """Small files that expand, or promise, to more than there is memory."""

@@ -20,7 +20,7 @@ from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
 from replicate.training import make_optimizer
 
-# Not a skip of the file: what is against SciPy needs no PyTorch.
+# What is against SciPy needs no PyTorch.
 try:
     import captum.attr
     import torch
@@ -28,13 +28,10 @@ except ImportError:
     torch = None
 
 
-@pytest.fixture(scope="module")
-def _torch(missing):
-    if torch is None:
-        missing("torch", "PyTorch or Captum is not installed; `make parity` installs both")
+def needs_torch(test):
+    """Mark a test against PyTorch; without PyTorch it is left out, or fails where it is required."""
+    return pytest.mark.torch(pytest.mark.usefixtures("torch")(test))
 
-
-needs_torch = pytest.mark.usefixtures("_torch")
 
 WORDS, D, N_FILTERS = 50, 12, 7
 RANDOM = np.random.RandomState(0)

@@ -27,6 +27,7 @@ def test_convergence_draws_the_means_of_every_phase(tmp_path):
         assert row["seeds"] == 10 and row["low"] < row["mean"] < row["high"]
 
 
+@pytest.mark.slow
 def test_rivals_are_drawn(tmp_path):
     """Other gains, another picture; the same gains, the same."""
     names, pictures = ("a", "b", "c"), []
@@ -39,6 +40,7 @@ def test_rivals_are_drawn(tmp_path):
     assert pictures[0] == pictures[1] != pictures[2]
 
 
+@pytest.mark.slow
 def test_answers_are_written(recorded_run, copied):
     """Five tables with a row for all that was asked, and two figures; once more, the same bytes."""
     run = copied(recorded_run)

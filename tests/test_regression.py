@@ -24,6 +24,8 @@ from replicate.experiment import prepare, run_seed
 from replicate.instability import StreamingInstability
 from replicate.run import Options
 
+pytestmark = pytest.mark.slow
+
 PINNED = Path(__file__).with_name("pinned.json")
 ACCURACY_TOLERANCE = 5 / 1067
 OVERLAP = 1 - 10 / 2399

@@ -493,6 +493,7 @@ def test_without_a_finished_seed(tmp_path):
     assert outside(page) == [] and "Time and memory were not recorded." in text
 
 
+@pytest.mark.slow
 def test_streaming_run_says_what_it_cannot_show(tmp_path):
     run = odd_run(tmp_path, options=Options(stored=False, epoch_weights="none"))
     text = " ".join(Page(conclude(run).read_text(encoding="utf-8")).texts)

@@ -77,6 +77,7 @@ def test_bad_grids_are_refused(tmp_path, refused, text, named):
         read_grid(place)
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_from_the_table_alone(grid, data, tmp_path):
     specifications, seeds = read_grid(grid)
     whole = tmp_path / "whole"

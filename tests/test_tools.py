@@ -453,6 +453,7 @@ def test_sets_that_round_alike_are_one(tmp_path):
     assert spread.deviation == pytest.approx(((2 * 0.01**2 + 2 * 0.02**2) / 2) ** 0.5)
 
 
+@pytest.mark.slow
 def test_rounding_is_collected_from_runs_that_are_alike(
     recorded_run, tmp_path, monkeypatch, refused
 ):
