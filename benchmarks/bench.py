@@ -30,7 +30,7 @@ from replicate.claims import window
 from replicate.cli import _data
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
-from replicate.experiment import UNSCORED, Options, RunFolder, finish_seed, prepare, work_on_arm
+from replicate.experiment import UNSCORED, Options, RunFolder, finish_seed, prepare, run_stage
 from replicate.fast.compat import chainer, training
 from replicate.fast.convolution import project
 from replicate.io.files import read_csv, save_csv
@@ -335,7 +335,7 @@ def train_arm(out, arm, control):
         return model
 
     experiment.TextCNN = made
-    work_on_arm(out, 0, arm, lambda message: None)
+    run_stage(RunFolder(out), 0, arm)
 
 
 def control_seed(corpus, vectors, control):

@@ -300,7 +300,7 @@ def run(
 ):  # fmt: skip
     """The experiment.  The same command again continues what is unfinished.
 
-    Under mpiexec, seeds and arms are spread over all ranks; see docs/cluster.md.
+    Under mpiexec, seeds are spread over all ranks; see docs/cluster.md.
     """
     if data_parallel:
         if device != "@cpu":
@@ -310,7 +310,7 @@ def run(
     if mpi.active() and mpi.rank() > 0:
         if data_parallel:
             return _follow(out or Path("out") / Path(preset).stem)
-        return mpi.serve(_jobs(jobs), threads)
+        return mpi.follow(_jobs(jobs), threads)
     config = _config(preset, epochs, assignments)
     paths, vectors = _data(preset, corpus, vectors)
     out = Path(out or Path("out") / Path(preset).stem)
@@ -319,18 +319,17 @@ def run(
     # right, and then here and where workers come from at once.
     if not data_parallel:
         start_server(threads)
-    from .experiment import Options, prepare, run_experiment
+    from .experiment import Options, prepare
+    from .parallel.schedule import run_all
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
-    crew = contextlib.nullcontext() if data_parallel else mpi.rank_crew(_jobs(jobs), threads)
-    with folder_lock(out), _logging(out), crew as crew:
+    with folder_lock(out), _logging(out):
         began = time.monotonic()
         work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
         log.info("command: %s", " ".join(sys.argv[1:]))
         total = config.epochs * sum(
             not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
         )
-        drawn = []
         with _Display(console, total, quiet, verbose) as display:
 
             def tell(name, message):
@@ -343,14 +342,12 @@ def run(
             if data_parallel:
                 outcome = _lead(work, tell)
             else:
-                outcome = run_experiment(
-                    work, _jobs(jobs), tell, threads, crew, lambda: drawn.extend(_draw_early(work))
-                )
+                outcome = run_all(work, _jobs(jobs), tell, threads)
         _timing(out, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
-        verdicts, report = _conclude(work, drawn)
+        verdicts, report = _conclude(work)
         if not quiet:
             _print_claims(console, verdicts)
         if outcome.failures:
@@ -408,14 +405,7 @@ def _timing(out, seconds, peak, jobs):
     )
 
 
-def _draw_early(work):
-    """Figures of what was recorded, drawn beside the last arms; what it imports is needed later."""
-    from .show import figures
-
-    return figures.draw_recorded(work)
-
-
-def _conclude(work, drawn=None):
+def _conclude(work):
     """Claims, figures and report of what is finished."""
     from . import claims
     from .show import figures, report
@@ -424,7 +414,7 @@ def _conclude(work, drawn=None):
     verdicts = claims.judge(table)
     report.write_claims(work, verdicts)
     if table:
-        figures.draw_figures(work, drawn)
+        figures.draw_figures(work)
     return verdicts, report.write_report(work)
 
 
@@ -468,8 +458,14 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     the specification curve.  Under mpiexec, rows are spread over all ranks.
     """
     if mpi.active() and mpi.rank() > 0:
-        return mpi.serve(_jobs(jobs), threads)
-    from .beyond.sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
+        return mpi.follow(_jobs(jobs), threads)
+    from .beyond.sweep import (
+        collect_rows,
+        read_grid,
+        run_sweep,
+        sweep_rows,
+        verdicts_by_specification,
+    )  # fmt: skip
     from .experiment import Options
     from .show.figures import specification_curve
 
@@ -477,8 +473,8 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     paths, vectors = _data("paper", corpus, vectors)
     out = Path(out)
     console = Console()
-    with folder_lock(out), _logging(out), mpi.rank_crew(_jobs(jobs), threads) as crew:
-        have = sweep_rows(out / "sweep.csv")
+    with folder_lock(out), _logging(out):
+        have = collect_rows(out)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
         total = sum(s.config.epochs * len(ARMS) for s in left)
         done = {}
@@ -497,7 +493,9 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
 
             options = Options(device, implementation)
             data = (paths, vectors)
-            outcome = run_sweep(out, specifications, seeds, data, options, _jobs(jobs), tell, crew)
+            outcome = run_sweep(
+                out, specifications, seeds, data, options, _jobs(jobs), tell, threads
+            )
         rows = sweep_rows(out / "sweep.csv")
         header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
         save_csv(out / "verdicts.csv", header, verdicts_by_specification(rows))

@@ -1,10 +1,8 @@
-"""The stages of section 4 in order: arms and seeds side by side, resumable.
+"""The stages of section 4 in order, resumable.
 
 A stage reads files and writes files; ``stage.json`` beside them names each
 with its checksum and is written last.  A stage whose marker is missing or
-does not hold is done again, from its last snapshot.  Every training run has a
-process and one thread of its own, so results do not depend on how many run at
-once.
+does not hold is done again, from its last snapshot.
 """
 
 import hashlib
@@ -37,7 +35,6 @@ from .io.files import (
     sweep_temporaries,
 )
 from .model import TextCNN, load_weights
-from .parallel.pool import Outcome, Task, run_tasks
 from .parallel.ranks import ALONE
 from .saliency import Recorder
 from .selection import arm_sentences, median_halves, unscored_arms
@@ -45,7 +42,7 @@ from .split import split_corpus, subset_sizes
 from .training import EpochWeights, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
-__all__ = ["Options", "RunFolder", "prepare", "run_experiment", "run_seed"]
+__all__ = ["Options", "RunFolder", "prepare", "run_seed", "run_stage"]
 
 ACCURACY = ("arm", "epoch", "accuracy", "loss")
 INSTABILITY = ("word", "count", "wac")
@@ -559,6 +556,14 @@ def finish_seed(run, seed):
     save_csv(run.seed(seed) / "accuracy.csv", ACCURACY, rows)
 
 
+def run_stage(run, seed, arm, tell=None, group=ALONE):
+    """The first phase, or one arm of the second; see there."""
+    if arm == "T1":
+        run_first_phase(run, seed, tell, group)
+    else:
+        run_arm(run, seed, arm, tell, group)
+
+
 def run_seed(run, seed, tell=None, group=ALONE):
     """All stages of a seed, one after another, in this process.
 
@@ -572,62 +577,6 @@ def run_seed(run, seed, tell=None, group=ALONE):
     for arm in ARMS:
         # Waits, too, until rank 0 has written what this stage reads.
         if group.bcast(group.leads and not run.finished(seed, arm)):
-            _stage(run, seed, arm)(run, seed, *_argument(arm), _telling(tell, arm), group)
+            run_stage(run, seed, arm, lambda *epoch, arm=arm: tell(arm, *epoch), group)
     if group.leads:
         finish_seed(run, seed)
-
-
-def _telling(tell, arm):
-    return lambda epoch, accuracy: tell(arm, epoch, accuracy)
-
-
-def _stage(run, seed, arm):
-    return run_first_phase if arm == "T1" else run_arm
-
-
-def _argument(arm):
-    return () if arm == "T1" else (arm,)
-
-
-# --- side by side ----------------------------------------------------------------
-
-
-def work_on_arm(out, seed, arm, tell):
-    """Task: one training run of a prepared folder, and what follows it."""
-    run = RunFolder(out)
-    _stage(run, seed, arm)(
-        run, seed, *_argument(arm), lambda epoch, accuracy: tell((epoch, accuracy))
-    )
-
-
-def run_experiment(run, jobs=1, tell=None, threads=1, crew=None, meanwhile=None):
-    """Carry out what is unfinished of a run.
-
-    Args:
-        run (RunFolder): prepared.
-        jobs (int): training runs at once.
-        tell: callable ``(name, message)``: name is ``(seed, arm)``, message
-            ``"done"``, ``"failed"`` or ``(epoch, accuracy)``.
-        threads (int): of the matrix library in each process.
-        crew (replicate.parallel.pool.Crew), meanwhile: see
-            :func:`replicate.parallel.pool.run_tasks`.
-
-    Returns:
-        Outcome: failures are by ``(seed, arm)``.
-    """
-    tasks = []
-    for seed in run.seeds:
-        first_done = run.finished(seed, "T1")
-        # The short ones last, so that no process is left alone with a long one.
-        for arm in sorted(ARMS, key=lambda arm: arm.startswith("T2")):
-            if arm == "T1":
-                if not first_done:
-                    tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), ()))
-            elif not run.finished(seed, arm) or not (first_done or arm in UNSCORED):
-                after = () if first_done or arm in UNSCORED else ((seed, "T1"),)
-                tasks.append(Task((seed, arm), work_on_arm, (str(run.out), seed, arm), after))
-    outcome = run_tasks(tasks, jobs, tell, threads, crew, meanwhile) if tasks else Outcome()
-    for seed in run.seeds:
-        if not any(name[0] == seed for name in outcome.failures):
-            finish_seed(run, seed)
-    return outcome

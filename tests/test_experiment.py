@@ -14,7 +14,6 @@ from replicate.experiment import (
     RunFolder,
     chainer_device,
     prepare,
-    run_experiment,
     run_seed,
 )
 from replicate.fast.compat import cuda
@@ -191,14 +190,6 @@ def test_same_seed_same_bytes(run, made, tmp_path):
     assert (
         other["split.npz"] != first["split.npz"] and other["T1/model.npz"] != first["T1/model.npz"]
     )
-
-
-def test_the_number_of_jobs_does_not_matter(run, made, tmp_path):
-    """Two processes at once, warm workers and all: the bytes of one after another."""
-    work = made(tmp_path / "run", run=False)
-    outcome = run_experiment(work, jobs=2)
-    assert not outcome.failures and outcome.peak_memory > 1e6
-    assert files_of(work.seed(0)) == files_of(run.seed(0))
 
 
 def test_streaming_gives_the_same_instability(run, made, tmp_path):

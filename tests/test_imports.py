@@ -14,7 +14,8 @@ ORDER = """
     io.errors io.files io.download
     fast.compat fast.kernels fast.convolution
     config corpus vectors split model instability parallel.ranks saliency training selection
-    parallel.preload parallel.pool parallel.mpi experiment claims
+    experiment claims
+    parallel.preload parallel.pool parallel.mpi parallel.schedule
     show.figures show.explorer show.report show.explain
     beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.own_data
     cli

@@ -55,6 +55,8 @@ def run_tasks(tasks, jobs, tell=None, threads=1, crew=None, meanwhile=None):
     Raises:
         InputError: when a task met bad input; others are stopped.
     """
+    if not tasks:
+        return Outcome()
     tell = tell or (lambda name, message: None)
     waiting = list(tasks)
     done, running, outcome = set(), 0, Outcome()
