@@ -1,6 +1,7 @@
 """Names that the docstrings' examples use; compat is imported before anything of Chainer."""
 
 import os
+import tempfile
 
 # One thread of the matrix library, as the program's workers have: bits depend on
 # it.  It is read once, when NumPy is imported.
@@ -23,5 +24,6 @@ def examples(doctest_namespace):
     """What an example may use without importing it."""
     names = [Config, InputError, generator, Corpus, TextCNN, flat_batch, word_saliency]
     doctest_namespace["np"] = np
+    doctest_namespace["tempfile"] = tempfile
     doctest_namespace["chainer"] = compat.chainer
     doctest_namespace.update({name.__name__: name for name in names})

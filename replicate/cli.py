@@ -223,7 +223,7 @@ def run(
 ):  # fmt: skip
     """The experiment.  The same command again continues what is unfinished.
 
-    Under mpiexec, seeds and arms are spread over all ranks; see docs/cluster.md.
+    Under mpiexec, seeds are spread over all ranks; see docs/cluster.md.
     """
     if data_parallel:
         if device != "@cpu":
@@ -233,7 +233,7 @@ def run(
     if mpi.active() and mpi.rank() > 0:
         if data_parallel:
             return _follow(out or Path("out") / Path(preset).stem)
-        return mpi.serve(_jobs(jobs), threads)
+        return mpi.follow(_jobs(jobs), threads)
     config = _config(preset, epochs, assignments)
     paths, vectors = _data(preset, corpus, vectors)
     out = Path(out or Path("out") / Path(preset).stem)
@@ -247,9 +247,8 @@ def run(
     from .run import Options, Run
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
-    crew = contextlib.nullcontext() if data_parallel else mpi.rank_crew(_jobs(jobs), threads)
     Run.check_folder(out)
-    with folder_lock(out), _logging(out), crew as crew:
+    with folder_lock(out), _logging(out):
         began = time.monotonic()
         work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
         log.info("command: %s", " ".join(sys.argv[1:]))
@@ -265,7 +264,7 @@ def run(
                 else:
                     display.end(name, label, message)
 
-            outcome = run_all(work, _jobs(jobs), tell, threads, crew)
+            outcome = run_all(work, _jobs(jobs), tell, threads)
         _timing(work, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
@@ -308,8 +307,14 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     the specification curve.  Under mpiexec, rows are spread over all ranks.
     """
     if mpi.active() and mpi.rank() > 0:
-        return mpi.serve(_jobs(jobs), threads)
-    from .beyond.sweep import read_grid, run_sweep, sweep_rows, verdicts_by_specification
+        return mpi.follow(_jobs(jobs), threads)
+    from .beyond.sweep import (
+        collect_rows,
+        read_grid,
+        run_sweep,
+        sweep_rows,
+        verdicts_by_specification,
+    )
     from .run import Options
     from .show.figures import specification_curve
 
@@ -317,8 +322,8 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     paths, vectors = _data("paper", corpus, vectors)
     out = Path(out)
     console = Console()
-    with folder_lock(out), _logging(out), mpi.rank_crew(_jobs(jobs), threads) as crew:
-        have = sweep_rows(out / "sweep.csv")
+    with folder_lock(out), _logging(out):
+        have = collect_rows(out)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
         total = sum(s.config.epochs * len(ARMS) for s in left)
         done = {}
@@ -337,7 +342,9 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
 
             options = Options(device, implementation)
             data = (paths, vectors)
-            outcome = run_sweep(out, specifications, seeds, data, options, _jobs(jobs), tell, crew)
+            outcome = run_sweep(
+                out, specifications, seeds, data, options, _jobs(jobs), tell, threads
+            )
         rows = sweep_rows(out / "sweep.csv")
         header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
         save_csv(out / "verdicts.csv", header, verdicts_by_specification(rows))

@@ -10,14 +10,13 @@ import pytest
 
 from replicate import experiment, selection
 from replicate.config import ARMS, Config
-from replicate.experiment import Run, prepare, run_seed
+from replicate.experiment import prepare, run_seed
 from replicate.fast.compat import cuda
 from replicate.fast.device import chainer_device
 from replicate.instability import sentence_instability, word_instability
 from replicate.io.files import load_npy, load_npz, read_csv
 from replicate.model import TextCNN, initial_model, trained_model
-from replicate.parallel.schedule import run_all
-from replicate.run import SENTENCES, Options
+from replicate.run import SENTENCES, Options, Run
 from replicate.saliency import flat_batch, word_saliency
 
 CONFIG = Config(n_filters=3, epochs=4, batch_size=8, learning_rate=0.02)
@@ -191,14 +190,6 @@ def test_same_seed_same_bytes(run, made, tmp_path):
     assert (
         other["split.npz"] != first["split.npz"] and other["T1/model.npz"] != first["T1/model.npz"]
     )
-
-
-def test_the_number_of_jobs_does_not_matter(run, made, tmp_path):
-    """Two processes at once, warm workers and all: the bytes of one after another."""
-    work = made(tmp_path / "run", run=False)
-    outcome = run_all(work, jobs=2)
-    assert not outcome.failures and outcome.peak_memory > 1e6
-    assert files_of(work.seed_folder(0)) == files_of(run.seed_folder(0))
 
 
 def test_streaming_gives_the_same_instability(run, made, tmp_path):

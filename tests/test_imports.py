@@ -18,7 +18,7 @@ ORDER = """
     config corpus vectors split instability selection run statistics inference claims
     model parallel.ranks saliency training
     show.figures show.explorer show.report show.explain show.terminal
-    experiment parallel.preload parallel.pool parallel.schedule parallel.mpi
+    experiment parallel.preload parallel.pool parallel.mpi parallel.schedule
     beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.own_data
     cli
 """.split()

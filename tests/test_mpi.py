@@ -15,7 +15,7 @@ import pytest
 from replicate.corpus import sample_path
 from replicate.io.errors import InputError
 from replicate.parallel import mpi
-from replicate.parallel.pool import Task, run_tasks
+from replicate.parallel.pool import Outcome, Task
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: Beside the interpreter (the wheel of Open MPI), or the system's.
@@ -98,11 +98,52 @@ def alone(tmp_path_factory):
 # --- tasks over ranks --------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory):
+    """Seeds 0 and 1 without mpiexec."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    done(1, ["run", *SMALL, "--seeds", "2", "--out", out])
+    return out
+
+
 @needs_mpi
-def test_a_run_over_two_ranks_gives_the_same_bytes(alone, tmp_path):
-    told = done(2, ["run", *SMALL, "--out", tmp_path / "run"])
-    assert f"report: {tmp_path / 'run' / 'report.html'}" in told.stdout
-    assert contents(tmp_path / "run") == contents(alone)
+def test_a_run_over_two_ranks_gives_the_same_bytes(two_seeds, tmp_path):
+    """Each has a seed of its own; rank 0 logs both, and concludes."""
+    ended = done(2, ["run", *SMALL, "--seeds", "2", "--out", tmp_path / "run"])
+    assert f"report: {tmp_path / 'run' / 'report.html'}" in ended.stdout
+    assert contents(tmp_path / "run") == contents(two_seeds)
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert log.count(": done") == 14 and "seed 1, T2h: done" in log
+
+
+#: Seed 1's first phase is another function, which fails.
+FAILING = """
+    from replicate.parallel import pool
+
+    class Worker(pool.WorkerPool):
+        def start(self, task):
+            if task.name == (1, "T1"):
+                task = task._replace(function=len, arguments=())
+            super().start(task)
+
+    def prepare():
+        pool.WorkerPool = Worker
+"""
+
+
+@needs_mpi
+def test_a_task_of_another_rank_that_fails_is_reported(two_seeds, tmp_path):
+    """By seed and arm, and what needs it; the rest is done, and the same command ends the run."""
+    arguments = ["run", *SMALL, "--seeds", "2", "--out", tmp_path / "run"]
+    ended = start(2, arguments, code=FAILING, script=tmp_path / "script.py")
+    lines = (ended.stdout + ended.stderr).splitlines()
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert "seed 1, T1: TypeError: object of type 'function' has no len()" in lines
+    assert "seed 1, T2h: needs (1, 'T1'), which failed" in lines
+    assert (tmp_path / "run" / "seed-001/arms/T1andT2/stage.json").exists()
+    assert (tmp_path / "run" / "seed-000/accuracy.csv").exists()
+    done(2, arguments)
+    assert contents(tmp_path / "run") == contents(two_seeds)
 
 
 GRID = """
@@ -122,34 +163,34 @@ def sweep(tmp_path, out):
     return ["sweep", grid, *data, "--quiet", "--out", tmp_path / out]
 
 
-#: Rank 1 dies as it is given its first task.
+#: Rank 1 dies when it is given its second task.
 DYING = """
     import os, signal
-    from replicate import mpi
+    from replicate.parallel import mpi, pool
 
-    class Dying(mpi.Crew):
-        def start(self, task):
+    def start(self, task, real=pool.WorkerPool.start):
+        if mpi.rank() == 1 and started:
             os.kill(os.getpid(), signal.SIGKILL)
+        started.append(task)
+        real(self, task)
+
+    started = []
 
     def prepare():
-        if mpi.rank() == 1:
-            mpi.Crew = Dying
+        pool.WorkerPool.start = start
 """
 
 
 @needs_mpi
-def test_a_rank_dies_and_the_rest_of_a_sweep_goes_on(tmp_path):
-    """It is reported by what it was at; the same command then does what is missing."""
-    died = start(
-        2, sweep(tmp_path, "dies"), code=DYING, script=tmp_path / "dying.py",
-        options=["--enable-recovery"], REPLICATE_MPI_SILENCE="3",
-    )  # fmt: skip
-    told = [
-        line for line in died.stderr.splitlines() + died.stdout.splitlines() if "rank 1" in line
-    ]
-    assert any("has given no sign of life for 3 s" in line and "seed 0" in line for line in told)
-    assert len(read_rows(tmp_path / "dies" / "sweep.csv")) == 3
-    done(2, sweep(tmp_path, "dies"))
+def test_a_rank_dies_and_the_same_command_does_what_is_missing(tmp_path):
+    """All ranks end with it, and not as if all were well; finished rows are kept, for any ranks."""
+    died = start(2, sweep(tmp_path, "dies"), code=DYING, script=tmp_path / "dying.py")
+    assert died.returncode not in (0, 2) and "rows:" not in died.stdout
+    table = tmp_path / "dies" / "sweep.csv"
+    rows = read_rows(table) if table.exists() else []
+    # Rank 1's first row, too, whether rank 0 has collected it or not.
+    assert 1 <= len(rows) + len(list((tmp_path / "dies" / "work").glob("*.csv"))) < 4
+    done(1, sweep(tmp_path, "dies"))
     done(1, sweep(tmp_path, "alone"))
     assert contents(tmp_path / "dies") == contents(tmp_path / "alone")
     assert len(read_rows(tmp_path / "alone" / "sweep.csv")) == 4
@@ -174,80 +215,91 @@ def read_rows(place):
         return list(csv.DictReader(file))
 
 
-class Wire:
-    """Stands for MPI's communicator on rank 0: keeps what is sent, gives what is put in."""
+class Arrived:
+    """A barrier that the others have reached."""
 
-    rank, size = 0, 3
+    def Test(self):
+        return True
 
-    def __init__(self):
-        self.sent, self.inbox = [], []
 
-    def send(self, message, dest):
-        self.sent.append((dest, message))
+class Rank:
+    """Stands for MPI's communicator on one rank; the others' values are given."""
 
-    def iprobe(self):
-        return bool(self.inbox)
+    def __init__(self, rank, size, sent=None, others=()):
+        self.rank, self.size, self.sent, self.others = rank, size, sent, others
+        self.aborted = None
 
-    def recv(self):
-        return self.inbox.pop(0)
+    def Ibarrier(self):
+        return Arrived()
+
+    def bcast(self, value):
+        if self.rank == 0:
+            self.sent = value
+        return self.sent
+
+    def gather(self, value):
+        return [value, *self.others] if self.rank == 0 else None
+
+    def Abort(self, code):
+        self.aborted = code
 
 
 @pytest.fixture
-def wire(monkeypatch):
-    wire = Wire()
-    monkeypatch.setitem(mpi._state, "comm", wire)
-    monkeypatch.setitem(mpi._state, "lost", False)
-    idle = SimpleNamespace(busy=0, wait=lambda timeout: [], stop=lambda: None)
-    idle.start = lambda task: setattr(idle, "busy", idle.busy + 1)
-    monkeypatch.setattr(mpi, "Crew", lambda jobs, threads: idle)
-    return wire
+def ranks(monkeypatch):
+    """``ranks(rank, size, …)``: this process is that rank, and tasks are noted, not run."""
+    ran = []
+
+    def note(tasks, jobs, on_progress=None, threads=1):
+        ran.append([task.name for task in tasks])
+        return Outcome(peak_memory=len(tasks))
+
+    def make(*arguments):
+        comm = Rank(*arguments)
+        monkeypatch.setattr(mpi, "world", lambda: comm)
+        monkeypatch.setattr(mpi, "active", lambda: True)
+        monkeypatch.setattr(mpi, "run_tasks", note)
+        return comm, ran
+
+    return make
 
 
-def tasks_sent(wire):
-    return [(rank, value.name) for rank, (kind, value) in wire.sent if kind == "task"]
+def groups_of(*sizes):
+    """Groups of tasks, named by group and place."""
+    return [[Task((i, j), print, (), ()) for j in range(size)] for i, size in enumerate(sizes)]
 
 
-def test_tasks_go_where_the_fewest_run(wire):
-    crew = mpi.RankCrew(1)
-    for name in "abc":
-        assert crew.free
-        crew.start(Task(name, print, (), ()))
-    assert tasks_sent(wire) == [(1, "a"), (2, "b")] and crew.own.busy == 1
-    assert not crew.free
-    wire.inbox.append((2, "b", "done", (1, None)))
-    assert crew.wait()[0][1:] == ("done", (1, None))
-    crew.start(Task("d", print, (), ()))
-    assert tasks_sent(wire)[-1] == (2, "d")
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_shares_are_all_groups_once(size, ranks):
+    """Each whole, on one rank; finished groups, which are empty, do not make a share smaller."""
+    comm, ran = ranks(0, size, None, [Outcome()] * (size - 1))
+    mpi.run_shares(groups_of(2, 0, 1, 3, 0, 1), 1)
+    for rank in range(1, size):
+        ranks(rank, size, comm.sent)
+        assert mpi.follow(1) == 0
+    assert len(ran) == size
+    assert sorted(sum(ran, [])) == [(0, 0), (0, 1), (2, 0), (3, 0), (3, 1), (3, 2), (5, 0)]
+    for group in (0, 2, 3, 5):
+        assert sum(any(name[0] == group for name in share) for share in ran) == 1
+    assert len([share for share in ran if share]) == min(size, 4)
 
 
-def test_a_silent_rank_is_given_no_more(wire, monkeypatch):
-    """Its task fails, the other's is done, and what it says later is not heard."""
-    monkeypatch.setenv("REPLICATE_MPI_SILENCE", "0.2")
-    crew = mpi.RankCrew(1)
-    lively = mpi.RankCrew._received
-
-    def received(self):
-        self.seen[2] = mpi.time.monotonic()
-        return lively(self)
-
-    monkeypatch.setattr(mpi.RankCrew, "_received", received)
-    for name in "ab":
-        crew.start(Task(name, print, (), ()))
-    ((task, kind, words),) = crew.wait()
-    assert (task.name, kind) == ("a", "died") and "rank 1" in words
-    assert mpi._state["lost"]
-    wire.inbox += [(1, "a", "done", (1, None)), (2, "b", "done", (1, None))]
-    assert [task.name for task, _, _ in crew.wait()] == ["b"]
-    crew.start(Task("c", print, (), ()))
-    assert tasks_sent(wire)[-1] == (2, "c")
+def test_rank_0_learns_how_the_others_tasks_ended(ranks):
+    """Failures of all ranks, the greatest memory, and a message for every task of another."""
+    ranks(0, 3, None, [Outcome({(1, 0): "died"}, 5), Outcome({}, 9)])
+    reported = []
+    outcome = mpi.run_shares(groups_of(1, 2, 1), 1, lambda *message: reported.append(message))
+    assert outcome == Outcome({(1, 0): "died"}, 9)
+    assert reported == [((1, 0), "failed"), ((1, 1), "done"), ((2, 0), "done")]
 
 
-def test_what_waits_for_a_silent_ranks_task_fails_too(wire, monkeypatch):
-    monkeypatch.setenv("REPLICATE_MPI_SILENCE", "0.1")
-    tasks = [Task("a", print, (), ()), Task("b", print, (), ("a",))]
-    outcome = run_tasks(tasks, 1, crew=mpi.RankCrew(1))
-    assert "rank 1" in outcome.failures["a"]
-    assert outcome.failures["b"] == "needs a, which failed"
+def test_a_rank_that_fails_ends_all(ranks, monkeypatch):
+    """MPI's own end would wait for the others, who wait for this one."""
+    comm, _ = ranks(1, 2)
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", SimpleNamespace())
+    for code, aborted in ((0, None), (2, 2)):
+        with pytest.raises(SystemExit) as ended:
+            mpi.leave(code)
+        assert (ended.value.code, comm.aborted) == (code, aborted)
 
 
 # --- one model on all ranks ----------------------------------------------------------
@@ -293,7 +345,7 @@ def test_data_parallel_gives_the_numbers_of_one_process(alone, tmp_path, n, extr
 
 #: Every rank trains on its own shares only.
 SELFISH = """
-    from replicate import mpi
+    from replicate.parallel import mpi
 
     def prepare():
         mpi.Group.mean_gradient = lambda self, model: None
@@ -386,7 +438,6 @@ def test_whether_there_are_several_ranks(environment, several, monkeypatch):
 
 
 def test_without_mpi4py(monkeypatch):
-    monkeypatch.setitem(mpi._state, "comm", None)
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(InputError, match="mpi4py is not installed; pip install"):
-        mpi.rank()
+        mpi.world()

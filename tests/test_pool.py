@@ -1,15 +1,18 @@
-"""Tasks in processes: their order, failures and deaths."""
+"""Tasks in processes: their order, failures and deaths, and what they inherit."""
 
+import multiprocessing.forkserver
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 
 from replicate.io.errors import InputError
+from replicate.parallel import pool
 from replicate.parallel.pool import Task, run_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -17,76 +20,80 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("importable")
 
 
-def write(place, text, tell):
-    """Append to a file, and tell."""
+def write(place, text, on_progress):
+    """Append to a file, and report it."""
     with open(place, "a") as file:
         file.write(text)
-    tell(text)
-    return text * 2
+    on_progress(text)
 
 
-def fail(tell):
+def fail(on_progress):
     raise ZeroDivisionError("of the task")
 
 
-def bad_input(tell):
+def bad_input(on_progress):
     raise InputError("corpus.tsv: bad; mend it")
 
 
-def die(number, tell):
+def die(number, on_progress):
     os.kill(os.getpid(), number)
     time.sleep(60)
 
 
-def leave(code, tell):
+def leave(code, on_progress):
     os._exit(code)
 
 
-def environment(tell):
-    return {n: os.environ.get(n) for n in ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+def surroundings(on_progress):
+    """Report what a worker has from its parent: threads, working folder, the package, the stages."""
+    names = ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    threads, folder = [os.environ.get(n) for n in names], os.getcwd()
+    stages = "replicate.experiment" in sys.modules
+    on_progress([*threads, folder, folder in sys.path, pool.__file__, stages])
 
 
-def wait(seconds, tell):
-    tell("waiting")
+def wait(seconds, on_progress):
+    on_progress("waiting")
     time.sleep(seconds)
 
 
-def wait_for(place, tell):
-    """Until a file is there; a minute at most."""
-    for _ in range(600):
-        if place.exists():
-            return "seen"
-        time.sleep(0.1)
-    return "not seen"
+def reports(*tasks, **options):
+    """All messages of tasks, none of which fails, by task."""
+    found = {}
+    outcome = run_tasks(
+        list(tasks), 1, lambda name, message: found.setdefault(name, []).append(message), **options
+    )
+    assert outcome.failures == {}
+    return found
 
 
 def test_order_and_messages(tmp_path):
-    """A task waits for those it needs; what it tells and returns arrives."""
-    place, told = tmp_path / "f", []
+    """A task waits for those it needs; what it reports arrives."""
+    place, reported = tmp_path / "f", []
     tasks = [
         Task("c", write, (place, "c"), ("b",)),
         Task("b", write, (place, "b"), ("a",)),
         Task("a", write, (place, "a"), ()),
     ]
-    outcome = run_tasks(tasks, 3, lambda name, message: told.append((name, message)))
+    outcome = run_tasks(tasks, 3, lambda name, message: reported.append((name, message)))
     assert place.read_text() == "abc" and outcome.failures == {} and outcome.peak_memory > 0
-    assert told == [(n, m) for n in "abc" for m in (n, ("result", n * 2))]
+    assert reported == [(n, m) for n in "abc" for m in (n, "done")]
 
 
 def test_a_failure_leaves_out_what_needs_it(tmp_path):
-    """The others go on; the failure is told with its error."""
-    place, told = tmp_path / "f", []
+    """The others go on; the failure is reported with its error."""
+    place, reported = tmp_path / "f", []
     tasks = [
         Task("bad", fail, (), ()),
         Task("after", write, (place, "x"), ("bad",)),
         Task("later", write, (place, "z"), ("after",)),
         Task("free", write, (place, "y"), ()),
     ]
-    outcome = run_tasks(tasks, 1, lambda name, message: told.append((name, message)))
+    outcome = run_tasks(tasks, 1, lambda name, message: reported.append((name, message)))
     assert place.read_text() == "y"
     assert "ZeroDivisionError: of the task" in outcome.failures["bad"]
     assert set(outcome.failures) == {"bad", "after", "later"} and "bad" in outcome.failures["after"]
-    assert ("bad", "failed") in told and ("free", ("result", "yy")) in told
+    assert ("bad", "failed") in reported and ("free", "done") in reported
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,7 @@ def test_a_failure_leaves_out_what_needs_it(tmp_path):
     ],
 )
 def test_a_dead_process_is_a_failure(function, argument, words, tmp_path):
-    """Killed by the system, crashed or gone: told, and the rest goes on."""
+    """Killed by the system, crashed or gone: reported, and the rest goes on."""
     tasks = [
         Task("dead", function, (argument,), ()),
         Task("free", write, (tmp_path / "f", "y"), ()),
@@ -117,56 +124,247 @@ def test_bad_input_is_passed_on():
 
 
 def test_no_more_at_once_than_jobs():
-    """Two jobs: never three tasks between their first word and their end."""
+    """Two jobs: never three tasks between their first report and their end."""
     running, most = set(), []
 
-    def tell(name, message):
+    def on_progress(name, message):
         (running.add if message == "waiting" else running.discard)(name)
         most.append(len(running))
 
-    run_tasks([Task(i, wait, (0.05,), ()) for i in range(6)], 2, tell)
+    run_tasks([Task(i, wait, (0.05,), ()) for i in range(6)], 2, on_progress)
     assert 1 <= max(most) <= 2
-
-
-def test_a_core_without_a_task_does_something_else(tmp_path):
-    """Once, and beside the last tasks: one of them waits for it."""
-    place, calls, results = tmp_path / "f", [], {}
-
-    def meanwhile():
-        calls.append(len(results))
-        place.touch()
-
-    tasks = [
-        Task("a", wait, (0,), ()),
-        Task("b", wait_for, (place,), ("a",)),
-        Task("c", wait, (0,), ()),
-    ]
-    run_tasks(tasks, 2, lambda n, m: results.update({n: m}), meanwhile=meanwhile)
-    assert len(calls) == 1 and results["b"] == ("result", "seen")
-
-
-def test_a_core_that_has_tasks_does_nothing_else():
-    """As many tasks as jobs, to the last: it is never called."""
-    tasks = [Task(name, wait, (0,), ()) for name in "abc"]
-    run_tasks(tasks, 1, meanwhile=lambda: pytest.fail("called"))
-
-
-def test_what_is_done_beside_tasks_may_fail(tmp_path):
-    """The tasks go on to their end; then its error is raised."""
-
-    def meanwhile():
-        raise ZeroDivisionError("beside")
-
-    with pytest.raises(ZeroDivisionError, match="beside"):
-        run_tasks([Task("a", write, (tmp_path / "f", "x"), ())], 2, meanwhile=meanwhile)
-    assert (tmp_path / "f").read_text() == "x"
 
 
 def test_one_thread_each():
     """Matrix libraries read their number of threads when they are loaded: it is set before."""
-    results = {}
-    run_tasks([Task("e", environment, (), ())], 1, lambda n, m: results.update({n: m}))
-    assert results["e"] == ("result", {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"})
+    before = dict(os.environ)
+    ((threads, numba_threads, folder, *_), _) = reports(Task("e", surroundings, (), ()))["e"]
+    assert (threads, numba_threads) == ("1", "1") and folder == os.getcwd()
+    assert dict(os.environ) == before
+
+
+def test_workers_start_with_the_stages_imported():
+    """By their server, so that each has them at once."""
+    assert reports(Task("e", surroundings, (), ()))["e"][0][-1] is True
+
+
+def test_what_a_worker_cannot_import_is_reported(tmp_path):
+    """One line of the worker's error, and nothing on the terminal; the others go on."""
+    module = types.ModuleType("nowhere")
+    exec("def lost(on_progress): pass", vars(module))
+    module.lost.__module__ = "nowhere"
+    sys.modules["nowhere"] = module
+    try:
+        tasks = [
+            Task("lost", module.lost, (), ()),
+            Task("free", write, (tmp_path / "f", "y"), ()),
+        ]
+        outcome = run_tasks(tasks, 1)
+    finally:
+        del sys.modules["nowhere"]
+    assert list(outcome.failures) == ["lost"] and (tmp_path / "f").read_text() == "y"
+    last = outcome.failures["lost"].strip().splitlines()[-1]
+    assert last == "ModuleNotFoundError: No module named 'nowhere'"
+
+
+# --- the server that workers are forked from ------------------------------------------
+
+
+@pytest.fixture
+def killed_server(monkeypatch):
+    """The server dies with each of the first `n` requests in its hands: ``killed_server(n)``."""
+    server = multiprocessing.forkserver._forkserver
+    real = server.connect_to_new_process
+    requests = []
+
+    def fatal(n):
+        def connect(fds):
+            server.ensure_running()
+            requests.append(pid := server._forkserver_pid)
+            if len(requests) > n:
+                return real(fds)
+            os.kill(pid, signal.SIGSTOP)  # it must not have answered
+            try:
+                return real(fds)
+            finally:
+                os.kill(pid, signal.SIGKILL)
+
+        monkeypatch.setattr(multiprocessing.forkserver, "connect_to_new_process", connect)
+        return requests
+
+    return fatal
+
+
+def test_a_killed_server_is_replaced(killed_server, tmp_path):
+    """The task whose worker it was to fork is run by the next one, with the same settings."""
+    requests = killed_server(1)
+    found = reports(Task("a", surroundings, (), ()), Task("b", surroundings, (), ()), threads=3)
+    assert len(requests) == 3 and requests[0] != requests[1] == requests[2]
+    for name in "ab":
+        (threads, numba_threads, folder, *_), end = found[name]
+        assert (threads, numba_threads, end) == ("3", "3", "done") and folder == os.getcwd()
+
+
+def test_a_server_that_always_dies_is_a_failure(killed_server, monkeypatch, tmp_path):
+    """Reported as the death of a process, not an EOFError; the tasks after it are run."""
+    monkeypatch.setattr(pool, "_PAUSE", 0.05)
+    requests = killed_server(pool._TRIES)
+    tasks = [
+        Task("lost", write, (tmp_path / "f", "x"), ()),
+        Task("after", write, (tmp_path / "f", "z"), ("lost",)),
+        Task("free", write, (tmp_path / "f", "y"), ()),
+    ]
+    outcome = run_tasks(tasks, 1)
+    assert outcome.failures["lost"].startswith("its process was ended")
+    assert outcome.failures["after"] == "needs lost, which failed"
+    assert (tmp_path / "f").read_text() == "y" and len(requests) == pool._TRIES + 1
+
+
+def test_a_server_killed_between_tasks_is_replaced():
+    """By a task, as the system might: the next task has a server again."""
+    found = reports(Task("a", kill_server, (), ()), Task("b", surroundings, (), ("a",)), threads=2)
+    assert found["b"][0][0] == "2" and found["b"][1] == "done"
+
+
+def kill_server(on_progress):
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
+# --- what workers inherit -------------------------------------------------------------
+
+#: A program in a folder of its own that runs one task, as the console script does.
+PROGRAM = """
+import sys
+sys.path.append({tests!r})
+{first}
+from replicate.parallel import pool
+import test_pool
+{before}
+if __name__ == "__main__" or not {guarded}:
+    print("program", flush=True)
+    found = []
+    outcome = pool.run_tasks(
+        [pool.Task("a", test_pool.surroundings, (), ())], 1, lambda *m: found.append(m)
+    )
+    print(outcome.failures, *found[0][1][2:])
+"""
+
+
+def run_program(place, cwd, before="", guarded=True, first="", **environment):
+    """Standard output and error of the program, its file at `place`; None: without a file."""
+    program = PROGRAM.format(
+        tests=str(Path(__file__).parent), first=first, before=before, guarded=guarded
+    )
+    arguments = ["-c", program]
+    if place is not None:
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(program)
+        arguments = [str(place)]
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, check=False, capture_output=True, text=True,
+        timeout=120, env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+    )  # fmt: skip
+    return done.stdout, done.stderr
+
+
+def sound(cwd, searched=False):
+    """What the program prints: once; its worker is in that folder and starts with this package."""
+    package = REPOSITORY / "replicate/parallel/pool.py"
+    return f"program\n{{}} {cwd} {searched} {package} True\n", ""
+
+
+@pytest.fixture
+def planted_modules(tmp_path):
+    """A working folder of modules that must not be imported: each leaves a file that says so."""
+    folder = tmp_path / "working folder"
+    (folder / "replicate" / "parallel").mkdir(parents=True)
+    names = "numpy random tokenize sitecustomize socket signal multiprocessing chainer"
+    places = [folder / f"{name}.py" for name in names.split()]
+    places += [folder / "replicate" / "__init__.py", folder / "replicate/parallel/__init__.py"]
+    for place in places:
+        place.write_text("import os\nos.open(__file__ + ' ran', os.O_CREAT)\n")
+    return folder
+
+
+def test_workers_import_nothing_from_the_working_folder(planted_modules, tmp_path):
+    """Neither they, nor their server, nor its helpers; their working folder is it all the same."""
+    found = run_program(tmp_path / "program" / "main.py", planted_modules)
+    assert found == sound(planted_modules)
+    assert list(planted_modules.rglob("* ran")) == []
+
+
+@pytest.mark.parametrize("broken", ["os.chdir = lambda folder: None", "sys.path.insert(0, '')"])
+def test_planted_modules_would_run(broken, planted_modules, tmp_path):
+    """Twin: a server started in the working folder, and a path that leads there."""
+    before = f"import os, sys\n{broken}\n"
+    if "path" in broken:
+        before += "pool._module_path = lambda: sys.path[:]"
+    run_program(tmp_path / "program" / "main.py", planted_modules, before)
+    assert list(planted_modules.rglob("* ran")) != []
+
+
+def test_workers_have_the_package_of_their_parent(tmp_path):
+    """Wherever that found it: by a path of its own, before another one, or in the working folder."""
+    other = tmp_path / "other" / "replicate"
+    other.mkdir(parents=True)
+    (other / "__init__.py").touch()
+    first = f"sys.path.insert(0, {str(REPOSITORY)!r})"
+    place = tmp_path / "program" / "main.py"
+    found = run_program(place, tmp_path, first=first, PYTHONPATH=str(other.parent))
+    assert found == sound(tmp_path)
+    assert run_program(None, REPOSITORY, PYTHONPATH="") == sound(REPOSITORY, True)
+    assert run_program(None, tmp_path) == sound(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (["", "/x"], ["PACKAGE", "/x"]),
+        (["/x", "PACKAGE", ""], ["/x", "PACKAGE"]),
+        (["/x", "/y"], ["PACKAGE", "/x", "/y"]),
+    ],
+    ids=str,
+)
+def test_where_workers_look_for_modules(path, expected, monkeypatch):
+    """Where their parent does, less the working folder, and the package always."""
+    path, expected = (
+        [str(REPOSITORY) if place == "PACKAGE" else place for place in places]
+        for places in (path, expected)
+    )
+    monkeypatch.setattr(sys, "path", path)
+    assert pool._module_path() == expected
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "here"])
+def test_a_script_without_a_guard_runs_once(where, tmp_path):
+    """Workers do not run the main module: no second program, no error, the task is done."""
+    folder = tmp_path / "program"
+    folder.mkdir()
+    cwd = folder if where == "here" else tmp_path
+    assert run_program(folder / "main.py", cwd, guarded=False) == sound(cwd, where == "here")
+
+
+def test_a_main_module_that_is_run_would_be_noticed(tmp_path):
+    """Twin: as multiprocessing does it, the script is run again in the worker."""
+    before = "import contextlib\npool._without_main = contextlib.nullcontext"
+    out, err = run_program(tmp_path / "main.py", tmp_path, before, guarded=False)
+    assert out.count("program") > 1 and "An attempt has been made to start a new process" in (
+        out + err
+    )
+
+
+def test_a_long_temporary_folder_will_do(tmp_path):
+    """A socket's path has about a hundred bytes; TMPDIR may have more."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    place = tmp_path / "program" / "main.py"
+    assert run_program(place, tmp_path, TMPDIR=str(folder)) == sound(tmp_path)
+    # Twin: the folder is one that a socket has no room in.
+    _, err = run_program(place, tmp_path, "pool._LONGEST = 999", TMPDIR=str(folder))
+    assert "AF_UNIX path too long" in err
+
+
+# --- the end of a parent, a machine without shared memory ------------------------------
 
 
 def test_workers_end_with_their_parent(tmp_path):
@@ -198,8 +396,8 @@ def test_workers_end_with_their_parent(tmp_path):
         time.sleep(0.05)
 
 
-def pid_then_wait(place, tell):
-    """Tell who this is by a file, then wait for long."""
+def pid_then_wait(place, on_progress):
+    """Write this process's number to a file, then wait for long."""
     Path(place).write_text(str(os.getpid()))
     time.sleep(120)
 

@@ -12,28 +12,32 @@ from replicate.parallel.pool import Task, run_tasks
 pytestmark = pytest.mark.usefixtures("importable")
 
 
-def compiled(tell):
-    return len(functions._pool_cpu.signatures), len(training._adam.signatures)
+def compiled(on_progress):
+    loops = functions._pool_cpu, training._adam
+    on_progress([len(loop.signatures) for loop in loops])
 
 
-def filled(tell):
-    return os.getpid(), functions._buffer["filled by"]
+def filled(on_progress):
+    on_progress((os.getpid(), functions._buffer["filled by"]))
+
+
+def reports(*tasks):
+    """The first message of every task."""
+    found = {}
+    run_tasks(list(tasks), 1, lambda name, message: found.setdefault(name, message))
+    return found
 
 
 def test_workers_start_warm():
     """Every loop of training and recording is compiled before a worker is forked."""
-    results = {}
-    run_tasks([Task("c", compiled, (), ())], 1, lambda n, m: results.update({n: m}))
-    assert min(results["c"][1]) >= 1
+    assert min(reports(Task("c", compiled, (), ()))["c"]) >= 1
 
 
 def test_every_worker_fills_its_buffer():
     """The server's product does not count: a fork has a buffer of its own."""
-    results = {}
-    tasks = [Task(name, filled, (), ()) for name in "ab"]
-    run_tasks(tasks, 1, lambda n, m: results.update({n: m[1]}))
-    assert all(mine == by for mine, by in results.values())
-    assert results["a"][0] != results["b"][0] != os.getpid()
+    found = reports(*(Task(name, filled, (), ()) for name in "ab"))
+    assert all(mine == by for mine, by in found.values())
+    assert found["a"][0] != found["b"][0] != os.getpid()
 
 
 def test_warm_up_calls_every_loop():

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from replicate.beyond.sweep import read_grid, run_sweep, sweep_rows
+from replicate.beyond.sweep import collect_rows, read_grid, run_sweep, sweep_rows
 from replicate.config import PRESETS
 from replicate.io.errors import InputError
 
@@ -91,9 +91,39 @@ def test_a_sweep_goes_on_from_the_table_alone(grid, data, tmp_path):
     # Only some rows come along, as after a stop.
     (elsewhere / "sweep.csv").write_text("\n".join(text.splitlines()[:4]) + "\n")
     told = []
-    run_sweep(elsewhere, specifications, seeds, data, tell=lambda *m: told.append(m))
+    run_sweep(elsewhere, specifications, seeds, data, on_progress=lambda *m: told.append(m))
     assert (elsewhere / "sweep.csv").read_text() == text
     assert len([m for m in told if m[1] == "done"]) == 3
+
+
+def test_rows_that_others_finished_are_collected(grid, data, tmp_path):
+    """Left in DIR/work by another rank, or by a command that was killed then: not done again."""
+    specifications, _ = read_grid(grid)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    run_sweep(whole, specifications[:2], [0, 1], data)
+    text = (whole / "sweep.csv").read_text()
+    lines = text.splitlines()
+    place = out / "work" / "001-000.csv"
+    place.parent.mkdir(parents=True)
+    place.write_text(f"{lines[0]}\n{lines[1]}\n")
+    place.with_suffix("").mkdir()  # the folder of its run
+    rest = out / "sweep.csv"
+    rest.write_text(f"{lines[0]}\n{lines[2]}\n")
+    done = []
+    run_sweep(out, specifications[:2], [0, 1], data, on_progress=lambda *m: done.append(m))
+    assert len([m for m in done if m[1] == "done"]) == 2
+    assert rest.read_text() == text and not list((out / "work").iterdir())
+
+
+def test_a_row_of_another_version_is_refused(grid, data, tmp_path):
+    specifications, _ = read_grid(grid)
+    run_sweep(tmp_path, specifications[:1], [0], data)
+    header, row = (tmp_path / "sweep.csv").read_text().splitlines()
+    (tmp_path / "work" / "000-001.csv").write_text(
+        f"{header},more\n{row.replace(',0,', ',1,', 1)},1\n"
+    )
+    with pytest.raises(InputError, match="another version"):
+        collect_rows(tmp_path)
 
 
 def test_a_row_of_other_settings_is_refused(grid, data, tmp_path):

@@ -14,7 +14,8 @@ from ..config import PRESETS, Config, is_seed
 from ..experiment import prepare, run_seed, statistics_of
 from ..io.errors import InputError, shorten
 from ..io.files import read_csv, read_text, save_csv, toml_table
-from ..parallel.pool import Task, run_tasks
+from ..parallel.mpi import run_shares
+from ..parallel.pool import Task
 from ..run import Options
 
 __all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows", "verdicts_by_specification"]
@@ -124,18 +125,51 @@ def sweep_rows(place):
     return {(row["specification"], row["seed"]): row for row in read_csv(place, header, numbers)}
 
 
-def run_specification(folder, name, seed, settings, data, options, tell):
-    """Task: one specification and seed in a folder of its own; returns its row."""
+def run_specification(folder, name, seed, settings, data, options, on_progress):
+    """Task: one specification and seed in a folder of its own; its row is left beside it."""
     config = Config(**settings)
     folder = Path(folder)
     run = prepare(folder, config, Options(**options), [seed], *data)
-    run_seed(run, seed, lambda *message: tell(message))
-    statistics = statistics_of(run, seed)
-    shutil.rmtree(folder)
-    return statistics
+    run_seed(run, seed, lambda *message: on_progress(message))
+    row = {"specification": name, "seed": seed, **_shown_settings(config)}
+    _save_rows(folder.with_suffix(".csv"), [{**row, **statistics_of(run, seed)}])
+    shutil.rmtree(folder, ignore_errors=True)  # whoever collects the row does the same
 
 
-def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None, crew=None):
+def _shown_settings(config):
+    return {name: _shown(value) for name, value in config.to_dict().items()}
+
+
+def _save_rows(place, rows):
+    header = list(rows[0])
+    if any(list(row) != header for row in rows):
+        raise InputError(f"{place}: has rows of another version; move it away")
+    save_csv(place, header, [row.values() for row in rows])
+
+
+def collect_rows(out):
+    """Move the rows that tasks have finished, on whichever machine, into ``sweep.csv``.
+
+    Args:
+        out: DIR; each row is a file in ``DIR/work`` until then.
+
+    Returns:
+        dict: all rows, as :func:`sweep_rows` has them.
+    """
+    out = Path(out)
+    rows = sweep_rows(out / "sweep.csv")
+    finished = sorted((out / "work").glob("*.csv"))
+    for place in finished:
+        rows.update(sweep_rows(place))
+    if finished:
+        _save_rows(out / "sweep.csv", [rows[key] for key in sorted(rows)])
+    for place in finished:
+        shutil.rmtree(place.with_suffix(""), ignore_errors=True)
+        place.unlink()
+    return rows
+
+
+def run_sweep(out, specifications, seeds, data, options=None, jobs=1, on_progress=None, threads=1):
     """Carry out what ``sweep.csv`` of `out` lacks.
 
     Args:
@@ -145,16 +179,15 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None,
         data (tuple): corpus paths and vectors, as :func:`replicate.experiment.prepare`.
         options (Options): device and implementation.
         jobs (int): at once.
-        tell: callable ``(name, message)``.
-        crew (replicate.parallel.pool.Crew): see :func:`replicate.parallel.pool.run_tasks`.
+        on_progress: callable ``(name, message)``.
+        threads (int): of the matrix library in each process.
 
     Returns:
         replicate.parallel.pool.Outcome: rows are in the file.
     """
     out = Path(out)
     options = options or Options()
-    place = out / "sweep.csv"
-    rows = sweep_rows(place)
+    rows = collect_rows(out)
     tasks = []
     carried = {**vars(options), "stored": False, "epoch_weights": "none"}
     # All of one seed first: a sweep stopped early then compares like with like.
@@ -162,29 +195,25 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, tell=None,
         for i, spec in enumerate(specifications):
             have = rows.get((spec.name, seed))
             if have is not None:
-                wanted = {n: _shown(v) for n, v in spec.config.to_dict().items()}
-                if any(have[n] != v for n, v in wanted.items()):
+                if any(have[n] != v for n, v in _shown_settings(spec.config).items()):
                     raise InputError(
-                        f"{place}: {spec.name} has other settings there; choose another --out"
+                        f"{out / 'sweep.csv'}: {spec.name} has other settings there; "
+                        "choose another --out"
                     )
                 continue
             folder = out / "work" / f"{i:03d}-{seed:03d}"
             arguments = (str(folder), spec.name, seed, spec.config.to_dict(), data, carried)
-            tasks.append(Task((spec.name, seed), run_specification, arguments, ()))
-    by_name = {spec.name: spec for spec in specifications}
+            tasks.append([Task((spec.name, seed), run_specification, arguments, ())])
 
     def collect(name, message):
-        if isinstance(message, tuple) and message[0] == "result":
-            result, message = message[1], "done"
-            spec = by_name[name[0]]
-            settings = {n: _shown(v) for n, v in spec.config.to_dict().items()}
-            rows[name] = {"specification": name[0], "seed": name[1], **settings, **result}
-            header = ["specification", "seed", *Config.names(), *result]
-            save_csv(place, header, [[rows[key][n] for n in header] for key in sorted(rows)])
-        if tell is not None:
-            tell(name, message)
+        if message == "done":
+            collect_rows(out)
+        if on_progress is not None:
+            on_progress(name, message)
 
-    return run_tasks(tasks, jobs, collect, crew=crew)
+    outcome = run_shares(tasks, jobs, collect, threads)
+    collect_rows(out)
+    return outcome
 
 
 def verdicts_by_specification(rows):

@@ -1,122 +1,102 @@
-"""Tasks in processes of their own, some at once (section 4 has seven training runs a seed).
+"""Tasks in processes of their own, several at once (section 4 has seven training runs a seed).
 
 No shared memory or semaphore is used, so a machine without ``/dev/shm`` will
 do.  Workers are forked from a server that has imported everything and done
-nothing, and tell their parent through a pipe.
+nothing else; each reports to its parent through a pipe.
 """
 
+import contextlib
 import multiprocessing
 import os
 import resource
 import signal
+import sys
+import tempfile
 import threading
+import time
 import traceback
+import types
 from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
+from pathlib import Path
+from typing import Any
 
 from ..io.errors import InputError
 
-__all__ = ["Crew", "Outcome", "Task", "run_tasks", "start_server"]
+__all__ = ["Outcome", "Task", "WorkerPool", "run_tasks", "start_server"]
 
-#: What a worker is given: a name, a function of this package and its arguments,
-#: and the names of the tasks that come first.  `function(*arguments, tell)`.
+#: What a worker runs: a name, a function of an importable module and its arguments, and
+#: the names of the tasks that come first.  Called as `function(*arguments, on_progress)`.
 Task = namedtuple("Task", "name function arguments after")
 
 
 @dataclass
 class Outcome:
-    """What became of tasks: failures by name, and the greatest memory of a process in bytes."""
+    """How tasks ended: failures by name, and the greatest memory of a process in bytes."""
 
     failures: dict = field(default_factory=dict)
     peak_memory: int = 0
 
 
-def run_tasks(tasks, jobs, tell=None, threads=1, crew=None, meanwhile=None):
-    """Run tasks in processes of their own, as many at once as `jobs`.
+def run_tasks(
+    tasks: list,
+    jobs: int,
+    on_progress: Callable[[Any, Any], None] | None = None,
+    threads: int = 1,
+) -> Outcome:
+    """Run tasks in processes of their own, at most `jobs` at once.
 
-    A process that dies is reported, tasks that wait for it are left out, and
+    A process that dies is reported, the tasks that need it are left out, and
     the others go on.
 
     Args:
         tasks (list of Task): in the order of preference.
         jobs (int): processes at once.
-        tell: callable ``(name, message)`` for what tasks tell, then ``"done"``,
-            ``("result", value)`` where the function returned one, or ``"failed"``.
+        on_progress: callable ``(name, message)``: what a task reports, then
+            ``"done"`` or ``"failed"``.
         threads (int): of the matrix library in each process.
-        crew (Crew): who runs them, instead of `jobs` processes of this machine.
-        meanwhile: callable for a core that has no task left: called once, beside
-            the last tasks, in a thread of this process; never where there is no
-            such core.  What it raises is raised at the end.
 
     Returns:
         Outcome: failures by name.
 
     Raises:
-        InputError: when a task met bad input; others are stopped.
+        InputError: when a task met bad input; the others are stopped.
     """
-    tell = tell or (lambda name, message: None)
-    waiting = list(tasks)
-    done, running, outcome = set(), 0, Outcome()
-    beside = None
-    crew = Crew(jobs, threads) if crew is None else crew
+    if not tasks:
+        return Outcome()
+    on_progress = on_progress or (lambda name, message: None)
+    waiting, done, outcome = list(tasks), set(), Outcome()
+    pool = WorkerPool(jobs, threads)
     try:
-        while waiting or running:
+        while waiting or pool.busy:
             for task in list(waiting):
                 blocked = [name for name in task.after if name in outcome.failures]
                 if blocked:
                     outcome.failures[task.name] = f"needs {blocked[0]}, which failed"
                     waiting.remove(task)
-                elif crew.free and done.issuperset(task.after):
+                elif pool.free and done.issuperset(task.after):
                     waiting.remove(task)
-                    crew.start(task)
-                    running += 1
-            if meanwhile and not beside and not waiting and running and crew.free:
-                beside = _Beside(meanwhile)
-            for task, kind, message in crew.wait() if running else ():
-                if kind == "tell":
-                    tell(task.name, message)
-                    continue
-                running -= 1
-                if kind == "done":
+                    pool.start(task)
+            for task, kind, message in pool.wait():
+                if kind == "progress":
+                    on_progress(task.name, message)
+                elif kind == "done":
                     done.add(task.name)
-                    outcome.peak_memory = max(outcome.peak_memory, message[0])
-                    tell(task.name, "done" if message[1] is None else ("result", message[1]))
+                    outcome.peak_memory = max(outcome.peak_memory, message)
+                    on_progress(task.name, "done")
                 elif kind == "input":
                     raise InputError(message)
                 else:
                     outcome.failures[task.name] = message
-                    tell(task.name, "failed")
+                    on_progress(task.name, "failed")
     finally:
-        crew.stop()
-    if beside:
-        beside.end()
+        pool.stop()
     return outcome
 
 
-class _Beside(threading.Thread):
-    """A function called in a thread, which a process that is ended does not wait for."""
-
-    def __init__(self, function):
-        super().__init__(daemon=True)
-        self.function = function
-        self.error = None
-        self.start()
-
-    def run(self):
-        try:
-            self.function()
-        except BaseException as error:
-            self.error = error
-
-    def end(self):
-        """Wait for it, and raise what it raised."""
-        self.join()
-        if self.error is not None:
-            raise self.error
-
-
-class Crew:
+class WorkerPool:
     """Processes of this machine that run tasks, one task each.
 
     Args:
@@ -124,50 +104,70 @@ class Crew:
         threads (int): of the matrix library in each.
     """
 
-    def __init__(self, jobs, threads=1):
+    def __init__(self, jobs: int, threads: int = 1) -> None:
         self.jobs = jobs
-        self._context = start_server(threads)
-        self._running = {}
+        self.threads = threads
+        start_server(threads)
+        self._running: dict = {}
+        self._not_started: list = []
 
     @property
-    def busy(self):
+    def busy(self) -> int:
         """How many tasks run."""
-        return len(self._running)
+        return len(self._running) + len(self._not_started)
 
     @property
-    def free(self):
+    def free(self) -> bool:
         """Whether another task can be started."""
         return self.busy < self.jobs
 
-    def start(self, task):
-        """Run a task in a new process.
+    def start(self, task: Task) -> None:
+        """Run a task in a new process; where none can be started, :meth:`wait` reports a death.
 
         Raises:
             OSError: where as many files as that takes cannot be opened.
         """
-        _check_descriptors()
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, task), daemon=True)
-        process.start()
-        theirs.close()
-        self._running[ours] = (process, task)
+        for _ in range(_TRIES):
+            _check_descriptors()
+            ours, theirs = multiprocessing.Pipe()
+            try:
+                start_server(self.threads)
+                with _without_main():
+                    process = _context.Process(target=_work, args=(theirs,), daemon=True)
+                    process.start()
+            except (EOFError, ConnectionError):
+                # Somebody killed the server.  The next try starts another; a worker that
+                # this one may have forked ends without a task when its pipe is closed.
+                ours.close()
+                time.sleep(_PAUSE)
+                continue
+            finally:
+                theirs.close()
+            with contextlib.suppress(OSError):  # it has died; its end of the pipe says so
+                ours.send(task)
+            self._running[ours] = (process, task)
+            return
+        words = "its process was ended, and the server that workers are forked from"
+        self._not_started.append((task, "died", words))
 
-    def wait(self, timeout=None):
-        """What running tasks tell next, or nothing after so many seconds.
+    def wait(self) -> list:
+        """Wait until tasks report something.
 
         Returns:
-            list of tuple: ``(task, kind, message)``.  Kinds: ``"tell"``; and at
-            a task's end ``"done"`` with (peak memory, value), ``"input"``,
+            list of tuple: ``(task, kind, message)``.  Kinds: ``"progress"``; and
+            at a task's end ``"done"`` with its peak memory, ``"input"``,
             ``"error"`` or ``"died"`` with words.
         """
-        events = []
-        for ours in connection.wait(list(self._running), timeout):
+        events, self._not_started = self._not_started, []
+        if events:
+            return events
+        for ours in connection.wait(list(self._running)) if self._running else ():
             process, task = self._running[ours]
             try:
                 kind, message = ours.recv()
             except (EOFError, OSError):
                 kind, message = "died", None
-            if kind != "tell":
+            if kind != "progress":
                 del self._running[ours]
                 ours.close()
                 process.join()
@@ -178,7 +178,7 @@ class Crew:
             events.append((task, kind, message))
         return events
 
-    def stop(self):
+    def stop(self) -> None:
         """End what still runs."""
         for process, _ in self._running.values():
             process.terminate()
@@ -187,16 +187,21 @@ class Crew:
         self._running.clear()
 
 
+#: How often a worker is asked for where the server dies, and seconds between: until the
+#: kernel has taken a killed server away, it looks alive.
+_TRIES, _PAUSE = 4, 0.2
 #: Files that are open in this process while it has a worker started: a pipe for what
-#: the worker tells, two to the server, the connection to it, and one to spare.
+#: the worker reports, two to the server, the connection to it, and one to spare.
 _DESCRIPTORS = 8
+#: Bytes of a temporary folder's path in which a socket has room: systems allow 103 or
+#: more, of which its own name and its folder's take 32.
+_LONGEST = 70
+
+_context = multiprocessing.get_context("forkserver")
 
 
 def _check_descriptors():
-    """Raise OSError before a worker is asked for, not halfway.
-
-    A server that gets half a request ends, and says so at length.
-    """
+    """Raise OSError before a worker is asked for: half a request ends the server with a traceback."""
     opened = []
     try:
         while len(opened) < _DESCRIPTORS:
@@ -206,48 +211,94 @@ def _check_descriptors():
             os.close(descriptor)
 
 
-def start_server(threads=1):
-    """Start the process that workers are forked from: it imports everything and does no more.
+def start_server(threads: int = 1) -> None:
+    """Start the process that workers are forked from, where it does not run yet.
 
-    It is started once, with its own environment, since matrix libraries read the
-    number of threads when they are loaded.  It takes seconds to be ready, which a
-    caller that asks early need not wait for.
+    It imports all that a worker needs, which takes seconds; a caller that asks
+    early need not wait for it.
 
     Args:
         threads (int): of the matrix library in each worker.
-
-    Returns:
-        multiprocessing context: whose processes are forked from it.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["replicate.parallel.preload"])
-    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
-    try:
+    _context.set_forkserver_preload(["replicate.parallel.preload"])
+    with _surroundings(threads):
         forkserver.ensure_running()
+
+
+def _module_path():
+    """Where workers look for modules: where this process does, but for the working folder."""
+    package = os.path.realpath(Path(__file__).parents[2])
+    path = [place for place in sys.path if place]
+    return path if package in map(os.path.realpath, path) else [package, *path]
+
+
+@contextlib.contextmanager
+def _surroundings(threads):
+    """What the server inherits from this process, set for the moment of its start.
+
+    Matrix libraries read the number of threads when they are loaded.  The
+    server is started as ``python -c``, which imports from the working folder
+    before all others: it is started in the folder of Python's own library.
+    Its socket goes to a folder with a short name.
+    """
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+    settings = dict.fromkeys(names, str(threads))
+    settings["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, _module_path()))
+    before = {name: os.environ.get(name) for name in settings}
+    folder, temporary = os.getcwd(), tempfile.tempdir
+    os.environ.update(settings)
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST:
+        tempfile.tempdir = "/tmp"
+    try:
+        os.chdir(os.path.dirname(os.__file__))
+        yield
     finally:
+        os.chdir(folder)
+        tempfile.tempdir = temporary
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return context
 
 
-def _work(theirs, task):
+@contextlib.contextmanager
+def _without_main():
+    """Workers run no main module and find no module in the working folder.
+
+    Otherwise a script without ``if __name__ == "__main__"`` would run again in each.
+    """
+    main, path = sys.modules["__main__"], sys.path[:]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.path[:] = _module_path()
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        sys.path[:] = path
+
+
+def _work(theirs):
     """Body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        # Sent, not among the process's arguments: what cannot be imported is reported.
+        task = theirs.recv()
+    except EOFError:
+        return  # the parent has given this process up
+    except BaseException:
+        theirs.send(("error", traceback.format_exc()))
+        return
     threading.Thread(target=_die_with_parent, args=(theirs,), daemon=True).start()
     try:
         # Chainer takes a second to import; a parent that only parses words need not.
         from ..fast.convolution import warm_up_blas
 
         warm_up_blas()
-        result = task.function(*task.arguments, lambda message: theirs.send(("tell", message)))
+        task.function(*task.arguments, lambda message: theirs.send(("progress", message)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        theirs.send(("done", (peak, result)))
+        theirs.send(("done", peak))
     except InputError as error:
         theirs.send(("input", str(error)))
     except BaseException:

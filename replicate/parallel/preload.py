@@ -4,16 +4,18 @@ Compiled loops are loaded from Numba's cache (or compiled, the first time) by
 calling them on a few numbers; a worker forked afterwards has them at once.
 """
 
-import numpy as np
-
-from .. import training
-from ..fast import convolution as functions
+import contextlib
 
 __all__ = ["warm_up"]
 
 
-def warm_up():
-    """Call every compiled loop of training and recording once, in float32."""
+def warm_up() -> None:
+    """Import the stages, and call every compiled loop of training and recording once, in float32."""
+    import numpy as np
+
+    from .. import experiment, training  # noqa: F401
+    from ..fast import convolution as functions
+
     words = np.ones((3, 2), dtype=np.float32)
     weight = np.ones((1, 1, 2, 2), dtype=np.float32)
     tokens = np.array([0, 1, 2], dtype=np.int32)
@@ -32,4 +34,6 @@ def warm_up():
     training._adam(flat, flat.copy(), flat.copy(), flat.copy(), rate, rate, rate, rate)
 
 
-warm_up()
+# An error here would end the server; a worker that meets it again reports it.
+with contextlib.suppress(Exception):
+    warm_up()
