@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from replicate import model as network
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import UNSCORED, prepare, run_stage
