@@ -193,6 +193,7 @@ def test_same_seed_same_bytes(run, made, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_number_of_jobs_does_not_matter(run, made, tmp_path):
     """Two processes at once, warm workers and all: the bytes of one after another."""
     work = made(tmp_path / "run", run=False)

@@ -328,6 +328,7 @@ def test_the_cases_have_ties_and_edges():
     assert (lengths - 3 - where != case.where).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, old, new",
     [

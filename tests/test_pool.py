@@ -169,6 +169,7 @@ def test_one_thread_each():
     assert results["e"] == ("result", {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"})
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent(tmp_path):
     """A parent that is killed leaves no process that writes into its folder."""
     code = (
