@@ -99,6 +99,7 @@ def test_everything_missing(fresh_python):
     assert supplied(fresh_python, lacking) == str(WANTED)
 
 
+@pytest.mark.slow
 def test_chainer_alone_fails_there(fresh_python):
     """Without compat the same interpreter cannot import Chainer: the simulation is real."""
     for lacking in WANTED:
@@ -111,6 +112,7 @@ def test_chainer_alone_fails_there(fresh_python):
         assert named in told.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", WANTED)
 def test_one_missing(one, fresh_python):
     """Each alone: that one is supplied and the others are left as they are."""
@@ -152,6 +154,7 @@ print("sctypes" in new, "numpy.sctypes" in compat.SUPPLIED)
 """
 
 
+@pytest.mark.slow
 def test_nothing_else_is_touched(fresh_python):
     """NumPy gains the two names and, but for modules loaded on the way, no other."""
     first, second = fresh_python(TOUCHED, "").splitlines()
@@ -162,6 +165,7 @@ def test_nothing_else_is_touched(fresh_python):
     assert meddled == "['bool_of_old'] ['e']"
 
 
+@pytest.mark.slow
 def test_what_chainer_asks_of_what_is_supplied(fresh_python):
     """Chainer's check of its environment passes in silence, also as it is on macOS."""
     ask = """
@@ -210,6 +214,7 @@ print(warnings.filters == before)
     assert fresh_python(code).strip() == "True"
 
 
+@pytest.mark.slow
 def test_a_module_that_is_there_and_broken(fresh_python):
     """pkg_resources of an old setuptools raises AttributeError on Python 3.12."""
     code = (

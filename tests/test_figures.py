@@ -53,6 +53,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run, drawn):
     folder = run.out / "figures"
     names = {f"fig{n}.{kind}" for n in (3, 4, 5, 6) for kind in ("png", "svg", "csv")}
@@ -182,6 +183,7 @@ def test_calibration_is_drawn(tmp_path):
     assert figures.calibration(made, tmp_path / "calibration").exists()
 
 
+@pytest.mark.slow
 def test_no_misclassified_sentence(run, copied, monkeypatch):
     """A model that has learned T1 by heart: Fig. 4 is empty and says so; claims cannot tell."""
     real = Run.record

@@ -337,6 +337,7 @@ def test_the_cases_have_ties_and_edges():
     assert (lengths - 3 - argmax != case.argmax).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, old, new",
     [

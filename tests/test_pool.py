@@ -367,6 +367,7 @@ def test_a_long_temporary_folder_will_do(tmp_path):
 # --- the end of a parent, a machine without shared memory ------------------------------
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent(tmp_path):
     """A parent that is killed leaves no process that writes into its folder."""
     code = (
