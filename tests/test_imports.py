@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
 #: A module imports only from those before it, a folder's own among them in this order.
 ORDER = """
-    io.errors io.files io.data io.corpora io.wordvectors io.download
+    io.errors io.files io.data io.summary io.lines io.tables io.corpora io.wordvectors io.download
     fast.compat fast.kernels fast.convolution
     config corpus vectors split model instability parallel.ranks saliency training selection
     parallel.preload parallel.pool parallel.mpi experiment claims
