@@ -540,9 +540,16 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
         def tell(seed, epoch, accuracy):
             display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
+        def report(read):
+            if not quiet:
+                console.print(
+                    *read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True
+                )
+
         place = selecting.select(
-            paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, tell
-        )
+            paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, tell,
+            report,
+        )  # fmt: skip
     if not quiet:
         facts = load_json(Path(out) / "select.json")
         held = ", ".join(f"{value:.3f}" for value in facts["accuracy_held_out"])

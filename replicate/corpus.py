@@ -3,7 +3,10 @@
 import re
 import tempfile
 from array import array
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
+from unicodedata import combining
 
 import numpy as np
 
@@ -11,11 +14,15 @@ from .io.corpora import labelled_texts
 from .io.data import SAMPLE_FILE, find_data, sample_path
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
+from .io.summary import Summary
 
 __all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "tokenize"]
 
-# A longer word is none.
+# The vocabulary is one array, as wide as its longest word, in 4 bytes a character:
+# no word may be longer than this, and the array may have so many characters, or
+# so many times those of the words themselves, whichever is more.
 _WORD_LIMIT = 1000
+_PADDED, _PADDED_TIMES = 16 << 20, 16
 
 # Sentences that are taken at a time, and tokens that are kept in memory while
 # a corpus is read.
@@ -36,6 +43,7 @@ class Corpus:
         label_names (tuple of str): the C labels; for MR 0 is negative and 1
             positive.
         sha256 (dict): file name -> checksum of what was read.
+        summary (Summary): counts of what was read; None of a stored corpus.
 
     Example:
         >>> corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])
@@ -49,6 +57,7 @@ class Corpus:
     labels: np.ndarray
     label_names: tuple
     sha256: dict
+    summary: Summary | None = field(default=None, compare=False, repr=False)
 
     def __len__(self):
         return len(self.labels)
@@ -111,6 +120,8 @@ class Corpus:
         builder = _Builder(tokens)
         for number, (text, label) in enumerate(zip(texts, labels, strict=True), start=1):
             builder.add(text, str(label), f"{where}: text {number}")
+        for place in builder.without_words:
+            raise InputError(f"{place}: no words are left after cleaning; remove it")
         return builder.corpus({}, where)
 
     def save(self, path):
@@ -153,6 +164,17 @@ class Corpus:
 _SUFFIX = re.compile(r"('s|'ve|n't|'re|'d|'ll)")
 _MARK = re.compile(r"([,!()?])")
 
+# Reviews of the Large Movie Review Dataset have one at every line break.
+_LINE_BREAK = re.compile(r"</?\s*br\b[^<>]{0,100}>", re.IGNORECASE)
+# Other markup stays, and is counted.
+_MARKUP = re.compile(
+    r"</?[a-z][^<>]{0,200}>|&(#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});", re.IGNORECASE
+)
+# Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
+_UNSPACED = re.compile(
+    "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
+)
+
 
 def clean_kim(text):
     """Kim's (2014) cleaning of a sentence, in lower case.
@@ -173,10 +195,16 @@ def clean_kim(text):
 
 
 def tokenize(text, tokens):
-    """Words of a text under the reading `tokens` (kim or whitespace)."""
-    # Markup of web pages is no word: reviews of the Large Movie Review Dataset
-    # have it at every line break.
-    text = text.replace("<br />", " ")
+    """Words of a text under the reading `tokens` (kim or whitespace).
+
+    A line break of web pages is a blank, however it is spelt.
+
+    Example:
+        >>> tokenize("It's good.<br />Fine!<BR>", "whitespace")
+        ["it's", 'good.', 'fine!']
+    """
+    if "<" in text:
+        text = _LINE_BREAK.sub(" ", text)
     return (clean_kim(text) if tokens == "kim" else text.lower()).split()
 
 
@@ -190,22 +218,41 @@ class _Builder:
         self._spilled = None
         self._offsets = array("q", [0])
         self._labels = []
+        self._longest = (0, "")
+        self._letters = self._dropped = self._markup = 0
+        self.without_words = []
 
-    def add(self, text, label, where):
+    def add(self, text, label, place):
         words = tokenize(text, self._rule)
+        if self._rule == "kim" and not text.isascii():
+            self._dropped += sum(c.isalpha() or combining(c) > 0 for c in text if c > "\x7f")
+        if ("<" in text or "&" in text) and _MARKUP.search(_LINE_BREAK.sub(" ", text)):
+            self._markup += 1
         if not words:
-            raise InputError(f"{where}: no words are left after cleaning; remove that line")
-        if len(text) > _WORD_LIMIT and (longest := max(map(len, words))) > _WORD_LIMIT:
-            # The vocabulary is one array, as wide as its longest word.
-            raise InputError(
-                f"{where}: a word of {longest:,} characters, at most {_WORD_LIMIT:,} are read; cut it"
-            )
-        vocabulary = self._vocabulary
+            self.without_words.append(place if text.strip() else f"{place}: empty")
+            return
+        vocabulary, before = self._vocabulary, len(self._vocabulary)
         self._tokens.extend([vocabulary.setdefault(word, len(vocabulary)) for word in words])
+        if grown := len(vocabulary) - before:
+            lengths = [len(word) for word in islice(reversed(vocabulary), grown)]
+            self._letters += sum(lengths)
+            if max(lengths) > self._longest[0]:
+                self._longest = (max(lengths), place)
+            self._check_width()
         self._offsets.append(self._offsets[-1] + len(words))
         self._labels.append(label)
         if len(self._tokens) > _SPILLED:
             self._spill()
+
+    def _check_width(self):
+        """One very long word must not make the array of all words many times larger."""
+        width, place = self._longest
+        limit = max(_PADDED, _PADDED_TIMES * self._letters)
+        if width > _WORD_LIMIT or width * len(self._vocabulary) > limit:
+            raise InputError(
+                f"{place}: a word of {width:,} characters, too long for a vocabulary of "
+                f"{len(self._vocabulary):,} words; cut it, or put blanks into it"
+            )
 
     def _spill(self):
         """Put the tokens that are in memory into a file without a name."""
@@ -223,21 +270,56 @@ class _Builder:
             file.flush()
             return np.memmap(file, dtype=np.intc, mode="r")
 
-    def corpus(self, checksums, where):
+    def corpus(self, checksums, where, notes=()):
         names = sorted(set(self._labels), key=_label_order)
+        if len(names) < 2:
+            self._summary(where, names, np.array([], dtype=str), [], notes).check()
         if not names:
             raise InputError(f"{where}: empty; a corpus of labelled sentences is needed")
         if len(names) < 2:
             raise InputError(f"{where}: only the label {names[0]!r}; two labels or more are needed")
         index = {name: i for i, name in enumerate(names)}
+        words, tokens = np.array(list(self._vocabulary)), self._all_tokens()
         return Corpus(
-            words=np.array(list(self._vocabulary)),
-            tokens=self._all_tokens(),
+            words=words,
+            tokens=tokens,
             offsets=np.frombuffer(self._offsets, dtype=np.int64).copy(),
             labels=np.array([index[label] for label in self._labels], dtype=np.int32),
             label_names=tuple(names),
             sha256=checksums,
+            summary=self._summary(where, names, words, tokens, notes),
         )
+
+    def _summary(self, where, names, words, tokens, notes):
+        counts = np.bincount(tokens, minlength=len(words))
+        letters = counts * np.char.str_len(words)
+        numbers = [not word.isalpha() and _is_number(word) for word in words.tolist()]
+        unspaced = [not word.isascii() and bool(_UNSPACED.search(word)) for word in words.tolist()]
+        found = Counter(self._labels)
+        lengths = np.diff(np.frombuffer(self._offsets, dtype=np.int64))
+        return Summary(
+            where=str(where),
+            labels={name: found[name] for name in names},
+            tokens=len(tokens),
+            words=len(words),
+            words_a_text=(float(np.median(lengths)), int(lengths.max()))
+            if len(lengths)
+            else (0, 0),
+            letters=int(letters.sum()),
+            dropped=self._dropped,
+            numbers=float(counts[numbers].sum() / max(1, len(tokens))),
+            unspaced=(
+                float(letters[unspaced].sum() / max(1, letters.sum())),
+                float(letters[unspaced].sum() / max(1, counts[unspaced].sum())),
+            ),
+            without_words=tuple(self.without_words),
+            markup=self._markup,
+            notes=tuple(notes),
+        )
+
+
+def _is_number(word):
+    return word[-1:].isnumeric() and not any(map(str.isalpha, word))
 
 
 def _label_order(name):
@@ -251,18 +333,30 @@ def _label_order(name):
 def read_corpus(paths, tokens="kim"):
     """Read a labelled corpus.
 
+    Encoding, line ends, gzip and the separator of a table are taken from the
+    file itself; what is not as its name says stands in ``summary.notes``.
+
     Args:
-        paths: one or two paths: the pair ``rt-polarity.pos`` and ``.neg`` of
-            MR, a folder or ``.tar.gz`` that holds them, or one ``.tsv`` or
-            ``.csv`` (``.gz`` too) in UTF-8 with header columns ``label`` and
-            ``text``; ``.cor`` is fastText's ``__label__x text``.
+        paths: one path, or the two of a pair:
+
+            - the pair ``rt-polarity.pos`` and ``.neg`` of MR, a folder or
+              ``.tar.gz`` that holds them, or another pair ``.pos``, ``.neg``
+              (``.subjective``, ``.objective``), one sentence a line;
+            - a table ``.tsv`` or ``.csv`` with columns ``label`` and ``text``,
+              or of other common names; ``.jsonl`` with such fields;
+            - fastText's ``__label__x text`` (``.cor``, ``.txt``, ...), or a
+              number as label before each text (TREC, SST);
+            - a folder that has a folder of texts for each label.
+
+            Files may be packed with gzip.
         tokens (str): ``"kim"`` or ``"whitespace"``.
 
     Returns:
         Corpus: positives first for MR; the order of the file otherwise.
 
     Raises:
-        InputError: when a file is missing, empty, damaged or of one label.
+        InputError: when a file is missing, empty, damaged, of one label, or
+            probably misread; see :meth:`replicate.io.summary.Summary.check`.
 
     Source:
         Pang and Lee (2005), sentence polarity dataset v1.0.
@@ -271,4 +365,6 @@ def read_corpus(paths, tokens="kim"):
     builder = _Builder(tokens)
     for text, label, _, place in texts:
         builder.add(text, label, place)
-    return builder.corpus(texts.sha256, texts.where)
+    corpus = builder.corpus(texts.sha256, texts.where, texts.notes)
+    corpus.summary.check()
+    return corpus

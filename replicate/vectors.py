@@ -10,7 +10,7 @@ import numpy as np
 from .config import generator
 from .io.errors import InputError
 from .io.files import load_npz, save_npz, sha256
-from .io.wordvectors import read_vectors
+from .io.wordvectors import VERSION, read_vectors
 
 __all__ = ["coverage", "embedding_matrix"]
 
@@ -73,11 +73,14 @@ def coverage(known, tokens):
 
 
 def _cached(words, vectors):
-    """Rows under the checksum of file and vocabulary, read anew when damaged."""
+    """Rows under the checksum of file and vocabulary and the reader's version."""
     path = Path(vectors)
     digest = zlib.crc32("\n".join(words).encode("utf-8"))
-    name = f"{sha256(path)}-{len(words)}-{digest:08x}.npz"
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"
+    name = f"{sha256(path)}-{len(words)}-{digest:08x}-v{VERSION}.npz"
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"
+    except RuntimeError:  # no home
+        return read_vectors(path, words)
     place = folder / name
     with contextlib.suppress(OSError):  # a cache that cannot be looked at costs time only
         if not place.is_file():

@@ -13,8 +13,8 @@ import pytest
 
 from replicate.corpus import read_corpus
 from replicate.io import corpora
-from replicate.io.corpora import polarity_archive, read_table
-from replicate.io.data import POLARITY_FILES
+from replicate.io.corpora import polarity_archive, pool_texts
+from replicate.io.data import POLARITY_FILES, SAMPLE_FILE
 from replicate.io.errors import InputError
 
 GOOD = b"a fine , fine film .\nit works\n"
@@ -102,19 +102,22 @@ def test_line_ends_of_the_pair(end, last, tokens, pair):
     assert equal(read_corpus(pair, tokens=tokens), plain)
 
 
-def test_bytes_outside_windows_1252(pair):
-    """An undefined byte becomes a replacement, not a traceback."""
-    pair[0].write_bytes(b"odd \x81\x8d byte\n")
-    assert sentences(read_corpus(pair))[0][0] == "odd byte"
+def test_bytes_outside_windows_1252(pair, refused):
+    """A byte that no encoding has is refused with its line, and never replaced."""
+    pair[0].write_bytes(b"caf\xe9 na\xefve good\nan odd \x81\x8d byte\n")
+    with refused(pair[0], "line 2", "neither UTF-8 nor Windows-1252"):
+        read_corpus(pair)
 
 
 def test_fasttext_labels(tmp_path):
-    """Other labels than pos and neg keep their names."""
+    """Labels keep their names; those of gensim's sample are MR's 1 and 0."""
     file = tmp_path / "x.cor"
     file.write_bytes(b"__label__pos good\x85\n__label__5 odd one\n__label__neg bad\n")
     corpus = read_corpus([file])
-    assert sentences(corpus) == (["good", "odd one", "bad"], ["1", "5", "0"])
-    assert corpus.label_names == ("0", "1", "5")
+    assert sentences(corpus) == (["good", "odd one", "bad"], ["pos", "5", "neg"])
+    assert corpus.label_names == ("5", "neg", "pos")
+    file = file.rename(tmp_path / SAMPLE_FILE)
+    assert sentences(read_corpus([file]))[1] == ["1", "5", "0"]
 
 
 # --- Tables --------------------------------------------------------------------
@@ -188,11 +191,11 @@ def test_several_labels_and_markup(tmp_path):
     assert sentences(corpus) == (["good film", "so so", "great"], ["2", "neutral", "10"])
 
 
-def test_read_table_columns(tmp_path):
-    """Wanted columns in the order asked, None where one may be absent; line numbers."""
+def test_rows_of_a_pool(tmp_path):
+    """A text, no label where there is no such column, and the line of the row's end."""
     path = table(tmp_path, "x.csv", 'a,text\n1,"x\ny"\n\n2,z\n')
-    rows = list(read_table(path, {"text": True, "label": False}))
-    assert rows == [(3, "x\ny", None), (5, "z", None)]
+    rows = [(row.line, row.text, row.label) for row in pool_texts(path)]
+    assert rows == [(3, "x\ny", ""), (5, "z", "")]
 
 
 def test_long_fields_and_the_limit_of_csv(tmp_path):
@@ -226,7 +229,7 @@ def test_wrong_paths(pair, tmp_path, refused):
         with refused("--corpus", remedy="name one file, one folder, or the pair"):
             read_corpus(paths)
     for path in (other, pair[0]):
-        with refused(path, "name .tsv, .csv (.gz), .tar.gz"):
+        with refused(path, "name .tsv, .csv, .jsonl"):
             read_corpus([path])
     (tmp_path / "folder.tsv").mkdir()
     with refused(tmp_path / "folder.tsv" / POLARITY_FILES[0]):
@@ -238,12 +241,12 @@ def test_wrong_paths(pair, tmp_path, refused):
     [
         (b"", ["is empty"]),
         (b" ", ["is empty"]),
-        (b"\n", ["line 1", "no words are left", "remove that line"]),
+        (b"\n", ["is empty"]),
         (b"good\n...\nfine\n", ["line 2", "no words are left", "remove that line"]),
-        (b"good\n\nfine\n", ["line 2", "remove that line"]),
-        (b"good\0\n", ["not text"]),
-        (gzip.compress(GOOD, mtime=0), ["not text"]),
-        (bytes(range(256)), ["not text"]),
+        (b"good\n\n...\n", ["line 3", "remove that line"]),
+        (b"good\nba\0d\n", ["line 2", "not text"]),
+        (gzip.compress(GOOD, mtime=0)[:-9], ["is it whole?"]),
+        (bytes(range(256)), ["line 2", "neither UTF-8"]),
     ],
 )
 @pytest.mark.parametrize("which", [0, 1])
@@ -269,7 +272,7 @@ def test_pair_that_cannot_be_read(pair, refused):
     """A folder by the name of a file."""
     pair[1].unlink()
     pair[1].mkdir()
-    with refused(pair[1], "Is a directory"):
+    with refused(pair[1], "no file"):
         read_corpus(pair)
 
 
@@ -304,9 +307,8 @@ def test_bad_table(name, lines, parts, tmp_path, refused):
     "name, data, parts",
     [
         ("x.csv", b"label,text\n1,caf\xe9\n", ["line 2", "not UTF-8"]),
-        ("x.tsv", "label\ttext\n1\tgood\n".encode("utf-16"), ["line 1"]),
-        ("x.tsv", gzip.compress(b"label\ttext\n1\ta\n0\tb\n", mtime=0), ["line 1"]),
-        ("x.csv.gz", b"label,text\n1,a\n0,b\n", ["cannot be read", "is it whole?"]),
+        ("x.tsv", "label\ttext\n1\tgood\n".encode("utf-16")[:-1], ["damaged UTF-16"]),
+        ("x.tsv", "label\ttext\n1\tgood\n".encode("utf-16-le"), ["line 1", "UTF-16"]),
         ("x.csv.gz", gzip.compress(b"label,text\n1,a\n0,b\n", mtime=0)[:-9], ["is it whole?"]),
         (
             "x.csv.gz",
@@ -315,11 +317,11 @@ def test_bad_table(name, lines, parts, tmp_path, refused):
         ),
         ("x.csv", b'label,text\n1,good\n0,"never closed\n', ["line", "correct that line"]),
         ("x.csv", b'label,text\n1,"a"b\n', ["line", "correct that line"]),
-        ("x.csv", b"label,text\r1,good\r0,bad\r", ["line", "correct that line"]),
-        ("x.tsv", b"<html><body>404</body></html>\n", ["line 1", "no column"]),
+        ("x.csv", b"label,text\r1,good\n0,bad\r", ["line 1", "no column 'text'"]),
+        ("x.tsv", b"<html><body>404</body></html>\n", ["a web page", "fetch it again"]),
         ("x.cor", b"good\n", ["line 1", "__label__"]),
         ("x.cor", b"__label__pos good\n__label__neg\n", ["line 2", "no words are left"]),
-        ("x.cor", b"__label__pos good\n", ["only the label '1'"]),
+        ("x.cor", b"__label__pos good\n", ["only the label 'pos'"]),
         ("x.cor", b"", ["empty"]),
         ("x.cor", b"__label__pos \0\n", ["line 1", "not text"]),
     ],
@@ -381,7 +383,7 @@ def test_gzipped_tables_are_closed(tmp_path, recwarn):
         (MEMBERS[:1], ["rt-polarity.neg is not in it"]),
         ([*MEMBERS, MEMBERS[0]], ["rt-polarity.pos", "there twice"]),
         ([MEMBERS[0], (MEMBERS[1][0], b"")], ["rt-polarity.neg is empty"]),
-        ([MEMBERS[0], (MEMBERS[1][0], b"ok\n,\n.\n")], ["rt-polarity.neg line 3", "no words"]),
+        ([MEMBERS[0], (MEMBERS[1][0], b"ok\n,\n.\n")], ["rt-polarity.neg: line 3", "no words"]),
     ],
 )
 def test_bad_archive(members, parts, tmp_path, refused):

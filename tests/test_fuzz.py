@@ -23,10 +23,11 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from replicate.io import corpora, wordvectors
 from replicate.io import files as storage
+from replicate.io import tables, wordvectors
 from replicate.io.errors import InputError
 from replicate.io.files import tomllib
+from replicate.io.lines import Form
 
 _spec = importlib.util.spec_from_file_location(
     "readers", Path(__file__).parent / "faults" / "readers.py"
@@ -284,16 +285,15 @@ def _two_lines(place):
         raise Lines(f"{place}:\n{error}; mend it") from None
 
 
-def _bare_lines(path, *_):
-    with open(path, encoding="utf-8", newline="") as file:
-        yield from file
+def _no_form(path, notes):
+    return Form("utf-8", "\n")
 
 
 SABOTAGE = {
     "json": (storage, "load_json", _bare_json, "JSONDecodeError"),
     "npz": (storage, "_DAMAGED", (ValueError,), "BadZipFile"),
     "npy": (storage, "load_npy", lambda place, *_, **__: np.load(place), "EOFError"),
-    "csv": (corpora, "_lines", _bare_lines, "UnicodeDecodeError"),
+    "csv": (tables, "form_of", _no_form, "UnicodeDecodeError"),
     "vectors": (wordvectors, "_is_number", lambda text: bool(float(text)), "ValueError"),
 }
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
 #: A module imports only from modules before it in this list, also within a folder.
 ORDER = """
-    io.errors io.files io.table io.data io.corpora io.wordvectors io.download
+    io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors io.download
     fast.compat fast.device fast.kernels fast.convolution
     config corpus vectors split instability selection run statistics inference claims
     model parallel.ranks saliency training

@@ -378,8 +378,8 @@ def test_gensims_own_format_is_refused(tmp_path, refused):
         b"2 2\ngood 1 2 3\nbad 1 2 3\n",
         b"2 2\nother 1 2\ngood 1 2 3\n",
         b"other 1 2\ngood 1 2 3\n",
-        b"\xef\xbb\xbf2 2\ngood 1 2\nbad 1 2\n",  # a BOM hides the header
-        b"2 2\nother 1 2\ngood 1  2\n",
+        b"\xef\xbb\xbf2 2\ngood 1 2 3\nbad 1 2\n",  # a BOM does not hide the header
+        b"2 2\nother 1 2\ngood 1  2  3\n",
     ],
     ids=["all lines", "one line", "GloVe", "BOM", "two blanks"],
 )

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from ..config import generator
-from ..corpus import read_corpus, tokenize
+from ..corpus import Corpus, read_corpus, tokenize
 from ..instability import sentence_instability
-from ..io.corpora import read_table
+from ..io.corpora import pool_texts
 from ..io.errors import InputError
 from ..io.files import save_csv, save_json, sha256
+from ..io.lines import Text
 from ..model import TextCNN
 from ..saliency import Recorder
 from ..selection import budget as budget_of
@@ -68,35 +69,28 @@ class Ranked:
     words: list
 
 
-def read_pool(path):
-    """Texts of a pool: a table with a column ``text`` (and maybe ``label``), or ``.txt``, one a line.
+def read_pool(path: str | Path, notes: list[str] | None = None) -> list[Text]:
+    """Texts of a pool that are not blank, read as those of a corpus; labels may be missing.
 
     Args:
-        path: ``.tsv`` or ``.csv`` (``.gz`` too), or ``.txt``; UTF-8.
+        path: a table with a column of texts, JSON Lines, or ``.txt``, one
+            text a line; packed with gzip or not.
+        notes (list of str): grows by what was not as the name says.
 
     Returns:
-        list of tuple: ``(line, text, label or "")``.
+        list of replicate.io.lines.Text: text, label ("" where there is
+        none), line, and place.
 
     Raises:
         InputError: for a missing, empty or damaged file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; name the pool, a .tsv, .csv or .txt")
-    if path.suffix == ".txt":
-        try:
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path}: cannot be read as UTF-8 ({error}); save it as UTF-8"
-            ) from None
-        rows = [(n, line, "") for n, line in enumerate(lines, start=1) if line.strip()]
-    else:
-        columns = {"text": True, "label": False}
-        rows = [(line, text, label or "") for line, text, label in read_table(path, columns)]
-    if not rows:
+    pool = pool_texts(path)
+    texts = [text for text in pool if text.text.strip()]
+    if not texts:
         raise InputError(f"{path}: empty; texts to choose from are needed")
-    return rows
+    if notes is not None:
+        notes += pool.notes
+    return texts
 
 
 def size_of(budget, n):
@@ -131,7 +125,7 @@ def fit(
     A tenth is held out, drawn by each seed, to tell the accuracy.
 
     Args:
-        paths: see :func:`replicate.corpus.read_corpus`.
+        paths: see :func:`replicate.corpus.read_corpus`; or a ``Corpus``.
         vectors: see :func:`replicate.vectors.embedding_matrix`.
         config (Config): readings.
         folder: where records and snapshots go while training.
@@ -146,7 +140,7 @@ def fit(
     Raises:
         InputError: for bad data, or fewer than ten texts.
     """
-    corpus = read_corpus(paths, config.tokens)
+    corpus = paths if isinstance(paths, Corpus) else read_corpus(paths, config.tokens)
     n = len(corpus)
     if n < 10:
         raise InputError(f"{n} labelled texts are too few to learn from; give 10 or more")
@@ -156,6 +150,8 @@ def fit(
         )
     matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
     _, known_tokens = coverage(known, corpus.tokens)
+    if str(vectors) != "random" and corpus.summary is not None:
+        corpus.summary.with_vectors(known_tokens).check()
     total, seen = np.zeros(len(corpus.words)), np.zeros(len(corpus.words))
     accuracy = []
     for seed in seeds:
@@ -217,7 +213,7 @@ def rank_pool(fitted, texts, config):
 
 
 def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensions=300,
-           implementation="fused", tell=None):  # fmt: skip
+           implementation="fused", tell=None, report=None):  # fmt: skip
     """Train, rank the pool, and write ``selected.csv``, ``words.csv`` and ``select.json``.
 
     Args:
@@ -225,6 +221,8 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
         pool: see :func:`read_pool`.
         out: folder to write to.
         budget: see :func:`size_of`.
+        report: callable that gets what was read, a
+            :class:`replicate.io.summary.Summary`, before training; may be None.
 
     Returns:
         Path: ``selected.csv``: rank, score, text, the words that made it high,
@@ -233,13 +231,26 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
     Raises:
         InputError: for bad input; nothing is written then.
     """
-    out = Path(out)
-    rows = read_pool(pool)
+    out, notes = Path(out), []
+    rows = read_pool(pool, notes)
     size = size_of(budget, len(rows))
-    fitted = fit(paths, vectors, config, out / "training", seeds, dimensions, implementation, tell)
-    ranked = rank_pool(fitted, [text for _, text, _ in rows], config)
+    corpus = read_corpus(paths, config.tokens)
+    words = set(corpus.words.tolist())
+    known = [not words.isdisjoint(tokenize(row.text, config.tokens)) for row in rows]
+    read = corpus.summary.with_pool(known, notes).check()
+    if report is not None:
+        report(read)
+    fitted = fit(corpus, vectors, config, out / "training", seeds, dimensions, implementation, tell)
+    ranked = rank_pool(fitted, [row.text for row in rows], config)
     chosen = [
-        (rank, ranked.score[i], rows[i][1], " ".join(ranked.words[i]), rows[i][2], rows[i][0])
+        (
+            rank,
+            ranked.score[i],
+            rows[i].text,
+            " ".join(ranked.words[i]),
+            rows[i].label,
+            rows[i].line,
+        )
         for rank, i in enumerate(ranked.order[:size].tolist(), start=1)
     ]
     seen = np.flatnonzero(np.isfinite(fitted.wac))
@@ -257,6 +268,7 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
         "pool": {Path(pool).name: sha256(pool)},
         "vectors": sha256_of(vectors),
         "known_tokens": fitted.known_tokens,
+        "read": read.with_vectors(fitted.known_tokens).to_dict(),
         "accuracy_held_out": fitted.accuracy,
         "selected": size,
         "of": len(rows),

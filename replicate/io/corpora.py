@@ -1,38 +1,41 @@
-"""Formats of corpora: labelled texts out of files, a folder or an archive, one by one.
+"""Formats of corpora and pools: texts and labels out of files, folders and archives, one by one.
 
 A reader knows nothing of words: what a text is made of is the corpus's concern.
 """
 
-import csv
-import functools
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from .data import POLARITY_FILES
-from .errors import InputError
+from .data import POLARITY_FILES, SAMPLE_FILE
+from .errors import InputError, shorten
 from .files import DAMAGED_TAR, sha256
+from .lines import LIMIT, Member, Text, form_of, lines_of, readable
+from .tables import json_lines, table
 
-__all__ = ["Text", "Texts", "labelled_texts", "polarity_archive", "read_table"]
+__all__ = ["PAIRS", "Texts", "labelled_texts", "polarity_archive", "pool_texts"]
 
-# What is larger is no review, and no archive of two small files.
-_ROW_LIMIT = 4 << 20
+# An archive of two small files is no larger.
 _ARCHIVE_LIMIT = 16 << 20
 _MEMBER_LIMIT = 100
 
+#: Suffixes of a pair of files, and the labels of their texts.
+PAIRS = ({".pos": "1", ".neg": "0"}, {".subjective": "subjective", ".objective": "objective"})
 
-class Text(NamedTuple):
-    """A text, its label ("" where it has none), its line, and its place for messages."""
+_TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_JSON = (".jsonl", ".ndjson", ".json")
+_LABELLED_LINES = (
+    ".cor", ".ft", ".fasttext", ".txt", ".train", ".valid", ".dev", ".test", ".all",
+)  # fmt: skip
+_NAMES = ".tsv, .csv, .jsonl, fastText's .cor or .txt (each .gz too)"
 
-    text: str
-    label: str
-    line: int
-    place: str
+# fastText parts words at these, and at no blank outside ASCII.
+_FASTTEXT_BLANKS = re.compile(r"[ \n\r\t\v\f\0]+")
 
 
 class Texts:
@@ -40,16 +43,19 @@ class Texts:
 
     Attributes:
         where (str): the source, for messages.
-        sha256 (dict): file name -> checksum.
+        sha256 (dict): file name -> checksum; whole after the last text.
+        notes (list of str): what was not as its name says, such as another
+            encoding or separator; whole after the last text.
     """
 
-    def __init__(self, where: object, rows: Iterable[Text], sha256: dict) -> None:
+    def __init__(self, where: object, sha256: dict, read: Callable[["Texts"], Iterable]) -> None:
         self.where = str(where)
         self.sha256 = sha256
-        self._rows = rows
+        self.notes: list[str] = []
+        self._read = read
 
     def __iter__(self) -> Iterator[Text]:
-        return iter(self._rows)
+        return iter(self._read(self))
 
 
 def labelled_texts(paths: Iterable) -> Texts:
@@ -63,74 +69,211 @@ def labelled_texts(paths: Iterable) -> Texts:
         if not path.exists():
             raise InputError(f"{path}: no such file; check the name, or run `replicate fetch`")
     if len(paths) == 2:
-        pair = sorted(paths, key=lambda path: path.suffix != ".pos")
-        if [path.suffix for path in pair] != [".pos", ".neg"]:
-            raise InputError(
-                f"{paths[0]}, {paths[1]}: two files must be the pair .pos and .neg; "
-                "name one file otherwise"
-            )
-        return _pair(pair)
+        for pair in PAIRS:
+            named = {_suffix(path): path for path in paths}
+            if set(named) == set(pair):
+                return _pair([named[suffix] for suffix in pair], pair, paths[0].parent)
+        raise InputError(
+            f"{paths[0]}, {paths[1]}: two files must be the pair .pos and .neg "
+            "(or .subjective and .objective); name one file otherwise"
+        )
     if len(paths) != 1:
         raise InputError("--corpus: name one file, one folder, or the pair .pos and .neg")
     path = paths[0]
     if path.is_dir():
-        pair = [path / name for name in POLARITY_FILES]
-        for member in pair:
-            if not member.is_file():
-                raise InputError(
-                    f"{member}: not in the folder; name a file or run `replicate fetch`"
-                )
-        return _pair(pair)
-    name = path.name.lower()
-    if name.endswith((".tar.gz", ".tgz")):
+        return _folder(path)
+    if path.name.lower().endswith((".tar.gz", ".tgz", ".tar")):
         return _archive(path)
-    if name.endswith((".tsv", ".csv", ".tsv.gz", ".csv.gz")):
-        return _table(path)
-    if name.endswith(".cor"):
-        return _fasttext(path)
-    raise InputError(
-        f"{path}: not a corpus by its name; name .tsv, .csv (.gz), .tar.gz, "
-        "a folder, or the pair .pos and .neg"
-    )
+    read = _reader(path, labelled=True)
+    if read is None:
+        raise InputError(
+            f"{path}: not a corpus by its name; name {_NAMES}, a .tar.gz of MR, "
+            "a folder, or the pair .pos and .neg"
+        )
+    return Texts(path, {path.name: sha256(path)}, lambda texts: read(path, texts.notes))
 
 
-def _pair(pair):
-    parts = []
-    for path in pair:
-        try:
-            parts.append((path.name, path.read_bytes(), path.parent))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
-    return _polarity(parts, pair[0].parent)
+def pool_texts(path: str | Path) -> Texts:
+    """Texts of a pool, which need no labels: a table, JSON Lines, or one text a line.
+
+    Args:
+        path: as of :func:`labelled_texts`, without the folders and pairs;
+            in a ``.txt`` each line that is not blank is a text.
+
+    Raises:
+        InputError: when the file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; name the pool, a .tsv, .csv, .jsonl or .txt")
+    read = _reader(path, labelled=False)
+    if read is None:
+        raise InputError(f"{path}: not a pool by its name; name {_NAMES}")
+    return Texts(path, {path.name: sha256(path)}, lambda texts: read(path, texts.notes))
+
+
+def _suffix(path):
+    """The ending that names a format, in small letters, with ``.gz`` taken off."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _reader(path, labelled):
+    """The function of path and notes that reads a file of this name; None for another name."""
+    suffix = _suffix(path)
+    if suffix in _TABLES:
+        return lambda path, notes: table(path, notes, _TABLES[suffix], labelled)
+    if suffix in _JSON:
+        return lambda path, notes: json_lines(path, notes, labelled)
+    if suffix in _LABELLED_LINES:
+        return lambda path, notes: _lines_of_texts(path, notes, labelled)
+    return None
+
+
+# --- one text a line -----------------------------------------------------------------
+
+
+def _texts_of_lines(path, notes, label=""):
+    """A text a line, all of one label; blank lines are passed over."""
+    blank = 0
+    for number, line in enumerate(lines_of(path, form_of(path, notes, western=True)), start=1):
+        if line.strip():
+            yield Text(line, label, number, f"{path}: line {number}")
+        else:
+            blank += 1
+    if blank:
+        notes.append(f"{path.name}: {blank} blank lines passed over")
+
+
+def _pair(paths, labels, where, checksums=None):
+    """The sentences of two files, one a line, positives first."""
+
+    def read(texts):
+        for path, label in zip(paths, labels.values()):
+            sentences = _texts_of_lines(path, texts.notes, label)
+            first = next(sentences, None)
+            if first is None:
+                raise InputError(f"{path} is empty; sentences, one a line, are needed")
+            yield first
+            yield from sentences
+
+    return Texts(where, checksums or {path.name: sha256(path) for path in paths}, read)
+
+
+def _lines_of_texts(path, notes, labelled):
+    """Lines that begin with a label, as fastText or Kim's files have them; others in a pool only."""
+    first = next(_texts_of_lines(path, []), None)
+    if first is None:
+        raise InputError(f"{path}: empty; texts are needed, one a line")
+    if first.text.lstrip().startswith("__label__"):
+        return _fasttext(path, notes)
+    # In a .txt that is a pool a number may be the first word.
+    if _KIM_LINE.match(first.text) and (labelled or _suffix(path) != ".txt"):
+        return _kim_lines(path, notes)
+    if labelled:
+        raise InputError(
+            f"{first.place} does not start with __label__ and a name, nor with a number as "
+            f"label; give it one, or name {_NAMES}"
+        )
+    return _texts_of_lines(path, notes)
+
+
+# A label of one or two digits and a blank before the text: TREC and SST as Kim had them.
+_KIM_LINE = re.compile(r"(\d{1,2})[ \t]+(?=\S)")
+
+
+def _kim_lines(path, notes):
+    notes.append(f"{path.name}: the number before a text taken as its label")
+    for text in _texts_of_lines(path, notes):
+        found = _KIM_LINE.match(text.text)
+        if not found:
+            raise InputError(f"{text.place}: no number as label before the text; give it one")
+        yield text._replace(label=found[1], text=text.text[found.end() :])
+
+
+def _fasttext(path, notes):
+    # The sample is a part of MR, whose labels are 1 and 0.
+    names = {"pos": "1", "neg": "0"} if path.name == SAMPLE_FILE else {}
+    for text in _texts_of_lines(path, notes):
+        words = [word for word in _FASTTEXT_BLANKS.split(text.text) if word]
+        labels = [word[len("__label__") :] for word in words if word.startswith("__label__")]
+        if not labels:
+            raise InputError(f"{text.place} does not start with __label__; correct it")
+        label, *others = dict.fromkeys(labels)
+        if others:
+            raise InputError(
+                f"{text.place} has {1 + len(others)} labels ({shorten(label)}, "
+                f"{shorten(others[0])}); keep one a text"
+            )
+        name = re.split("[,;]", label)[0]
+        if not label or name != label:
+            raise InputError(
+                f"{text.place} has the label {shorten(label)}; write __label__{name or 'NAME'}, "
+                "then a blank, then the text"
+            )
+        rest = " ".join(word for word in words if not word.startswith("__label__"))
+        yield text._replace(label=names.get(label, label), text=rest)
+
+
+# --- folders and archives --------------------------------------------------------------
+
+
+def _folder(path):
+    """MR's pair, or a folder of texts for each label, one text a file."""
+    pair = [path / name for name in POLARITY_FILES]
+    with readable(path):
+        inner = sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] not in "._")
+    # Reviews without a label lie beside those of the Large Movie Review Dataset.
+    folders = [p for p in inner if p.name in ("pos", "neg")]
+    folders = folders if len(folders) == 2 else inner
+    there = [member.is_file() for member in pair]
+    if all(there):
+        return _pair(pair, PAIRS[0], path)
+    if any(there) or len(folders) < 2:
+        raise InputError(
+            f"{pair[there[0]]}: not in the folder, nor two folders of texts, such as pos and neg; "
+            "name a file, or run `replicate fetch`"
+        )
+    files = [(p.name, file) for p in folders for file in _texts_in(p)]
+    checksums: dict = {}
+
+    def read(texts):
+        texts.notes += [f"{path.name}: {p.name} left out" for p in inner if p not in folders]
+        digest, odd = hashlib.sha256(), []
+        for label, file in files:
+            text = "\n".join(lines_of(file, form_of(file, odd, western=True)))
+            digest.update(f"{label}/{file.name} {sha256(file)}\n".encode(errors="surrogateescape"))
+            if len(text) > LIMIT:
+                raise InputError(f"{file}: longer than {LIMIT:,} characters; cut it")
+            yield Text(text, label, 0, str(file))
+        texts.notes += odd[:1] + [f"and {len(odd) - 1} files more"] * (len(odd) > 1)
+        checksums[path.resolve().name] = digest.hexdigest()
+
+    return Texts(path, checksums, read)
+
+
+def _texts_in(folder):
+    """The files of a folder of texts, by name."""
+    with readable(folder):
+        inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    for place in inside:
+        if place.is_dir():
+            raise InputError(
+                f"{place}: a folder among texts; name the folder whose folders are the labels"
+            )
+        if place.suffix.lower() not in ("", ".txt"):
+            raise InputError(
+                f"{place}: not a text by its name; texts of folders end in .txt or in nothing"
+            )
+    return inside
 
 
 def _archive(path):
-    with open(path, "rb") as file:
+    """MR from its archive, in memory; nothing is unpacked to the disk."""
+    with readable(path), open(path, "rb") as file:
         found = polarity_archive(file.read(_ARCHIVE_LIMIT + 1), path)
-    return _polarity([(name, found[name], path) for name in POLARITY_FILES], path)
-
-
-def _polarity(parts, where):
-    """MR from the bytes of its two files, positives first."""
-    checksums = {name: hashlib.sha256(data).hexdigest() for name, data, _ in parts}
-    return Texts(where, _sentences(parts), checksums)
-
-
-def _sentences(parts):
-    """Sentences of both files, one a line that ends in LF."""
-    # The text is Windows-1252, in which NEL (0x85) is an ellipsis: ``str.splitlines``
-    # on Latin-1 text would break lines there.
-    for (name, data, where), label in zip(parts, ("1", "0")):
-        lines = data.split(b"\n")
-        if lines and not lines[-1].strip():
-            lines.pop()
-        if not lines:
-            raise InputError(f"{where}: {name} is empty; sentences, one a line, are needed")
-        if b"\0" in data or data[:2] == b"\x1f\x8b":
-            raise InputError(f"{where}: {name} is not text; one sentence a line is needed")
-        for number, line in enumerate(lines, start=1):
-            text = line.decode("cp1252", errors="replace")
-            yield Text(text, label, number, f"{where}: {name} line {number}")
+    members = [Member(name, found[name], str(path)) for name in POLARITY_FILES]
+    checksums = {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+    return _pair(members, PAIRS[0], path, checksums)
 
 
 def polarity_archive(data: bytes, where: object) -> dict[str, bytes]:
@@ -174,126 +317,3 @@ def polarity_archive(data: bytes, where: object) -> dict[str, bytes]:
         if name not in found:
             raise InputError(f"{where}: {name} is not in it; name the archive of MR")
     return found
-
-
-def _lines(path, encoding="utf-8", errors="strict"):
-    """Lines of a text file, plain or ``.gz``, as :mod:`csv` wants them: with their ends."""
-    try:
-        opener = gzip.open if path.name.lower().endswith(".gz") else open
-        with opener(path, "rb") as raw:
-            read = functools.partial(raw.readline, _ROW_LIMIT + 1)
-            for number, line in enumerate(iter(read, b""), start=1):
-                if len(line) > _ROW_LIMIT:
-                    raise InputError(
-                        f"{path}: line {number} is longer than {_ROW_LIMIT:,} bytes; cut it"
-                    )
-                try:
-                    text = line.decode(encoding, errors)
-                except UnicodeDecodeError:
-                    raise InputError(
-                        f"{path}: line {number} is not UTF-8; save it as UTF-8"
-                    ) from None
-                if number == 1:
-                    text = text.removeprefix("\ufeff")
-                if "\0" in text:
-                    raise InputError(f"{path}: line {number} is not text; name a text file")
-                yield text
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
-
-
-def read_table(path, columns):
-    """Rows of a ``.tsv`` or ``.csv`` (``.gz``) file, some columns of them.
-
-    A row of a TSV is a line, and a field of it may stand in quotes with inner
-    quotes doubled, as pandas writes it.  A CSV is quoted as usual (RFC 4180).
-
-    Args:
-        columns (dict): name -> whether it must be there.
-
-    Yields:
-        tuple: line number of the row's end, then the text of each column, or
-        None where the column is absent.
-
-    Raises:
-        InputError: for a missing column, a row of another width, bad text.
-    """
-    path = Path(path)
-    before = csv.field_size_limit(_ROW_LIMIT)
-    number = 1
-    try:
-        tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
-        rows = _tsv_rows(path) if tabs else _csv_rows(path)
-        header = next(rows, (1, None))[1]
-        if header is None:
-            raise InputError(f"{path}: empty; a header and labelled texts are needed")
-        missing = [name for name, needed in columns.items() if needed and name not in header]
-        if missing:
-            raise InputError(
-                f"{path}: line 1 has no column {missing[0]!r}; "
-                f"a header with {', '.join(columns)} is needed"
-            )
-        places = [header.index(name) if name in header else None for name in columns]
-        for number, row in rows:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InputError(
-                    f"{path}: line {number} has {len(row)} fields, "
-                    f"the header {len(header)}; correct that line"
-                )
-            yield (number, *[None if p is None else row[p] for p in places])
-    except csv.Error as error:
-        raise InputError(f"{path}: after line {number}: {error}; correct that line") from None
-    finally:
-        csv.field_size_limit(before)
-
-
-def _csv_rows(path):
-    length = 0
-
-    def lines():
-        nonlocal length
-        for line in _lines(path):
-            length += len(line)
-            if length > _ROW_LIMIT:
-                raise csv.Error(f"a row is longer than {_ROW_LIMIT:,} characters")
-            yield line
-
-    reader = csv.reader(lines(), strict=True)
-    for row in reader:
-        yield reader.line_num, row
-        length = 0
-
-
-def _tsv_rows(path):
-    for number, line in enumerate(_lines(path), start=1):
-        # A quote that is never closed is text: it must not swallow the next lines.
-        row = next(csv.reader([line], delimiter="\t"), [])
-        bare = line.rstrip("\r\n").split("\t")
-        yield number, row if len(row) == len(bare) or line.count('"') % 2 == 0 else bare
-
-
-def _table(path):
-    return Texts(path, _labelled_rows(path), {path.name: sha256(path)})
-
-
-def _labelled_rows(path):
-    for line, label, text in read_table(path, {"label": True, "text": True}):
-        if not label.strip():
-            raise InputError(f"{path}: line {line} has no label; give it one")
-        yield Text(text, label.strip(), line, f"{path}: line {line}")
-
-
-def _fasttext(path):
-    return Texts(path, _fasttext_rows(path), {path.name: sha256(path)})
-
-
-def _fasttext_rows(path):
-    names = {"__label__pos": "1", "__label__neg": "0"}
-    # gensim's extract of MR keeps its Windows-1252 bytes.
-    for number, line in enumerate(_lines(path, "cp1252", "replace"), start=1):
-        label, _, text = line.partition(" ")
-        if not label.startswith("__label__") or label.strip() == "__label__":
-            raise InputError(f"{path}: line {number} does not start with __label__; correct it")
-        yield Text(text, names.get(label, label[9:]), number, f"{path}: line {number}")

@@ -5,9 +5,13 @@ megabytes.  The file is read once, in blocks; in the binary format a record is
 found by its length, and a word by its hash, without a Python object for each.
 """
 
+import codecs
 import gzip
+import itertools
 import re
 import zlib
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numba
@@ -15,7 +19,10 @@ import numpy as np
 
 from .errors import InputError
 
-__all__ = ["read_vectors"]
+__all__ = ["VERSION", "read_vectors"]
+
+#: Of these readers: rows that an older one kept are read again.
+VERSION = 2
 
 _BLOCK = 4 << 20
 _LONGEST_WORD = 4096
@@ -24,12 +31,13 @@ _WIDEST = 10_000
 _LONGEST_LINE = _LONGEST_WORD + 100 * _WIDEST
 
 
-def read_vectors(path, words):
+def read_vectors(path: str | Path, words: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
     """Read the vectors of some words out of a word-vector file.
 
     word2vec binary, word2vec text, GloVe and fastText text are told apart by
-    their first bytes; each may be gzipped.  Where a word occurs twice in the
-    file, the first counts, as in gensim.
+    their first bytes; each may be gzipped.  Words may hold blanks; columns of
+    text are parted by blanks or tabs.  Where a word occurs twice in the file,
+    the first counts, as in gensim.
 
     Args:
         path: the file.
@@ -48,16 +56,10 @@ def read_vectors(path, words):
         with open(path, "rb") as raw:
             magic = raw.read(2)
         with (gzip.open if magic == b"\x1f\x8b" else open)(path, "rb") as file:
-            head = file.read(_BLOCK)
+            head = file.read(_BLOCK).removeprefix(codecs.BOM_UTF8)
             if not head.strip():
                 raise InputError(f"{path}: empty; a word-vector file is needed")
-            start = head[:256].lstrip().lower()
-            if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-                raise InputError(f"{path}: a web page, not word vectors; fetch it again")
-            if head[:1] == b"\x80" or head[:4] == b"PK\x03\x04" or head[:6] == b"\x93NUMPY":
-                raise InputError(
-                    f"{path}: a pickle or archive, not word vectors; name another file"
-                )
+            _check_kind(path, head)
             first = head.split(b"\n", 1)[0]
             header = re.fullmatch(rb"\s*(\d+)\s+(\d+)\s*", first)
             if header is None:
@@ -77,6 +79,19 @@ def read_vectors(path, words):
         raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
 
 
+def _check_kind(path, head):
+    """Refuse what begins as no file of word vectors does."""
+    start = head[:256].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise InputError(f"{path}: a web page, not word vectors; fetch it again")
+    if head[:1] == b"\x80" or head[:4] == b"PK\x03\x04" or head[:6] == b"\x93NUMPY":
+        raise InputError(f"{path}: a pickle or archive, not word vectors; name another file")
+    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in head[:2]:
+        raise InputError(f"{path}: UTF-16, not word vectors; save it as UTF-8")
+    if b"\r" in head and b"\n" not in head:
+        raise InputError(f"{path}: its lines end in CR; save it with LF as line end")
+
+
 def _told(digits):
     return digits.decode() if len(digits) < 19 else f"a number of {len(digits)} digits of"
 
@@ -91,58 +106,93 @@ def _is_number(text):
 
 def _is_text(body, width):
     """Whether the first line is a word and numbers, be they too few, too many or NaN."""
-    fields = body[:_LONGEST_LINE].split(b"\n", 1)[0].split()
+    fields = body.lstrip(b"\r\n")[:_LONGEST_LINE].split(b"\n", 1)[0].split()
     numbers = fields[1:][-width:]
-    return bool(numbers) and all(map(_is_number, numbers))
+    return len(numbers) >= min(2, width) and all(map(_is_number, numbers))
+
+
+def _width_of(lines):
+    """How many numbers most lines end in; a word is no number of its line, if it looks like one."""
+    widths: Counter = Counter()
+    for line in lines:
+        fields = line.split()
+        numbers = itertools.takewhile(_is_number, reversed(fields))
+        most = len(fields) - (not line[:1].isspace())
+        widths[min(len(list(numbers)), most)] += 1
+    return widths.most_common(1)[0][0] if widths else 0
 
 
 def _read_text(path, file, head, words, header):
     wanted = {word.encode("utf-8"): i for i, word in enumerate(words)}
-    width = header[1] if header else None
-    rows = np.zeros((len(words), width), dtype=np.float32) if header else None
+    if header:
+        width = header[1]
+    else:
+        lines = [line for line in head.split(b"\n")[:100] if line.strip()]
+        # The last line of the block may be cut; a first line alone may not be.
+        width = _width_of(lines[: max(1, len(lines) - 1)])
+        if not 1 <= width <= _WIDEST:
+            raise InputError(
+                f"{path}: line 1 is not a word and numbers, parted by blanks; name a vector file"
+            )
+    rows = np.zeros((len(words), width), dtype=np.float32)
     known = np.zeros(len(words), dtype=bool)
-    number = 1 if header else 0
-    vectors = 0
-    for line in _text_lines(file, head):
-        number += 1
+    vectors, longer = 0, {}
+    for number, line in enumerate(_text_lines(file, head), start=2 if header else 1):
         if len(line) > _LONGEST_LINE:
             raise InputError(
                 f"{path}: line {number} is too long for a word and numbers; is it whole?"
             )
-        line = line.strip()
-        if not line:
+        if not line or line.isspace():
             continue
-        if width is None:
-            width = len(line.split(b" ")) - 1
-            if not 1 <= width <= _WIDEST or not _is_text(line, width):
-                raise InputError(f"{path}: line 1 is not a word and numbers; name a vector file")
-            rows = np.zeros((len(words), width), dtype=np.float32)
+        word, fields = _word_and_numbers(line, width)
+        if len(fields) < width:
+            raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?")
         vectors += 1
-        fields = line.rsplit(b" ", width)
-        # Words of some files have blanks, but none ends in a number of its own.
-        if b" " in fields[0] and _is_number(fields[0].rsplit(b" ", 1)[1]):
-            raise InputError(f"{path}: line {number} has more than {width} numbers; is it whole?")
-        place = wanted.get(fields[0])
+        place = wanted.get(word)
         if place is None:
             # A full check of every number would take as long as reading them.
-            if len(fields) != width + 1:
-                raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?")
+            start, _, rest = word.partition(b" ")
+            if rest and start in wanted and _is_number(rest.rsplit(None, 1)[-1]):
+                longer.setdefault(start, number)
             continue
         if known[place]:
             continue
         try:
             with np.errstate(over="ignore"):  # infinity, which is told below
-                row = np.array(fields[1:], dtype=np.float32)
-            if len(row) != width:
-                raise ValueError
+                rows[place] = np.array(fields, dtype=np.float32)
         except ValueError:
             raise InputError(
                 f"{path}: line {number} has not {width} numbers; is it whole?"
             ) from None
-        rows[place], known[place] = row, True
+        known[place] = True
+    # "windows 95" is a phrase where "windows" has a vector; else a vector is too long.
+    for start, number in longer.items():
+        if not known[wanted[start]]:
+            raise InputError(f"{path}: line {number} has more than {width} numbers; is it whole?")
     if header and vectors < header[0]:
         raise InputError(f"{path}: truncated: {vectors} of {header[0]} vectors; fetch it again")
     return _finite(path, words, rows, known)
+
+
+def _word_and_numbers(line, width):
+    """A line's word, blanks and all, and its last `width` fields.
+
+    Example:
+        >>> _word_and_numbers(b"new york 1 2", 2), _word_and_numbers(b"\\t 1 2 ", 2)
+        ((b'new york', [b'1', b'2']), (b'\\t', [b'1', b'2']))
+    """
+    fields = line.rsplit(None, width)
+    if len(fields) <= width:
+        # A word that is white space, as gensim has it: all before the one separator.
+        blanks = line[: len(line) - len(line.lstrip())]
+        return (blanks[:-1], fields) if blanks else (b"", fields[: width - 1])
+    word = fields[0]
+    if line[len(word) + 1 : len(word) + 2].isspace():
+        # Several separators of one kind, or a word that ends in other white space.
+        rest = line[len(word) :]
+        blanks = rest[: len(rest) - len(rest.lstrip())]
+        word += b"" if len(set(blanks)) == 1 else blanks[:-1]
+    return word.lstrip(b" "), fields[1:]
 
 
 def _text_lines(file, head):
@@ -168,34 +218,40 @@ def _read_binary(path, file, head, words, count, width):
     rows = np.zeros((len(words), width), dtype=np.float32)
     known = np.zeros(len(words), dtype=np.bool_)
     # One buffer for the whole file: what is left of a block moves to its
-    # front.  It must hold the longest record, or no progress could be made.
-    record = _LONGEST_WORD + 4 * width + 2
+    # front.  It must hold the longest record and the word after it, or no
+    # progress could be made.
+    record = 2 * _LONGEST_WORD + 4 * width + 4
     buffer = np.empty(max(_BLOCK, len(head)) + record, dtype=np.uint8)
     view = memoryview(buffer)
-    filled = len(head)
+    filled, ended = len(head), False
     view[:filled] = head
     done = 0
-    while done < count:
-        used, number, too_long = _scan(
-            buffer, filled, count - done, width, table, starts, text, known, rows
+    while True:
+        used, number, fault = _scan(
+            buffer, filled, ended, count - done, width, table, starts, text, known, rows
         )
         done += number
-        if too_long:
+        if fault == _NO_WORD:
             raise InputError(
                 f"{path}: vector {done + 1} of {count} has no word of up to {_LONGEST_WORD} "
                 "bytes; not word2vec binary, or damaged"
             )
+        if fault == _UNCLEAR:
+            raise InputError(
+                f"{path}: vector {done + 1} of {count}: where its word ends is not clear, for "
+                "words of the file hold blanks, or it is damaged; save the vectors as text"
+            )
         if done == count:
             break
+        if ended:
+            raise InputError(f"{path}: truncated: {done} of {count} vectors; fetch it again")
         view[: filled - used] = view[used:filled]
         filled -= used
         got = file.readinto(view[filled : filled + _BLOCK])
-        if not got:
-            raise InputError(f"{path}: truncated: {done} of {count} vectors; fetch it again")
+        ended = not got
         filled += got
     # What follows must be nothing, and reading to the end lets gzip check its sum.
-    tail = view[used:filled].tobytes() if done == count else b""
-    if (tail + file.read(1 << 16)).strip():
+    if (view[used:filled].tobytes() + file.read(1 << 16)).strip():
         raise InputError(f"{path}: more than the {count} vectors of line 1; is it another format?")
     return _finite(path, words, rows, known)
 
@@ -239,14 +295,21 @@ def _fill_table(table, starts, text):
         table[slot] = i
 
 
+#: Faults of a record: no blank ends its word; several blanks may.
+_NO_WORD, _UNCLEAR = 1, 2
+
+
 @numba.njit(cache=True, nogil=True)
-def _scan(buffer, filled, most, width, table, starts, text, known, rows):
+def _scan(buffer, filled, ended, most, width, table, starts, text, known, rows):
     """Take whole records off the buffer's front.
 
+    A word may hold blanks ("new york"), and nothing in the format says so:
+    read to its first blank, such a record gives numbers made of letters, or a
+    next word made of numbers.  Only then the later blanks are tried.
+
     Returns:
-        tuple: bytes used, records taken, and whether a word had no end.
+        tuple: bytes used, records taken, and the fault that ended it, or 0.
     """
-    mask = np.uint64(len(table) - 1)
     position = 0
     taken = 0
     while taken < most:
@@ -254,32 +317,113 @@ def _scan(buffer, filled, most, width, table, starts, text, known, rows):
         # Some writers end a record with a line end, some do not.
         while begin < filled and (buffer[begin] == 10 or buffer[begin] == 13):
             begin += 1
-        end = begin
-        limit = min(filled, begin + 4096)
-        while end < limit and buffer[end] != 32:
-            end += 1
-        if end == limit:
-            return position, taken, limit == begin + 4096
-        values = end + 1
-        if values + 4 * width > filled:
+        end = _blank_after(buffer, begin, filled)
+        if end < 0:
+            return position, taken, _NO_WORD if filled - begin >= 4096 else 0
+        last = taken + 1 == most
+        first = _fits(buffer, filled, ended, last, end + 1, width)
+        if first < 0:
             break
-        slot = _hash(buffer, begin, end) & mask
-        while table[slot] >= 0:
-            word = table[slot]
-            length = starts[word + 1] - starts[word]
-            same = length == end - begin
-            if same:
-                for i in range(length):
-                    if text[starts[word] + i] != buffer[begin + i]:
-                        same = False
-                        break
-            if same:
-                if not known[word]:
-                    known[word] = True
-                    raw = buffer[values : values + 4 * width].copy()
-                    rows[word] = raw.view(np.float32)
+        if first != 3:
+            other, more = end, 0
+            while True:
+                other = _blank_after(buffer, other + 1, min(filled, begin + 4096))
+                if other < 0 or not _is_word(buffer, begin, other):
+                    break
+                more = _fits(buffer, filled, ended, last, other + 1, width)
+                if more < 0 or more == 3:
+                    break
+            if more < 0 and not ended:
                 break
-            slot = (slot + np.uint64(1)) & mask
+            if more == 3:
+                end = other
+            elif first == 0:
+                return position, taken, _UNCLEAR
+        values = end + 1
+        word = _find(buffer, begin, end, table, starts, text)
+        if word >= 0 and not known[word]:
+            known[word] = True
+            raw = buffer[values : values + 4 * width].copy()
+            rows[word] = raw.view(np.float32)
         position = values + 4 * width
         taken += 1
-    return position, taken, False
+    return position, taken, 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _blank_after(buffer, start, filled):
+    """Place of the first blank from `start` on, at most 4,096 bytes on; -1 where there is none."""
+    for i in range(start, min(filled, start + 4096)):
+        if buffer[i] == 32:
+            return i
+    return -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _fits(buffer, filled, ended, last, values, width):
+    """Whether numbers begin at `values`.
+
+    Returns:
+        int: 1 where the first have sizes that numbers have, plus 2 where a word (after
+        the last record: nothing) is behind them; -1 where more of the file must be read.
+    """
+    after = values + 4 * width
+    if after > filled:
+        return -1
+    while after < filled and (buffer[after] == 10 or buffer[after] == 13):
+        after += 1
+    if last:
+        if not ended and after == filled:
+            return -1
+        next_word = after == filled
+    else:
+        end = _blank_after(buffer, after, filled)
+        if end < 0 and not ended and filled - after < 4096:
+            return -1
+        next_word = end >= 0 and _is_word(buffer, after, end)
+    # Numbers read some bytes too early have the exponents of letters or of other
+    # numbers' last bits: beyond 2^-50 to 2^30 sooner or later, unless they are 0.
+    for i in range(values, values + 4 * min(width, 16), 4):
+        exponent = (np.int64(buffer[i + 3]) & 127) << 1 | np.int64(buffer[i + 2]) >> 7
+        zero = exponent == 0 and buffer[i + 2] & 127 == 0 and buffer[i + 1] == 0 and buffer[i] == 0
+        if not (zero or 77 <= exponent <= 157):
+            return 2 if next_word else 0
+    return 3 if next_word else 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_word(buffer, start, end):
+    """Whether bytes are UTF-8 without control characters."""
+    left = 0
+    for i in range(start, end):
+        byte = buffer[i]
+        if left > 0:
+            if byte & 0xC0 != 0x80:
+                return False
+            left -= 1
+        elif byte < 32 or byte == 127:
+            return False
+        elif byte >= 0x80:
+            if byte < 0xC2 or byte > 0xF4:
+                return False
+            left = 1 if byte < 0xE0 else 2 if byte < 0xF0 else 3
+    return left == 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _find(buffer, begin, end, table, starts, text):
+    """Index of the wanted word that these bytes are, or -1."""
+    mask = np.uint64(len(table) - 1)
+    slot = _hash(buffer, begin, end) & mask
+    while table[slot] >= 0:
+        word = table[slot]
+        if starts[word + 1] - starts[word] == end - begin:
+            same = True
+            for i in range(end - begin):
+                if text[starts[word] + i] != buffer[begin + i]:
+                    same = False
+                    break
+            if same:
+                return word
+        slot = (slot + np.uint64(1)) & mask
+    return -1

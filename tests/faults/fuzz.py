@@ -34,7 +34,7 @@ KEPT = {"fault", *ENDS}
 #: Modules that are read along; Numba's compiled functions are not of Python and stay as they are.
 GUIDES = (
     "replicate.config replicate.corpus replicate.experiment replicate.model replicate.io.files "
-    "replicate.io.corpora replicate.io.wordvectors "
+    "replicate.io.lines replicate.io.tables replicate.io.corpora replicate.io.wordvectors "
     "replicate.beyond.sweep replicate.training "
     "csv gzip json.decoder numpy.lib._format_impl numpy.lib.format tarfile tomllib._parser zipfile"
 ).split()

@@ -28,11 +28,11 @@ import numpy as np
 
 from replicate import run
 from replicate.beyond import sweep
+from replicate.beyond.own_data import read_pool
 from replicate.config import Config
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import prepare
 from replicate.io import files as storage
-from replicate.io.corpora import read_table
 from replicate.io.errors import InputError
 from replicate.io.wordvectors import read_vectors
 from replicate.model import TextCNN, initial_model, load_weights
@@ -229,7 +229,7 @@ for _kind, _name in (
 
 @reader("pool")
 def pool(data):
-    list(read_table(put("pool.csv", data), {"text": True, "label": False}))
+    read_pool(put("pool.csv", data))
 
 
 @reader("vectors")
