@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from replicate.config import PRESETS
-from replicate.corpus import find_data, read_corpus
+from replicate.corpus import read_corpus
+from replicate.io.data import find_data
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
 from replicate.split import split_corpus

@@ -18,12 +18,10 @@ import pandas as pd
 from IPython.display import Image, display
 from scipy.stats import spearmanr
 
-from replicate.claims import recorded
 from replicate.config import PRESETS
-from replicate.corpus import find_data
 from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.instability import token_instability, word_instability
-from replicate.io.files import load_npy
+from replicate.io.data import find_data
 from replicate.run import Options
 from replicate.saliency import logit_saliency
 from replicate.show.figures import STYLE, draw_figures
@@ -51,22 +49,20 @@ t1 = np.flatnonzero(run.subset(0) == 1)
 print(f"{len(corpus)} sentences, {len(t1)} of them in T1; {run.config.epochs} epochs")
 
 # %% [markdown]
-# The first phase has left files. These three matter here:
+# The first phase has recorded, after every epoch, and `run.record` reads it back:
 #
-# | file | holds | shape |
+# | array | holds | shape |
 # | --- | --- | --- |
-# | `saliency.npy` | saliency of every word occurrence of T1, eq. (6) | epochs × words of T1 |
-# | `predicted.npy` | the label that the model gave | epochs × sentences of T1 |
-# | `doubt.npy` | 1 − p of that label | epochs × sentences of T1 |
+# | `saliency` | saliency of every word occurrence of T1, eq. (6) | epochs × words of T1 |
+# | `predicted` | the label that the model gave | epochs × sentences of T1 |
+# | `uncertainty` | 1 − p of that label | epochs × sentences of T1 |
 
 # %%
-place = run.folder(0, "T1")
-saliency = load_npy(place / "saliency.npy")
-predicted = load_npy(place / "predicted.npy")
-doubt = load_npy(place / "doubt.npy")
+record = run.record(0)
+saliency, predicted, uncertainty = record.saliency, record.predicted, record.uncertainty
 tokens, offsets = corpus.take(t1)  # which word each column of saliency is
 
-print(saliency.shape, predicted.shape, doubt.shape)
+print(saliency.shape, predicted.shape, uncertainty.shape)
 
 # %%
 right = (predicted == corpus.labels[t1]).mean(axis=1)
@@ -219,12 +215,11 @@ display(Image(filename=run.out / "figures" / "fig5.png", width=900))
 # the sentences that it gets right, and less so of the others:
 
 # %%
-record = recorded(run, 0)
 print(f"misclassified at the last epoch: {(~record.correct).sum()} of {len(record.correct)}")
 
 figure, axis = plt.subplots(figsize=(6.5, 3))
-axis.plot(epochs, doubt[:, record.correct].mean(axis=1), color=CORRECT)
-axis.plot(epochs, doubt[:, ~record.correct].mean(axis=1), color=WRONG)
+axis.plot(epochs, uncertainty[:, record.correct].mean(axis=1), color=CORRECT)
+axis.plot(epochs, uncertainty[:, ~record.correct].mean(axis=1), color=WRONG)
 axis.set(xlabel="epoch", ylabel="mean of 1 − p", ylim=(0, 0.55), xticks=ticks)
 axis.legend(["correctly classified", "misclassified"], loc="lower left")
 plt.show()
@@ -237,14 +232,14 @@ plt.show()
 
 # %%
 lengths = np.diff(offsets)
-influence = np.array([logit_saliency(s, d, lengths) for s, d in zip(saliency, doubt)])
+influence = np.array([logit_saliency(s, d, lengths) for s, d in zip(saliency, uncertainty)])
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 3))
 titles = ("saliency, eq. (6)", "divided by 1 − p")
 for axis, kind, title in zip(axes, ("raw", "logit"), titles):
-    moved = record.change[kind]
-    axis.plot(record.epochs, moved[:, record.correct].mean(axis=1), color=CORRECT)
-    axis.plot(record.epochs, moved[:, ~record.correct].mean(axis=1), color=WRONG)
+    change = record.change[kind]
+    axis.plot(record.change_epochs, change[:, record.correct].mean(axis=1), color=CORRECT)
+    axis.plot(record.change_epochs, change[:, ~record.correct].mean(axis=1), color=WRONG)
     axis.set(xlabel="epoch", title=title, ylim=(0, None), xticks=ticks)
 axes[0].set_ylabel("|change| of a mean sentence")
 axes[0].legend(["correctly classified", "misclassified"])

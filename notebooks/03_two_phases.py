@@ -20,9 +20,9 @@ from IPython.display import Image, display
 
 from replicate.claims import judge
 from replicate.config import PRESETS
-from replicate.corpus import find_data
 from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.instability import sentence_instability
+from replicate.io.data import find_data
 from replicate.run import Options
 from replicate.selection import arm_sentences, median_halves
 from replicate.show.figures import ARM_COLOURS, STYLE, draw_figures
