@@ -19,14 +19,15 @@ $(VENV)/.installed: setup.py requirements-dev.lock
 run: $(VENV)/.installed
 	$(BIN)/replicate run --preset sample --seeds 3 --out out/sample
 
+CORES := $(shell nproc 2>/dev/null || echo 1)
 # One process more than there are cores: many tests wait for commands that they start.
-JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
+JOBS ?= $(shell expr $(CORES) + 1)
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 # In a minute: without browser, ranks, kills, notebooks and whole runs.
 quick: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not gpu"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
