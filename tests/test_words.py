@@ -44,7 +44,6 @@ PENDING = {
     "replicate/beyond/convergence.py",
     "replicate/beyond/own_data.py",
     "replicate/beyond/rivals.py",
-    "replicate/claims.py",
     "replicate/cli.py",
     "replicate/corpus.py",
     "replicate/experiment.py",
