@@ -1,5 +1,6 @@
 """Names that the docstrings' examples use; compat is imported before anything of Chainer."""
 
+import functools
 import os
 import tempfile
 
@@ -19,10 +20,33 @@ from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
 
 
+@pytest.fixture(scope="session")
+def sample_run():
+    """``sample_run()``: a finished run of 200 sentences, one seed and two epochs, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        @functools.cache
+        def sample_run():
+            # Inside, because most tests need no run.
+            from replicate.config import PRESETS
+            from replicate.corpus import sample_path
+            from replicate.experiment import prepare, run_seed
+            from replicate.run import Options
+
+            corpus, vectors = sample_path()
+            config = PRESETS["sample"].replace(epochs=2)
+            out = os.path.join(folder, "run")
+            run = prepare(out, config, Options(), [0], [corpus], vectors, "sample")
+            run_seed(run, 0)
+            return run
+
+        yield sample_run
+
+
 @pytest.fixture(autouse=True)
-def examples(doctest_namespace):
+def examples(doctest_namespace, sample_run):
     """What an example may use without importing it."""
-    names = [Config, InputError, generator, Corpus, TextCNN, flat_batch, word_saliency]
+    names = [Config, InputError, generator, Corpus, TextCNN, flat_batch, word_saliency, sample_run]
     doctest_namespace["np"] = np
     doctest_namespace["tempfile"] = tempfile
     doctest_namespace["chainer"] = compat.chainer

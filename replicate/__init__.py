@@ -1,6 +1,6 @@
-"""Word-saliency instability in a Kim-style CNN: a replication with verdicts.
+"""Instability of word saliency in a Kim-style CNN: a replication with verdicts.
 
-The modules read like the paper's method section: :mod:`~replicate.corpus`
+The modules follow the paper's method section: :mod:`~replicate.corpus`
 (section 5.1), :mod:`~replicate.vectors` (5.3), :mod:`~replicate.split` (4.2),
 :mod:`~replicate.model` (Fig. 2), :mod:`~replicate.saliency` (eqs 4-6),
 :mod:`~replicate.recorder` (4.3.1), :mod:`~replicate.training` (4.3),
@@ -8,7 +8,7 @@ The modules read like the paper's method section: :mod:`~replicate.corpus`
 :mod:`~replicate.experiment` (4), :mod:`~replicate.statistics` and
 :mod:`~replicate.claims` (5-6).
 
-What most users need is here, and is imported when it is first used.
+The names in ``__all__`` cover most uses.  A module is imported when its name is first used.
 """
 
 from importlib import import_module
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "1.0.0"
 
-#: Public name -> module that has it.
+#: Public name -> the module that defines it.
 _HOME = {
     "Config": "config",
     "Corpus": "corpus",

@@ -1,13 +1,17 @@
 """A verdict on every claim of the paper (sections 5 and 6).  NumPy and SciPy only.
 
-Rows of statistics of S seeds (:mod:`replicate.statistics`) are judged here.  A
-claim is one or more components, each with a one-sided t test (S - 1 degrees of
-freedom): ``above`` or ``below`` a value, or ``within`` a margin of it (two
-one-sided tests).  A claim is *reproduced* when all its components are shown
-(intersection-union: the greatest p), *contradicted* when one is shown to be the
-opposite (Bonferroni: the smallest p times their number), each at 5 % after
-Holm's correction over the family of claims, and *inconclusive* otherwise.  A
-missing result is inconclusive.
+The input is a table with the statistics of S seeds (:mod:`replicate.statistics`).
+A claim has one or more components.  Each is a one-sided t test with S - 1 degrees
+of freedom: ``above`` or ``below`` a value, or ``within`` a margin of it (two
+one-sided tests).  A claim is
+
+* *reproduced* if all its components are shown (intersection-union test: the
+  greatest p),
+* *contradicted* if the opposite of one component is shown (Bonferroni: the
+  smallest p times the number of components),
+* *inconclusive* otherwise, also if a result is missing.
+
+Both use a level of 5 % after Holm's correction over all claims.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +25,7 @@ from .statistics import BLOCKS
 
 __all__ = ["CLAIMS", "Claim", "Verdict", "column", "judge", "verify"]
 
-#: Late change below this share of early change is "little" (F3).
+#: F3: "little" change is less than this share of the early change.
 LITTLE = 0.5
 
 OTHERS = ("T2h", "T2l", "T1andT2l", "T1andT2ran")
@@ -35,12 +39,16 @@ class Claim:
     """A claim of the paper.
 
     Attributes:
-        id: as in the table of claims.
+        id: the short name in the table of claims.
         statement: what the paper says.
-        paper: its number or order.
+        paper: the number or order that the paper gives.
         how: statistic, test and margin, in words.
-        components: tests that must all hold; ``ours`` and the interval shown
-            are of the first.
+        components: the tests that must all hold; a verdict shows the number and
+            the interval of the first.
+
+    Example:
+        >>> next(claim.statement for claim in CLAIMS if claim.id == "O2")
+        'T1andT2h above T1andT2ran'
     """
 
     id: str
@@ -59,7 +67,7 @@ def _r1() -> tuple[Component, ...]:
     return (*first, *second, *alike)
 
 
-#: Every claim but S1, which is no matter of chance.
+#: All claims but S1: the sizes of Table 1 do not depend on chance, so they need no test.
 CLAIMS = (
     Claim(
         "F3",
@@ -178,17 +186,18 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim judged.
+    """The verdict on a claim; see :func:`judge`.
 
     Attributes:
-        claim: what was judged.
-        ours, low, high: of the first component (the mean of all for A3; for
-            S1 the four sizes of the first seed).
-        seeds: fewest of any component.
-        verdict: reproduced, contradicted or inconclusive.
-        p_yes, p_no: after Holm's correction.
-        detectable: see :class:`~replicate.inference.TestResult`; of the first component.
-        tested: all components.
+        claim: the claim.
+        ours, low, high: mean and interval of the first component; A3 has the mean
+            of all components, S1 the four sizes of the first seed.
+        seeds: the smallest number of seeds of any component.
+        verdict: ``"reproduced"``, ``"contradicted"`` or ``"inconclusive"``.
+        p_yes, p_no: p values for the claim and against it, after Holm's correction.
+        detectable: the smallest detectable effect of the first component, see
+            :class:`~replicate.inference.TestResult`.
+        tested: the results of all components.
     """
 
     claim: Claim
@@ -207,11 +216,11 @@ def judge(table: Sequence[Row]) -> list[Verdict]:
     """Judge all claims on the statistics of S seeds.
 
     Args:
-        table: rows of :func:`replicate.statistics.seed_statistics`; a statistic
-            that a row lacks is NaN.
+        table: S rows of :func:`replicate.statistics.seed_statistics`; a missing
+            statistic counts as NaN.
 
     Returns:
-        S1 first, then :data:`CLAIMS` in order.
+        The verdict on S1, then on each of :data:`CLAIMS` in order.
 
     Example:
         >>> [verdict.verdict for verdict in judge([])][:2]
@@ -253,7 +262,19 @@ def judge(table: Sequence[Row]) -> list[Verdict]:
 
 
 def column(table: Sequence[Row], name: str) -> np.ndarray:
-    """(S,) values of a statistic, or of the difference ``"a - b"`` of two."""
+    """The values of a statistic, or of the difference ``"a - b"`` of two.
+
+    Args:
+        table: S rows of statistics.
+        name: as in :class:`~replicate.inference.Component`.
+
+    Returns:
+        (S,) float64; NaN for a row without the statistic.
+
+    Example:
+        >>> column([{"a": 3.0, "b": 1.0}, {"a": 2.0}], "a - b").tolist()
+        [2.0, nan]
+    """
     first, _, second = name.partition(" - ")
     values = np.array([row.get(first, np.nan) for row in table], dtype=np.float64)
     if second:
@@ -280,42 +301,42 @@ def _judge_sizes(table: Sequence[Row]) -> Verdict:
     else:
         same = all(row == tuple(sizes.values()) for row in rows)
         verdict = "reproduced" if same else "contradicted"
-    # Shown as they are of the first seed; all seeds are judged.
+    # All seeds are judged; the sizes of the first are shown.
     ours = rows[0] if rows else nan
     return Verdict(_S1, ours, nan, nan, len(rows), verdict, nan, nan, nan, ())
 
 
-#: Fewest seeds that `verify` will speak on.
+#: :func:`verify` decides with at least this many seeds.
 SEEDS_TO_VERIFY = 5
 
 
 def verify(
     verdicts: Sequence[Verdict], expected: Mapping[str, str] | None = None
 ) -> tuple[int, list[str]]:
-    """Whether what must hold holds.
+    """Check the verdicts of a run against Table 1 and against the committed results.
 
-    S1 must be exact where the corpus is MR's size, and no claim may come out
-    opposite to the committed verdict for the same preset and vectors.
+    If the corpus has the size of MR, the sizes must be those of Table 1 (S1).  No
+    verdict may be the opposite of the committed one for the same settings and vectors.
 
     Args:
-        verdicts: of :func:`judge`.
-        expected: claim id -> verdict, where results are committed for
-            such a run; None where not.
+        verdicts: the result of :func:`judge`.
+        expected: claim id -> committed verdict; None if no results are committed
+            for these settings and vectors.
 
     Returns:
-        Exit code (0 holds, 1 does not, 2 cannot tell) and lines that
-        say why.
+        The exit code, and lines that give the reason: 0 if the verdicts are as
+        they must be, 1 if not, 2 if that cannot be decided.
 
     Example:
         >>> verify(judge([]))
-        (2, ['cannot tell: no finished seed'])
+        (2, ['undecided: no seed is finished'])
     """
     seeds = verdicts[0].seeds
     if not seeds:
-        return 2, ["cannot tell: no finished seed"]
+        return 2, ["undecided: no seed is finished"]
     opposite = {"reproduced": "contradicted", "contradicted": "reproduced"}
     wrong = (
-        [] if verdicts[0].verdict != "contradicted" else ["S1: the sizes are not those of Table 1"]
+        ["S1: the sizes are not those of Table 1"] if verdicts[0].verdict == "contradicted" else []
     )
     for verdict in verdicts[1:]:
         was = (expected or {}).get(verdict.claim.id)
@@ -324,9 +345,9 @@ def verify(
     if wrong:
         return 1, wrong
     if seeds < SEEDS_TO_VERIFY:
-        return 2, [f"cannot tell: {seeds} finished seeds; {SEEDS_TO_VERIFY} or more are needed"]
+        return 2, [f"undecided: {seeds} finished seeds; {SEEDS_TO_VERIFY} or more are needed"]
     if verdicts[0].verdict == "inconclusive":
-        return 2, ["cannot tell: another corpus than the paper's"]
+        return 2, ["undecided: the corpus is not the paper's"]
     if expected is None:
-        return 2, ["cannot tell: no results are committed for these settings and vectors"]
-    return 0, [f"all that must hold holds ({seeds} seeds)"]
+        return 2, ["undecided: no results are committed for these settings and vectors"]
+    return 0, [f"sizes are exact; no verdict contradicts the committed results ({seeds} seeds)"]

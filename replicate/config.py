@@ -2,7 +2,7 @@
 
 A reading is a choice that the paper leaves open.  Each one is a field of
 :class:`Config` with a default and named alternatives, and is stored with
-every result.  No other part of the code fixes a reading.
+every result.  No other part of the code makes such a choice.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from .io.files import read_text, toml_table
 __all__ = ["ARMS", "PAPER", "PRESETS", "Config", "generator", "is_seed"]
 
 
-#: What the paper reports; ids as in the table of claims.
+#: The numbers that the paper reports.
 PAPER: dict[str, Any] = {
     "corpus": {"positive": 5331, "negative": 5331},
     "shares": (0.45, 0.45, 0.10),
@@ -62,7 +62,7 @@ class Config:
     alternatives.  :meth:`readings` gives a table of them.
 
     Raises:
-        InputError: if a value is not among the choices or out of range.
+        InputError: if a value is not one of the choices, or out of range.
 
     Example:
         >>> Config(n_filters=10).n_filters
@@ -73,12 +73,12 @@ class Config:
         replicate.io.errors.InputError: activation = 'gelu' is not offered; choose one of relu, tanh, sigmoid
     """
 
-    tokens: str = _choice("kim", "whitespace", doc="5.1: cleaning of the text; lower case both")
+    tokens: str = _choice("kim", "whitespace", doc="5.1: cleaning of the text; both use lower case")
     unknown_words: str = _choice(
         "uniform", "zero", "normal", doc="5.3 (1): words without a vector; uniform(-0.25, 0.25)"
     )
     unknown_words_seed: int = _number(
-        0, 0, 2**31 - 1, doc="5.3 (1): names the draw of the unknown words; the same for all seeds"
+        0, 0, 2**31 - 1, doc="5.3 (1): seed of the unknown words' vectors; the same for all seeds"
     )
     vectors_mode: str = _choice("static", "finetuned", doc="5.3 (1): are word vectors trained?")
     n_filters: int = _number(5, 1, 4096, doc="5.3 (2): number of filters F")
@@ -93,11 +93,11 @@ class Config:
         0.0,
         100.0,
         open_low=True,
-        doc="(1): the learning rate; AdaDelta has none and ignores it",
+        doc="(1): the learning rate; AdaDelta ignores it",
     )
-    batch_size: int = _number(100, 1, 2**31 - 1, doc="sentences a batch, B")
+    batch_size: int = _number(100, 1, 2**31 - 1, doc="sentences in a batch, B")
     max_norm: float = _number(
-        0.0, 0.0, 1e6, doc="greatest L2 norm of a row of fc/W; 0 is off; Kim (2014) has 3"
+        0.0, 0.0, 1e6, doc="largest L2 norm of a row of fc/W; 0 is off; Kim (2014) uses 3"
     )
     weight_decay: float = _number(0.0, 0.0, 1.0, doc="rate of L2 weight decay; 0 is off")
     epochs: int = _number(50, 1, 100_000, doc="5.6: epochs of each phase, E")
@@ -115,20 +115,20 @@ class Config:
     split: str = _choice("uniform", "stratified", doc="4.2: permutation, or by label")
     variance: str = _choice("population", "sample", doc="(9): divide by n, or by n - 1")
     unseen_words: str = _choice(
-        "skip", "zero", doc="(10): T2 words never seen in T1 are left out, or count as 0"
+        "skip", "zero", doc="(10): T2 words that do not occur in T1 are left out, or count as 0"
     )
     repeated_words: str = _choice(
-        "each", "once", doc="(10): a word twice in a sentence counts twice, or once"
+        "each", "once", doc="(10): a word that occurs twice in a sentence counts twice, or once"
     )
     optimizer_state: str = _choice(
-        "fresh", "carried", doc="4.4: state of the optimiser when T2h, T2l continue"
+        "fresh", "carried", doc="4.4: state of the optimiser when T2h and T2l continue"
     )
     record_epoch_0: bool = _choice(False, True, doc="4.3.1: record before training too")
     judged_epoch: int = _number(
         0, 0, 100_000, doc="5.5: epoch at which 'misclassified' is judged; 0 is the last"
     )
     standardised_over: str = _choice(
-        "sentence", "extracted", "T1", doc="5.5.1: set that Figs 3 and 4 standardise over"
+        "sentence", "extracted", "T1", doc="5.5.1: set over which Figs 3 and 4 standardise"
     )
 
     def __post_init__(self) -> None:
@@ -148,7 +148,7 @@ class Config:
 
     @classmethod
     def readings(cls) -> list[tuple[str, str, str, str]]:
-        """All settings, one row each.
+        """All settings, with one row for each.
 
         Returns:
             list of tuple: ``(name, default, alternatives or range, description)``.
@@ -199,7 +199,7 @@ class Config:
     def from_toml_text(
         cls, text: str, where: str = "settings", base: "Config | None" = None
     ) -> "Config":
-        """Settings from TOML text; those it does not name come from `base`, or are the defaults.
+        """Settings from TOML text; all others come from `base`, or are the defaults.
 
         Raises:
             InputError: if the text is not TOML, a name is unknown or a value is not allowed.
@@ -248,13 +248,13 @@ def _known(name: str, names: list[str]) -> None:
 
 
 def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
-    """`value` converted to the type of `field`, or InputError.  Values of ``--set`` are text."""
+    """`value`, converted to the type of `field`; InputError if it is not allowed."""
     meta = field.metadata
     kind: Any = field.type
     if "choices" in meta:
-        if kind is bool and isinstance(value, str):
+        if kind is bool and isinstance(value, str):  # from --set
             value = {"true": True, "false": False}.get(value.lower(), value)
-        # 0 == False, but a setting that is true or false does not accept 0 or 1.
+        # 0 == False, but a setting with the values true and false does not accept 0 and 1.
         if not any(value == c and type(value) is type(c) for c in meta["choices"]):
             offered = ", ".join(_shown(c) for c in meta["choices"])
             raise InputError(
@@ -279,16 +279,21 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
 
 
 def is_seed(value: object) -> bool:
-    """Whether a value read from a file is a seed: a whole number from 0 to 2**31."""
+    """Whether a value from a file is a seed: a whole number from 0 to 2**31.
+
+    Example:
+        >>> is_seed(7), is_seed(True), is_seed(-1)
+        (True, False, False)
+    """
     return type(value) is int and 0 <= value <= 2**31
 
 
-#: Named starting points of ``--preset``.
+#: The settings that ``--preset`` names.
 PRESETS = {
-    # 200 sentences that come with gensim: seconds, no network.
+    # 200 sentences that come with gensim: takes seconds and needs no network.
     "sample": Config(n_filters=20, epochs=20, learning_rate=3e-3, batch_size=10),
-    # MR.  Calibration chose the values that the paper leaves open: the first row
-    # of results/calibration/calibration.csv (a test compares them).
+    # MR.  The values that the paper leaves open come from the calibration: the first
+    # row of results/calibration/calibration.csv (a test compares them).
     "paper": Config(),
 }
 
@@ -296,13 +301,14 @@ PRESETS = {
 def generator(name: str, *seeds: int) -> np.random.RandomState:
     """A separate random generator for every named draw.
 
-    This is a ``numpy.random.RandomState`` because NumPy guarantees that its
+    This is a ``numpy.random.RandomState``, because NumPy guarantees that its
     streams never change; the newer ``Generator`` has no such guarantee.
-    ``SeedSequence`` mixes the seeds, so neighbouring seeds are unrelated.
+    ``SeedSequence`` mixes the seeds, so the streams of neighbouring seeds are
+    unrelated.
 
     Args:
-        name (str): what is drawn, for instance ``"split"`` or ``"dropout"``.
-        seeds (int): the run's seed, then further coordinates (an epoch, for instance).
+        name: the draw, for example ``"split"`` or ``"dropout"``.
+        seeds: the run's seed, then further coordinates, for example an epoch.
 
     Returns:
         numpy.random.RandomState: equal arguments give equal streams.

@@ -1,8 +1,8 @@
-"""The experiment: its stages in the order of section 4, and what follows from them.
+"""The experiment: its stages in the order of section 4, then verdicts, figures and report.
 
-A stage reads files and writes files through :class:`~replicate.run.Run`; it is
-done when its files hold what they held when they were written.  A stage that
-is not done is done again, from its last snapshot.
+A stage reads and writes its files through :class:`~replicate.run.Run`.  It is
+complete if all its files exist and have the checksums stored with them.  An
+incomplete stage runs again, from its last snapshot.
 """
 
 import platform
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import __version__
 from .claims import Verdict, judge
@@ -34,10 +35,10 @@ from .vectors import coverage, embedding_matrix
 
 __all__ = ["conclude", "prepare", "run_arm", "run_first_phase", "run_seed", "verdicts_of"]
 
-#: Arms that need nothing of the first phase: they may run beside it.
+#: Arms that use no result of the first phase, so they may run at the same time.
 UNSCORED = ("T1andT2", "T1andT2ran")
 
-#: Called with an epoch and the accuracy on T3 after it.
+#: Called after every epoch with its number and the accuracy on T3.
 OnEpoch = Callable[[int, float], None]
 
 
@@ -47,12 +48,17 @@ OnEpoch = Callable[[int, float], None]
 def run_seed(
     run: Run, seed: int, on_epoch: Callable[[str, int, float], None] | None = None
 ) -> None:
-    """All stages of a seed, one after another, in this process (section 4).
+    """Run all stages of a seed, one after another, in this process (section 4).
 
     Args:
-        run: prepared.
-        seed: of the run.
-        on_epoch: called with arm, epoch and accuracy.
+        run: a run that :func:`prepare` returned.
+        seed: a seed of the run.
+        on_epoch: called after every epoch with the arm, the epoch and the accuracy on T3.
+
+    Example:
+        >>> run_seed(sample_run(), 0)  # all its stages are complete: nothing to do
+        >>> sorted(sample_run().accuracies(0))[:2]
+        ['T1', 'T1andT2']
     """
     for arm in ARMS:
         if not run.finished(seed, arm):
@@ -61,7 +67,7 @@ def run_seed(
 
 
 def run_stage(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> None:
-    """One training run and what follows from it: the first phase, or a model of the second."""
+    """Run one stage: the first phase if the arm is T1, else one arm of the second phase."""
     if arm == "T1":
         run_first_phase(run, seed, on_epoch)
     else:
@@ -69,12 +75,18 @@ def run_stage(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) ->
 
 
 def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> None:
-    """Train and record T1, score T2, and write the training sets of all arms (4.3).
+    """Train on T1, record saliency, score T2, and select the sentences of all arms (4.3).
 
     Args:
-        run: prepared.
-        seed: of the run.
-        on_epoch: called after every epoch.
+        run: a run that :func:`prepare` returned.
+        seed: a seed of the run.
+        on_epoch: called after every epoch with its number and the accuracy on T3.
+
+    Example:
+        >>> run = sample_run()
+        >>> run_first_phase(run, 0)
+        >>> run.finished(0, "T1"), len(run.sentences(0, "T2h")), len(run.sentences(0, "T2l"))
+        (True, 45, 45)
     """
     config, corpus = run.config, run.corpus
     # 4.2: the split.
@@ -96,11 +108,11 @@ def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> Non
         tell=on_epoch,
         fingerprint=_fingerprint(run, seed, "T1", t1),
     )
-    # 4.3.2: unstable words (eqs 7-9), and how rich the sentences of T2 are in them (eq. 10).
+    # 4.3.2: unstable words (eqs 7-9), and the scores A_S of the sentences of T2 (eq. 10).
     wac, count = recorder.stream.result(config.ddof)
     tokens, offsets = corpus.take(t2)
     scores = sentence_instability(wac, tokens, offsets, config.unseen_words, config.repeated_words)
-    # 4.3.3: two halves of T2, and the training sentences of the six models.
+    # 4.3.3: the two halves of T2, and the training sentences of the six models.
     h, l = median_halves(scores, t2)
     run.save_first_phase(
         seed,
@@ -121,20 +133,29 @@ def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> Non
 def run_arm(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> None:
     """Train one model of the second phase (4.4).
 
-    The first phase must be done, but for the arms that need no score.
+    The first phase must be complete, except for the arms in :data:`UNSCORED`.
 
     Args:
-        run: prepared.
-        seed: of the run.
-        arm: of :data:`replicate.config.ARMS`, but T1.
-        on_epoch: called after every epoch.
+        run: a run that :func:`prepare` returned.
+        seed: a seed of the run.
+        arm: one of :data:`replicate.config.ARMS`, but not T1.
+        on_epoch: called after every epoch with its number and the accuracy on T3.
+
+    Raises:
+        InputError: if the first phase is not complete and the arm needs it.
+
+    Example:
+        >>> run = sample_run()
+        >>> run_arm(run, 0, "T1andT2")
+        >>> run.finished(0, "T1andT2")
+        True
     """
     config, corpus = run.config, run.corpus
     subset = split_corpus(corpus.labels, seed, config.split)
     t1, t3 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 3)
     scored = arm not in UNSCORED
     sentences = run.sentences(seed, arm) if scored else unscored_arms(subset, seed)[arm]
-    # T2h and T2l go on from the weights of the first phase; the others start afresh.
+    # T2h and T2l continue from the weights of the first phase; the others start from new weights.
     continues = arm in ("T2h", "T2l")
     model = trained_model(run, seed, "T1") if continues else initial_model(run, seed)
     optimizer = None
@@ -167,15 +188,22 @@ def conclude(run: Run) -> list[Verdict]:
     """Judge the claims on the finished seeds, draw the figures, and write the report.
 
     Args:
-        run: with or without finished seeds.
+        run: a run; it may have no finished seed.
 
     Returns:
-        The verdict on every claim; see :func:`replicate.claims.judge`.
+        The verdict on every claim, see :func:`replicate.claims.judge`.
+
+    Example:
+        >>> verdicts = conclude(sample_run())
+        >>> verdicts[0].claim.id, verdicts[0].verdict
+        ('S1', 'inconclusive')
+        >>> sample_run().report_file.name
+        'report.html'
     """
-    # Matplotlib takes a second to import, which a worker that trains does not need.
+    # Matplotlib takes a second to import, and workers do not need it.
     from .show import figures, report
 
-    # Looked up once: every file of a seed is read for it.
+    # Asked once, because it reads every file of every seed.
     seeds = run.finished_seeds()
     verdicts = judge([statistics_of(run, seed) for seed in seeds])
     report.write_claims(run, verdicts)
@@ -185,12 +213,17 @@ def conclude(run: Run) -> list[Verdict]:
 
 
 def verdicts_of(run: Run) -> list[Verdict]:
-    """The claims judged on the finished seeds of a run; nothing is written."""
+    """Judge the claims on the finished seeds of a run, and write nothing.
+
+    Example:
+        >>> len(verdicts_of(sample_run()))
+        15
+    """
     return judge([statistics_of(run, seed) for seed in run.finished_seeds()])
 
 
 def statistics_of(run: Run, seed: int) -> dict[str, float]:
-    """Statistics of a finished seed of a run; see :func:`replicate.statistics.seed_statistics`."""
+    """The statistics of a finished seed, see :func:`replicate.statistics.seed_statistics`."""
     return seed_statistics(run.record(seed), run.accuracies(seed), run.sizes(seed), seed)
 
 
@@ -207,23 +240,31 @@ def prepare(
     preset: str = "",
     dimensions: int = 300,
 ) -> Run:
-    """Make a run folder, or check that it is of these very settings.
+    """Create a run folder, or check that an existing one has the same settings.
 
     Args:
-        out: DIR.
-        config: readings.
-        options: how it is carried out.
-        seeds: to be run; further ones may be added later.
+        out: the folder DIR.
+        config: the readings.
+        options: how the run is carried out.
+        seeds: the seeds to run; seeds that an existing run has are kept.
         corpus_paths: see :func:`replicate.corpus.read_corpus`.
         vectors: see :func:`replicate.vectors.embedding_matrix`.
-        preset: named in ``config.json``.
-        dimensions: D of random vectors.
+        preset: a name to store in ``config.json``.
+        dimensions: D, for random vectors.
 
     Returns:
-        The run, ready to be worked on.
+        The run, ready for :func:`run_seed`.
 
     Raises:
-        InputError: for bad data, or a folder of other settings.
+        InputError: if the data are bad, or the folder has a run with other settings.
+
+    Example:
+        >>> from replicate.corpus import sample_path
+        >>> corpus, vectors = sample_path()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = prepare(folder, Config(epochs=3), Options(), [0], [corpus], vectors)
+        ...     run.vectors.shape[1], run.finished_seeds()
+        (100, [])
     """
     out = Path(out)
     least = 2 + config.ddof
@@ -265,7 +306,7 @@ def prepare(
 
 
 def _merged(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a run that is there, with further seeds; refused where others differ."""
+    """The settings of an existing run with more seeds; InputError if other settings differ."""
     have = Run.settings_of(out)
     for name in settings:
         if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
@@ -278,7 +319,7 @@ def _merged(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what numbers depend on: name -> text."""
+    """Versions of the packages that the numbers depend on: name -> version."""
     names = ("chainer", "numpy", "scipy", "numba", "gensim", "cupy-cuda12x", "cupy-cuda13x")
     found = {"python": platform.python_version(), "replicate": __version__}
     for name in names:
@@ -292,8 +333,10 @@ def versions() -> dict[str, str]:
 # --- parts of a stage ------------------------------------------------------------------
 
 
-def _recorder(run: Run, seed: int, arm: str, model: Any, t1: np.ndarray, stored: bool) -> Recorder:
-    """The recorder of T1's saliency in a training run."""
+def _recorder(
+    run: Run, seed: int, arm: str, model: Any, t1: NDArray[np.intp], stored: bool
+) -> Recorder:
+    """The recorder of T1's saliency during a training run."""
     corpus = run.corpus
     folder = run.folder(seed, arm)
     return Recorder(model, *corpus.take(t1), len(corpus.words), run.config, folder, stored)
@@ -305,21 +348,21 @@ def _keeps_epochs(run: Run, seed: int) -> bool:
     return wanted == "all" or (wanted == "first" and seed == min(run.seeds))
 
 
-def _fingerprint(run: Run, seed: int, arm: str, sentences: np.ndarray) -> str:
-    """Of a training run: a snapshot of another is not taken up."""
+def _fingerprint(run: Run, seed: int, arm: str, sentences: NDArray[np.integer]) -> str:
+    """Identifies a training run, so that it never resumes from a snapshot of another one."""
     settings = {name: value for name, value in run.settings.items() if name != "seeds"}
     text = f"{sorted(settings.items())} {seed} {arm} {zlib.crc32(sentences.tobytes())}"
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _optimizer_arrays(optimizer: Any) -> dict[str, np.ndarray]:
-    """State of an optimiser; what Chainer writes as an object (None) is left out."""
+def _optimizer_arrays(optimizer: Any) -> dict[str, NDArray[Any]]:
+    """The state of an optimiser, without what Chainer writes as an object (None)."""
     serializer = chainer.serializers.DictionarySerializer()
     optimizer.serialize(serializer)
     return {n: v for n, v in serializer.target.items() if v.dtype.kind != "O"}
 
 
-def _carried_optimizer(model: Any, config: Config, arrays: dict[str, np.ndarray]) -> Any:
+def _carried_optimizer(model: Any, config: Config, arrays: dict[str, NDArray[Any]]) -> Any:
     optimizer = make_optimizer(model, config)
     optimizer.serialize(chainer.serializers.NpzDeserializer(arrays, strict=False))
     return optimizer

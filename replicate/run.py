@@ -1,18 +1,19 @@
-"""A run on disk: every file of it has one accessor here, and no other module knows their names.
+"""The files of a run: each has one accessor here, and no other module names them.
 
-``Run`` is the folder, ``Record`` what was recorded while one network was
-trained.  NumPy only: results can be read where Chainer is not installed.
+:class:`Run` is the folder.  :class:`Record` is what was recorded while one
+network was trained.  Chainer is not imported, so results can be read without it.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from .config import ARMS, Config
 from .corpus import Corpus
@@ -40,9 +41,9 @@ INSTABILITY = ("word", "count", "wac")
 SENTENCES = ("sentence", "label", "subset", "arm", "instability")
 CLAIMS = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
 
-#: What is recorded beside saliency, one row an epoch: name of the file -> dtype.
-#: Changes have one row less than the others; columns are sentences, or words of
-#: the vocabulary for ``movement_words``.
+#: Arrays that are recorded besides saliency, one row for each epoch: file name -> dtype.
+#: ``movement_*`` hold changes between epochs and have one row less.  Columns are
+#: sentences of T1, or word types for ``movement_words``.
 RECORDED = {
     "predicted": np.int32,
     "doubt": np.float32,
@@ -52,7 +53,7 @@ RECORDED = {
     "movement_words": np.float32,
 }
 
-#: Files whose content is known, and what must be said of them.
+#: SHA-256 of well-known vector files -> how figures and report name them.
 VECTOR_TITLES = {
     "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8": "GoogleNews, full file",
     "66683255ce8d41d973213a192afbff0627b5364fcdd3657846620bea386fa34b": (
@@ -69,16 +70,20 @@ VECTOR_TITLES = {
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out; unlike readings, these do not change its meaning.
+    """How a run is carried out; unlike readings, options do not change what it means.
 
     Attributes:
         device: ``"@cpu"`` or ``"@cupy:0"``.
         implementation: ``"fused"`` or ``"reference"``.
-        stored: keep the saliency of every epoch (the streaming form does not).
-        epoch_weights: ``"first"`` keeps the weights of every epoch of T1 for
-            the first seed (for ``replicate explain``), ``"all"`` for every
-            seed, ``"none"`` for none.
+        stored: keep the saliency of every epoch; False is ``--streaming``.
+        epoch_weights: the seeds for which the weights of T1 after every epoch are
+            kept: ``"first"``, ``"all"`` or ``"none"``.  ``replicate explain`` uses
+            them.
         record_arms: record T1's saliency in the second phase too (Q1).
+
+    Example:
+        >>> Options(stored=False).epoch_weights
+        'first'
     """
 
     device: str = "@cpu"
@@ -112,7 +117,7 @@ class _VectorFacts(msgspec.Struct):
 
 
 class _Facts(msgspec.Struct):
-    """What ``config.json`` holds beside the readings, which :class:`Config` checks."""
+    """Schema of ``config.json`` without the readings, which :class:`Config` checks."""
 
     preset: str
     seeds: Annotated[list[_Seed], msgspec.Meta(min_length=1)]
@@ -127,17 +132,21 @@ class _Facts(msgspec.Struct):
 
 
 def read_settings(place: Path) -> dict[str, Any]:
-    """``config.json`` of a run, whose facts are of the kinds that they should be.
+    """The content of ``config.json``, with the types of its values checked.
 
     Raises:
-        InputError: when the file is missing or not of this program.
+        InputError: if the file is missing, or this program did not write it.
     """
-    settings = load_json(place)
+    settings: dict[str, Any] = load_json(place)
     try:
         msgspec.convert(settings, _Facts)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
+        raise _not_ours(place, error) from None
     return settings
+
+
+def _not_ours(place: Path, error: Exception) -> InputError:
+    return InputError(f"{place}: not written by this program ({error}); name a run folder")
 
 
 # --- what was recorded -----------------------------------------------------------------
@@ -145,44 +154,54 @@ def read_settings(place: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Record:
-    """What was recorded of T1's n sentences, t tokens in all, while a network was trained.
+    """What was recorded of the N sentences and T tokens of T1 while one network was trained.
 
     Attributes:
-        epochs: (E,) epochs of the rows; 0 is before training.
-        predicted: (E, n) int32, the network's own label R.
-        labels: (n,) int32, the true labels.
-        lengths: (n,) words of each sentence.
-        change: name -> (E - 1, n) float32, absolute change of saliency summed over
+        epochs: (E,) int64, the epoch of each row; 0 is before training.
+        predicted: (E, N) int32, the label R that the network itself gives.
+        labels: (N,) int32, the true labels.
+        lengths: (N,) int64, words in each sentence.
+        change: name -> (E - 1, N) float32, absolute change of saliency, summed over
             the words of a sentence (Fig. 5): ``raw``, ``standardised``, ``logit``.
-        judged: epoch at which "misclassified" is judged.
-        uncertainty: (E, n) float32, 1 - p_R.
-        word_change: (E - 1, V) float32, raw change summed over a word's occurrences.
-        saliency: (E, t) float32, wa of eq. (6); None where it was not kept.
+        judged: the epoch at which a sentence counts as misclassified or not.
+        uncertainty: (E, N) float32, 1 - p_R.
+        word_change: (E - 1, V) float32, raw change, summed over a word's occurrences.
+        saliency: (E, T) float32, wa of eq. (6); None if it was not stored.
+
+    Example:
+        >>> record = Record(
+        ...     epochs=np.array([1, 2]), predicted=np.array([[0, 1], [0, 0]]),
+        ...     labels=np.array([0, 1]), lengths=np.array([4, 6]), change={}, judged=2,
+        ... )
+        >>> record.correct.tolist(), record.change_epochs.tolist()
+        ([True, False], [2])
     """
 
-    epochs: np.ndarray
-    predicted: np.ndarray
-    labels: np.ndarray
-    lengths: np.ndarray
-    change: dict[str, np.ndarray]
+    epochs: NDArray[np.integer]
+    predicted: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    lengths: NDArray[np.integer]
+    change: dict[str, NDArray[np.float32]]
     judged: int
-    uncertainty: np.ndarray | None = None
-    word_change: np.ndarray | None = None
-    saliency: np.ndarray | None = None
+    uncertainty: NDArray[np.float32] | None = None
+    word_change: NDArray[np.float32] | None = None
+    saliency: NDArray[np.float32] | None = None
 
     @property
-    def change_epochs(self) -> np.ndarray:
-        """(E - 1,) the epoch each change arrives at: n to n + 1 is at n + 1."""
+    def change_epochs(self) -> NDArray[np.integer]:
+        """(E - 1,): the change from epoch n to n + 1 belongs to epoch n + 1."""
         return self.epochs[1:]
 
     @property
-    def correct(self) -> np.ndarray:
-        """(n,) bool: classified as its true label at the judged epoch."""
-        return self.predicted[np.flatnonzero(self.epochs == self.judged)[0]] == self.labels
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,): whether the network gives the true label at the judged epoch."""
+        row = np.flatnonzero(self.epochs == self.judged)[0]
+        same: NDArray[np.bool_] = self.predicted[row] == self.labels
+        return same
 
 
 def stage_holds(folder: Path) -> bool:
-    """Whether ``stage.json`` is there and each file that it names is as it was written."""
+    """Whether ``stage.json`` exists and the checksums of all files that it names are right."""
     try:
         files = load_json(folder / "stage.json")["sha256"]
         return bool(files) and all(sha256(folder / n) == digest for n, digest in files.items())
@@ -194,20 +213,27 @@ def stage_holds(folder: Path) -> bool:
 
 
 class Run:
-    """A run folder: settings, corpus and vectors, and the results of its seeds.
+    """A run folder: settings, corpus, word vectors, and the results of each seed.
 
     Args:
-        out: DIR, as ``replicate run --out DIR`` made it.
+        out: the folder DIR of ``replicate run --out DIR``.
 
     Attributes:
         out (Path): the folder.
         config (Config): the readings.
-        options (Options): how it is carried out.
-        seeds (list of int): all that were asked for, finished or not.
-        settings (dict): what ``config.json`` holds.
+        options (Options): how the run is carried out.
+        seeds (list of int): all requested seeds, finished or not.
+        settings (dict): the content of ``config.json``.
 
     Raises:
-        InputError: when DIR is not a run folder, or its files are damaged.
+        InputError: if DIR is not a run folder, or a file is damaged.
+
+    Example:
+        >>> run = Run(sample_run().out)
+        >>> run.finished_seeds(), len(run.corpus), run.config.epochs
+        ([0], 200, 2)
+        >>> run.record(0).predicted.shape  # epochs, sentences of T1
+        (2, 90)
     """
 
     def __init__(self, out: str | Path) -> None:
@@ -219,38 +245,38 @@ class Run:
         try:
             self.config = Config(**{name: self.settings[name] for name in Config.names()})
         except (KeyError, InputError) as error:
-            raise InputError(f"{place}: not of this program ({error}); name a run folder") from None
+            raise _not_ours(place, error) from None
         self._corpus: Corpus | None = None
-        self._vectors: np.ndarray | None = None
+        self._vectors: NDArray[np.float32] | None = None
 
     @staticmethod
     def exists(out: str | Path) -> bool:
-        """Whether a folder holds a run."""
+        """Whether a folder contains a run."""
         return (Path(out) / "config.json").exists()
 
     @staticmethod
     def settings_of(out: str | Path) -> dict[str, Any]:
-        """``config.json`` of a run folder, checked.
+        """The content of ``config.json`` in a run folder, checked.
 
         Raises:
-            InputError: when it is missing or not of this program.
+            InputError: if the file is missing, or this program did not write it.
         """
         return read_settings(Path(out) / "config.json")
 
     @staticmethod
     def check_folder(out: str | Path) -> None:
-        """Look whether a run may be made in a folder, before anything in it is touched.
+        """Check that a run can be created in a folder, without changing anything there.
 
         Raises:
-            InputError: for a folder that holds other files and no run.
+            InputError: if the folder contains other files and no run.
         """
         out = Path(out)
         if not out.is_dir() or Run.exists(out):
             return
-        # What a run that was interrupted while it was made leaves.
+        # A run that was interrupted while it was being created leaves these.
         own = {"corpus.npz", "vectors.npy", "known.npy", ".lock", "run.log"}
         if any(f.name not in own and not is_temporary(f) for f in out.iterdir()):
-            raise InputError(f"{out}: holds other files and no run; choose an empty --out")
+            raise InputError(f"{out}: contains other files and no run; choose an empty --out")
 
     @classmethod
     def create(
@@ -258,17 +284,20 @@ class Run:
         out: str | Path,
         settings: dict[str, Any],
         corpus: Corpus,
-        vectors: np.ndarray,
-        known: np.ndarray,
+        vectors: NDArray[np.float32],
+        known: NDArray[np.bool_],
     ) -> "Run":
-        """Write what a run starts from; ``config.json`` last, so a run that is there is whole.
+        """Write the inputs of a run; ``config.json`` comes last and marks the folder as a run.
 
         Args:
-            out: DIR.
-            settings: of ``config.json``.
+            out: the folder DIR.
+            settings: the content of ``config.json``.
             corpus: the sentences.
-            vectors: (V + 1, D) float32, row 0 padding.
-            known: (V,) bool, the words that have a vector.
+            vectors: (V + 1, D) float32; row 0 is padding.
+            known: (V,) bool, whether a word has a vector.
+
+        Raises:
+            InputError: if the folder contains other files and no run.
         """
         out = Path(out)
         cls.check_folder(out)
@@ -279,11 +308,11 @@ class Run:
         save_json(out / "config.json", settings)
         return cls(out)
 
-    # What all seeds share.
+    # Inputs that all seeds share.
 
     @property
     def corpus(self) -> Corpus:
-        """The corpus, read on first use."""
+        """The corpus, read when it is first used."""
         if self._corpus is None:
             facts = self.settings["corpus"]
             self._corpus = Corpus.load(
@@ -292,68 +321,69 @@ class Run:
         return self._corpus
 
     @property
-    def vectors(self) -> np.ndarray:
-        """(V + 1, D) float32, mapped read only: processes share one copy."""
+    def vectors(self) -> NDArray[np.float32]:
+        """(V + 1, D) word vectors, memory-mapped read-only, so that processes share one copy."""
         if self._vectors is None:
             shape = (len(self.corpus.words) + 1, None)
             self._vectors = np.asarray(load_npy(self.out / "vectors.npy", "f", shape, mmap=True))
         return self._vectors
 
     @property
-    def known(self) -> np.ndarray:
-        """(V,) bool, the words that the vector file has."""
-        return load_npy(self.out / "known.npy", "b", (len(self.corpus.words),))
+    def known(self) -> NDArray[np.bool_]:
+        """(V,), whether the vector file has the word."""
+        known: NDArray[np.bool_] = load_npy(self.out / "known.npy", "b", (len(self.corpus.words),))
+        return known
 
     @property
     def identity(self) -> str:
-        """Digest of readings, corpus and vectors: what results of one kind have in common."""
+        """Digest of readings, corpus and vectors; runs that differ only in seeds share it."""
         facts = [self.config.to_dict(), self.settings["corpus"]["sha256"]]
         facts += [self.settings["vectors"][name] for name in ("sha256", "dimensions")]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def title(self) -> str:
-        """Vectors and what they cover, as it stands beside every figure."""
+        """The word vectors and their coverage, as every figure's caption shows them."""
         facts = self.settings["vectors"]
         name = VECTOR_TITLES.get(facts["sha256"], facts["name"])
         return f"{name} ({facts['known_tokens']:.0%} of tokens known)"
 
-    # Places.
+    # Paths.
 
     def seed_folder(self, seed: int) -> Path:
-        """Folder of a seed."""
+        """The folder of a seed."""
         return self.out / f"seed-{seed:03d}"
 
     def folder(self, seed: int, arm: str) -> Path:
-        """Folder of a training run: ``T1`` or ``arms/ARM``."""
+        """The folder of a training run: ``T1`` or ``arms/ARM``."""
         return self.seed_folder(seed) / ("T1" if arm == "T1" else f"arms/{arm}")
 
     def model_file(self, seed: int, arm: str) -> Path:
-        """Final weights of a training run."""
+        """The path of a training run's final weights."""
         return self.folder(seed, arm) / "model.npz"
 
     def figure(self, name: str) -> Path:
-        """Path without suffix of a figure: ``fig3`` … ``fig6``, ``table1``."""
+        """The path, without suffix, of a figure: ``fig3`` … ``fig6``, ``table1``."""
         return self.out / "figures" / name
 
     @property
     def report_file(self) -> Path:
-        """The report."""
+        """The path of the report."""
         return self.out / "report.html"
 
     @property
     def claims_files(self) -> tuple[Path, Path]:
-        """The verdicts as a table, and with all details."""
+        """The paths of the verdicts: a table, and all details."""
         return self.out / "claims.csv", self.out / "claims.json"
 
-    # What is done.
+    # Progress.
 
     def finished(self, seed: int, arm: str) -> bool:
-        """Whether a training run is done and each of its files is as it was written."""
+        """Whether a training run is complete and none of its files has changed since."""
         return stage_holds(self.folder(seed, arm))
 
     def finished_seeds(self) -> list[int]:
-        """Seeds all of whose training runs are done."""
+        """The seeds whose training runs are all complete."""
         return [seed for seed in self.seeds if all(self.finished(seed, arm) for arm in ARMS)]
 
     def _mark(self, seed: int, arm: str, names: Sequence[str]) -> None:
@@ -361,43 +391,51 @@ class Run:
         digests = {name: sha256(folder / name) for name in sorted(names)}
         save_json(folder / "stage.json", {"sha256": digests})
 
-    # One seed, read.
+    # Reading one seed.
 
-    def subset(self, seed: int) -> np.ndarray:
-        """(N,) int8 of 1, 2, 3: T1, T2 or T3 (section 4.2)."""
+    def subset(self, seed: int) -> NDArray[np.int8]:
+        """(N,) int8: 1, 2 or 3 for a sentence of T1, T2 or T3 (section 4.2)."""
         spec = {"subset": ("i", (len(self.corpus),))}
-        return load_npz(self.seed_folder(seed) / "split.npz", spec)["subset"]
+        subset: NDArray[np.int8] = load_npz(self.seed_folder(seed) / "split.npz", spec)["subset"]
+        return subset
 
-    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sentence indices of T1, T2 and T3, ascending."""
+    def split(self, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """The sentence indices of T1, T2 and T3, in ascending order."""
         subset = self.subset(seed)
         t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
         return t1, t2, t3
 
     def sizes(self, seed: int) -> dict[str, int]:
-        """Sentences of T1, T2h, T2l and T3 (Table 1)."""
+        """The numbers of sentences in T1, T2h, T2l and T3 (Table 1)."""
         t1, _, t3 = self.split(seed)
         halves = {arm: len(self.sentences(seed, arm)) for arm in ("T2h", "T2l")}
         return {"T1": len(t1), **halves, "T3": len(t3)}
 
-    def sentences(self, seed: int, arm: str) -> np.ndarray:
-        """Training sentences of an arm, ascending indices."""
-        return load_npy(self.seed_folder(seed) / "arms" / arm / "sentences.npy", "i")
+    def sentences(self, seed: int, arm: str) -> NDArray[np.integer]:
+        """The indices of an arm's training sentences, in ascending order."""
+        place = self.seed_folder(seed) / "arms" / arm / "sentences.npy"
+        sentences: NDArray[np.integer] = load_npy(place, "i")
+        return sentences
 
     def halves(self, seed: int) -> list[str]:
-        """The half, h or l, of every sentence of T2, in the corpus's order."""
+        """The half, h or l, of every sentence of T2, in the order of the corpus."""
         rows = read_csv(self.seed_folder(seed) / "sentences.csv", SENTENCES)
         return [row["arm"] for row in rows if row["arm"]]
 
-    def instability(self, seed: int, arm: str = "T1") -> tuple[np.ndarray, np.ndarray]:
-        """wac of eq. (9) of every word, and its occurrences in T1.
+    def instability(
+        self, seed: int, arm: str = "T1"
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """wac of eq. (9) for every word, and the number of its occurrences in T1.
 
         Args:
-            seed: of the run.
+            seed: a seed of the run.
             arm: a training run whose saliency was recorded.
 
         Returns:
-            wac (V,) float64, NaN for a word that T1 does not have, and count (V,) int64.
+            wac (V,) float64, NaN for a word that T1 does not contain, and count (V,) int64.
+
+        Raises:
+            InputError: if the file is missing, damaged, or of another corpus.
         """
         folder = self.seed_folder(seed) if arm == "T1" else self.folder(seed, arm)
         place, words = folder / "instability.csv", self.corpus.words
@@ -405,55 +443,56 @@ class Run:
         wac, count = np.full(len(words), np.nan), np.zeros(len(words), dtype=np.int64)
         for row in read_csv(place, INSTABILITY, {"count": int, "wac": float}):
             if row["word"] not in index:
-                raise InputError(f"{place}: holds words of another corpus; run again")
+                raise InputError(f"{place}: contains words of another corpus; run again")
             wac[index[row["word"]]], count[index[row["word"]]] = row["wac"], row["count"]
         return wac, count
 
-    def accuracies(self, seed: int) -> dict[str, np.ndarray]:
-        """Accuracy and loss on T3: arm -> (epochs, 3) of epoch, accuracy, loss.
+    def accuracies(self, seed: int) -> dict[str, NDArray[np.float64]]:
+        """Accuracy and loss on T3: arm -> (E, 3) with epoch, accuracy, loss.
 
-        Arms that are not finished are absent.
+        Arms that are not finished are missing.
         """
         place = self.seed_folder(seed) / "accuracy.csv"
-        curves: dict[str, list] = {}
+        curves: dict[str, list[list[float]]] = {}
         for row in read_csv(place, ACCURACY, dict.fromkeys(ACCURACY[1:], float)):
             curves.setdefault(row["arm"], []).append([row[name] for name in ACCURACY[1:]])
         return {arm: np.array(rows) for arm, rows in curves.items()}
 
     @property
     def rows_before_training(self) -> int:
-        """Recorded rows before epoch 1: 1 under the reading ``record_epoch_0``, else 0."""
+        """Recorded rows before epoch 1: 1 with the reading ``record_epoch_0``, else 0."""
         return int(self.config.record_epoch_0)
 
     @property
-    def recorded_epochs(self) -> np.ndarray:
-        """(E,) epochs of the rows that are recorded."""
+    def recorded_epochs(self) -> NDArray[np.integer]:
+        """(E,), the epoch of each recorded row."""
         before = self.rows_before_training
         return np.arange(1 - before, self.config.epochs + 1)
 
     def record(self, seed: int, arm: str = "T1") -> Record:
-        """What was recorded of T1 in a training run.
+        """What was recorded of T1 during a training run.
 
         Args:
-            seed: whose first phase is done.
-            arm: another than T1 where the run was made with ``record_arms``.
+            seed: a seed whose first phase is complete.
+            arm: ``"T1"``, or another arm if the run was made with ``record_arms``.
 
         Raises:
-            InputError: when a file is missing or damaged.
+            InputError: if a file is missing or damaged.
         """
         t1, _, _ = self.split(seed)
         folder, lengths = self.folder(seed, arm), self.corpus.lengths[t1]
         epochs = self.recorded_epochs
         rows, n = len(epochs), len(t1)
 
-        def read(name: str, height: int, width: int) -> np.ndarray:
+        def read(name: str, height: int, width: int) -> NDArray[Any]:
             kind = np.dtype(RECORDED.get(name, np.float32)).kind
-            return load_npy(folder / f"{name}.npy", kind, (height, width), mmap=True)
+            array: NDArray[Any] = load_npy(folder / f"{name}.npy", kind, (height, width), mmap=True)
+            return array
 
         change = {name: read(f"movement_{name}", rows - 1, n) for name in _CHANGES}
         for name, array in change.items():
             if not np.isfinite(array).all():
-                raise InputError(f"{folder}: change {name} holds NaN or infinity; run again")
+                raise InputError(f"{folder}: change {name} contains NaN or infinity; run again")
         stored = self.options.stored and arm == "T1"
         return Record(
             epochs=epochs,
@@ -468,7 +507,7 @@ class Run:
         )
 
     def recorded(self, seed: int, arm: str) -> bool:
-        """Whether a training run has a record of saliency and its words' instability."""
+        """Whether a training run has recorded saliency and the instability of its words."""
         folder = self.folder(seed, arm)
         words = self.seed_folder(seed) if arm == "T1" else folder
         return all((folder / f"{name}.npy").is_file() for name in RECORDED) and (
@@ -476,55 +515,61 @@ class Run:
         )
 
     def epoch_weights(
-        self, seed: int, shapes: dict[str, tuple[int, ...]]
-    ) -> dict[str, np.ndarray] | None:
-        """Weights of T1 after every epoch: Chainer's name -> (epochs, …) float32.
+        self, seed: int, shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, NDArray[np.float32]] | None:
+        """The weights of T1 after every epoch: Chainer's parameter name -> (E, …) float32.
 
         Args:
-            seed: of the run.
-            shapes: of the network's parameters by name.
+            seed: a seed of the run.
+            shapes: parameter name -> shape, of the network.
 
         Returns:
-            None where they were not kept (``--epoch-weights``).
+            None if they were not kept (``--epoch-weights``).
+
+        Raises:
+            InputError: if the file is damaged or has other shapes.
         """
         place = self.folder(seed, "T1") / "weights.npz"
         if not place.exists():
             return None
-        return load_npz(place, {n: ("f", (self.config.epochs, *s)) for n, s in shapes.items()})
+        spec = {name: ("f", (self.config.epochs, *shape)) for name, shape in shapes.items()}
+        arrays: dict[str, NDArray[np.float32]] = load_npz(place, spec)
+        return arrays
 
-    def optimizer_state(self, seed: int) -> dict[str, np.ndarray]:
-        """State of the optimiser after T1, under the reading ``optimizer_state = carried``."""
-        return load_npz(self.folder(seed, "T1") / "optimizer.npz")
+    def optimizer_state(self, seed: int) -> dict[str, NDArray[Any]]:
+        """The optimiser's state after T1, kept with the reading ``optimizer_state = carried``."""
+        arrays: dict[str, NDArray[Any]] = load_npz(self.folder(seed, "T1") / "optimizer.npz")
+        return arrays
 
-    # One seed, written.
+    # Writing one seed.
 
     def save_first_phase(
         self,
         seed: int,
         *,
-        weights: dict[str, np.ndarray],
+        weights: Mapping[str, NDArray[np.float32]],
         rows: Sequence[Sequence[Any]],
         recorded: Sequence[str],
-        subset: np.ndarray,
-        instability: tuple[np.ndarray, np.ndarray],
-        scores: np.ndarray,
-        arms: dict[str, np.ndarray],
-        epoch_weights: dict[str, np.ndarray] | None = None,
-        optimizer_state: dict[str, np.ndarray] | None = None,
+        subset: NDArray[np.int8],
+        instability: tuple[NDArray[np.float64], NDArray[np.int64]],
+        scores: NDArray[np.float64],
+        arms: Mapping[str, NDArray[np.integer]],
+        epoch_weights: Mapping[str, NDArray[np.float32]] | None = None,
+        optimizer_state: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        """Write what the first phase gives, and mark it as done (4.3).
+        """Write the results of the first phase, and mark it as complete (4.3).
 
         Args:
-            seed: of the run.
-            weights: final weights by Chainer's names.
-            rows: epoch, accuracy, loss on T3, training loss.
-            recorded: names of the recorder's files.
-            subset: (N,) int8 of 1, 2, 3.
+            seed: a seed of the run.
+            weights: the final weights, by Chainer's parameter names.
+            rows: epoch, accuracy on T3, loss on T3, training loss.
+            recorded: the names of the recorder's files.
+            subset: (N,) int8: 1, 2 or 3.
             instability: wac (V,) and count (V,).
-            scores: A_S of the sentences of T2.
-            arms: training sentences of each of the seven arms.
-            epoch_weights: of every epoch; None keeps none.
-            optimizer_state: None keeps none.
+            scores: A_S of each sentence of T2, eq. (10).
+            arms: the training sentences of each of the seven arms.
+            epoch_weights: the weights after every epoch, to be kept if given.
+            optimizer_state: the optimiser's state, to be kept if given.
         """
         place, folder = self.seed_folder(seed), self.folder(seed, "T1")
         names = self._save_training(seed, "T1", weights, rows)
@@ -556,12 +601,21 @@ class Run:
         seed: int,
         arm: str,
         *,
-        weights: dict[str, np.ndarray],
+        weights: Mapping[str, NDArray[np.float32]],
         rows: Sequence[Sequence[Any]],
         recorded: Sequence[str] = (),
-        instability: tuple[np.ndarray, np.ndarray] | None = None,
+        instability: tuple[NDArray[np.float64], NDArray[np.int64]] | None = None,
     ) -> None:
-        """Write what a training run of the second phase gives, and mark it as done (4.4)."""
+        """Write the results of an arm of the second phase, and mark it as complete (4.4).
+
+        Args:
+            seed: a seed of the run.
+            arm: one of :data:`replicate.config.ARMS`, but not T1.
+            weights: the final weights, by Chainer's parameter names.
+            rows: epoch, accuracy on T3, loss on T3, training loss.
+            recorded: the names of the recorder's files.
+            instability: wac (V,) and count (V,), if saliency was recorded.
+        """
         names = self._save_training(seed, arm, weights, rows)
         if instability is not None:
             self._save_instability(self.folder(seed, arm), *instability)
@@ -569,7 +623,7 @@ class Run:
         self._mark(seed, arm, names)
 
     def save_accuracies(self, seed: int) -> None:
-        """Gather the arms' accuracies of a finished seed into one table (Fig. 6)."""
+        """Collect the accuracies of all arms of a finished seed in one table (Fig. 6)."""
         rows = []
         for arm in ARMS:
             for row in read_csv(self.folder(seed, arm) / "training.csv", TRAINING):
@@ -580,7 +634,7 @@ class Run:
         self,
         seed: int,
         arm: str,
-        weights: dict[str, np.ndarray],
+        weights: Mapping[str, NDArray[np.float32]],
         rows: Sequence[Sequence[Any]],
     ) -> list[str]:
         folder = self.folder(seed, arm)
@@ -588,7 +642,9 @@ class Run:
         save_csv(folder / "training.csv", TRAINING, [(arm, *row) for row in rows])
         return ["model.npz", "training.csv"]
 
-    def _save_instability(self, folder: Path, wac: np.ndarray, count: np.ndarray) -> None:
+    def _save_instability(
+        self, folder: Path, wac: NDArray[np.float64], count: NDArray[np.int64]
+    ) -> None:
         words = self.corpus.words
         rows = ((words[i], int(count[i]), wac[i]) for i in np.flatnonzero(count))
         save_csv(folder / "instability.csv", INSTABILITY, rows)
@@ -603,19 +659,19 @@ class Run:
 
     @property
     def verdicts(self) -> Table:
-        """The verdict on every claim, as last judged."""
+        """The verdict on every claim, from the last time that the claims were judged."""
         rows = read_csv(self.claims_files[0], CLAIMS)
         shown = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
         return Table(shown, [[_number(row[name]) for name in shown] for row in rows])
 
     @property
     def timing(self) -> dict[str, Any] | None:
-        """Seconds and memory that the run has taken; None where they are not known."""
+        """Seconds and memory that the run took; None if they were not recorded."""
         place = self.out / "timing.json"
         return load_json(place) if place.exists() else None
 
     def save_timing(self, timing: dict[str, Any]) -> None:
-        """Write seconds and memory."""
+        """Write the seconds and the memory that the run took."""
         save_json(self.out / "timing.json", timing)
 
     def __repr__(self) -> str:
@@ -634,7 +690,7 @@ _CHANGES = ("raw", "standardised", "logit")
 
 
 def _number(text: str) -> int | float | str:
-    """A cell of a table as a number where it is one."""
+    """The text of a cell, converted to a number if it is one."""
     for kind in (int, float):
         try:
             return kind(text)

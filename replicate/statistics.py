@@ -1,12 +1,13 @@
-"""One row of numbers a seed: what the claims are judged from (sections 5 and 6).
+"""The statistics of one seed, from which the claims are judged (sections 5 and 6).
 
-Arrays in, numbers out: nothing here opens a file, so the same numbers come from
-a run on disk, from a table of accuracies alone, or from arrays made by hand.
+These functions take arrays and return numbers.  They open no file, so the arrays
+may come from a run on disk, from a table of accuracies, or from another program.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .config import ARMS, PAPER, generator
 from .run import Record
@@ -20,26 +21,32 @@ __all__ = [
     "window",
 ]
 
-#: Blocks of epochs that "throughout" is judged over jointly (O1).
+#: Number of blocks of epochs; "throughout" (O1) must hold in all of them together.
 BLOCKS = 5
 
-#: Accuracies of one arm: (epochs, 2 or more) of epoch, accuracy, …
-Curves = Mapping[str, np.ndarray]
+#: Arm -> (E, 2 or more) with epoch, accuracy, …
+Curves = Mapping[str, NDArray[np.float64]]
 
 
 def seed_statistics(
     record: Record, curves: Curves, sizes: Mapping[str, int], seed: int
 ) -> dict[str, float]:
-    """All statistics of a finished seed: the row that claims are judged from.
+    """All statistics of a finished seed: one row of the table that claims are judged from.
 
     Args:
-        record: what the first phase recorded.
-        curves: see :func:`accuracy_statistics`.
-        sizes: sentences of each subset of Table 1.
-        seed: names the sentences that are drawn for Fig. 5.
+        record: the record of the first phase.
+        curves: accuracies on T3, see :func:`accuracy_statistics`.
+        sizes: the number of sentences in each subset of Table 1.
+        seed: selects the sentences that are drawn for Fig. 5.
 
     Returns:
-        name -> number; NaN where the data do not allow one.
+        Name -> number; NaN if the data do not determine it.
+
+    Example:
+        >>> run = sample_run()
+        >>> row = seed_statistics(run.record(0), run.accuracies(0), run.sizes(0), seed=0)
+        >>> row["size.T1"], sorted(row)[:3]
+        (90.0, ['A.T1', 'A.T1andT2', 'A.T1andT2h'])
     """
     return {
         **{f"size.{name}": float(sizes[name]) for name in ("T1", "T3", "T2h", "T2l")},
@@ -48,29 +55,37 @@ def seed_statistics(
     }
 
 
-def window(epochs: np.ndarray, first: float, last: float) -> np.ndarray:
-    """Which of `epochs` lie in the paper's epochs first ... last, both included.
+def window(epochs: NDArray[np.number], first: float, last: float) -> NDArray[np.bool_]:
+    """Which epochs lie in the paper's epochs first ... last, both included.
 
-    The paper's run has 50 epochs; those of a shorter or longer run are taken
-    in proportion.
+    The paper's run has 50 epochs.  For a shorter or longer run the window is
+    scaled in proportion.
+
+    Args:
+        epochs: (E,), the last one being the number of epochs of the run.
+        first, last: epochs of the paper.
+
+    Returns:
+        (E,) bool.
 
     Example:
         >>> np.flatnonzero(window(np.arange(1, 51), 40, 50)).tolist()[:2]
         [39, 40]
     """
     scaled = epochs * (PAPER["epochs"] / epochs[-1])
-    return (scaled >= first - 1e-9) & (scaled <= last + 1e-9)
+    inside: NDArray[np.bool_] = (scaled >= first - 1e-9) & (scaled <= last + 1e-9)
+    return inside
 
 
 def accuracy_statistics(curves: Curves) -> dict[str, float]:
-    """Statistics of Fig. 6 of one seed.
+    """Statistics of the accuracies in Fig. 6, for one seed.
 
     Args:
-        curves: arm -> (epochs, 2 or more) array of epoch, accuracy.
+        curves: arm -> (E, 2 or more) float64 with epoch, accuracy.
 
     Returns:
-        name -> number; NaN where an arm is missing.  ``A.ARM`` is the mean
-        accuracy of epochs 40-50; ``O...`` see :data:`replicate.claims.CLAIMS`.
+        Name -> number; NaN if an arm is missing.  ``A.ARM`` is the mean accuracy
+        in epochs 40-50; :data:`replicate.claims.CLAIMS` explains ``O…`` and ``H…``.
 
     Example:
         >>> rising = np.column_stack([np.arange(1, 51), np.linspace(0.5, 0.75, 50)])
@@ -109,12 +124,14 @@ def _accuracy_names() -> list[str]:
     return [f"A.{a}" for a in ARMS] + [f"O1.block{i + 1}" for i in range(BLOCKS)] + fixed
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: NDArray[np.bool_ | np.floating]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _change(epochs: np.ndarray, values: np.ndarray, first: float, last: float) -> float:
-    """Change over a window by the slope of its least-squares line."""
+def _change(
+    epochs: NDArray[np.float64], values: NDArray[np.float64], first: float, last: float
+) -> float:
+    """Change over a window: the slope of its least-squares line times its length."""
     inside = window(epochs, first, last)
     if inside.sum() < 2 or np.isnan(values).any():
         return float("nan")
@@ -123,21 +140,31 @@ def _change(epochs: np.ndarray, values: np.ndarray, first: float, last: float) -
 
 
 def change_statistics(record: Record, seed: int) -> dict[str, float]:
-    """Statistics of Figs 3-5 of one seed, over all sentences of T1.
+    """Statistics of the changes of saliency in Figs 3-5, for one seed and all sentences of T1.
 
     Args:
-        record: what the first phase recorded.
-        seed: names the sentences that are drawn for Fig. 5.
+        record: the record of the first phase.
+        seed: selects the sentences that are drawn for Fig. 5.
 
     Returns:
-        ``F3.ratio``: change of standardised saliency a word and epoch, epochs
-        21-50 over epochs up to 20, correctly classified; ``F4.excess``: the
-        same ratio of the misclassified less that; ``F5.share``: share of
-        epochs at which a misclassified sentence changes more (raw);
-        ``F5.correlation`` of the two curves over epochs; ``F5b.log_ratio``:
-        log of the total change, misclassified over correct; ``....logit``: the
-        same of the gradient of the logit difference; ``F5.share.100``: with
-        100 of each, drawn as for Fig. 5; ``misclassified``: their number.
+        Name -> number; all but the first are NaN if one kind of sentence is missing.
+
+        * ``misclassified``: number of misclassified sentences.
+        * ``F3.ratio``: mean change of standardised saliency per word and epoch, in
+          epochs 21-50 divided by that up to epoch 20, in correctly classified sentences.
+        * ``F4.excess``: the same ratio for misclassified sentences, minus F3.ratio.
+        * ``F5.share``: share of epochs at which the raw saliency of a mean
+          misclassified sentence changes more.
+        * ``F5.correlation``: correlation of the two curves of Fig. 5 over epochs.
+        * ``F5b.log_ratio``: log of the total change of a misclassified sentence
+          divided by that of a correctly classified one.
+        * ``….logit``: the same for the gradient of the logit difference.
+        * ``F5.share.100``: F5.share for 100 sentences of each kind, drawn as in Fig. 5.
+
+    Example:
+        >>> found = change_statistics(sample_run().record(0), seed=0)
+        >>> 0 <= found["F5.share"] <= 1
+        True
     """
     correct = record.correct
     wrong = ~correct
@@ -173,17 +200,19 @@ def change_statistics(record: Record, seed: int) -> dict[str, float]:
     return made
 
 
-def drawn_hundred(correct: np.ndarray, seed: int, size: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """Up to 100 correctly classified and 100 misclassified sentences (Fig. 5).
+def drawn_hundred(
+    correct: NDArray[np.bool_], seed: int, size: int = 100
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Up to 100 correctly classified and as many misclassified sentences (Fig. 5).
 
     Args:
-        correct: (n,) bool.
-        seed: names the draw.
-        size: of each kind.
+        correct: (N,) bool.
+        seed: the run's seed, from which the draw's generator is made.
+        size: sentences of each kind.
 
     Returns:
-        Two arrays of places in T1, sorted, of equal length: sums over them can
-        be compared.  Fewer than `size` where one kind has fewer.
+        Two sorted arrays of positions in T1.  They have the same length, so that
+        sums over them can be compared; fewer than `size` if one kind has fewer.
 
     Example:
         >>> right, wrong = drawn_hundred(np.array([True, False, True]), seed=0)
@@ -199,17 +228,24 @@ def drawn_hundred(correct: np.ndarray, seed: int, size: int = 100) -> tuple[np.n
 
 
 def change_curves(
-    record: Record, kind: str = "raw", chosen: tuple[np.ndarray, np.ndarray] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Change of a mean sentence by epoch: correctly classified, misclassified (Fig. 5).
+    record: Record,
+    kind: str = "raw",
+    chosen: tuple[NDArray[np.integer], NDArray[np.integer]] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean change per sentence at each epoch: correctly classified, misclassified (Fig. 5).
 
     Args:
-        record: of a seed.
-        kind: raw, standardised or logit.
-        chosen: places of the two sets; None takes all.
+        record: the record of a training run.
+        kind: ``"raw"``, ``"standardised"`` or ``"logit"``.
+        chosen: positions in T1 of the two sets of sentences; None takes all.
 
     Returns:
-        Two (E - 1,) float64 arrays.
+        Two arrays, (E - 1,) float64.
+
+    Example:
+        >>> correct, misclassified = change_curves(sample_run().record(0))
+        >>> correct.shape, misclassified.shape
+        ((1,), (1,))
     """
     if chosen is None:
         chosen = np.flatnonzero(record.correct), np.flatnonzero(~record.correct)

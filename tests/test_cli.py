@@ -46,7 +46,7 @@ def test_a_run_ends_with_the_path_of_its_report(command, corpus, tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert config["n_filters"] == 2 and config["seeds"] == [0, 2] and config["activation"] == "relu"
     code, printed, err = command("verify", out)
-    assert code == 2 and "cannot tell" in printed
+    assert code == 2 and "undecided" in printed
     # Other settings on the same folder are refused, and nothing changes.
     before = (out / "config.json").read_bytes()
     code, _, err = command(*small(corpus, out, "--set", "dropout=0.5"))

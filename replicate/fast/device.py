@@ -1,4 +1,4 @@
-"""Which device a network lies on."""
+"""The device that a network is on: the CPU or a GPU."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ __all__ = ["chainer_device"]
 
 
 def chainer_device(name: str) -> Any:
-    """The Chainer device that ``--device`` names.
+    """The Chainer device for the value of ``--device``.
 
     Args:
         name: ``"@cpu"``, or ``"@cupy:0"`` for the first GPU.
 
     Returns:
-        chainer.backend.Device: ready for use.
+        chainer.backend.Device: the device, selected for use.
 
     Raises:
-        InputError: for another name, or a GPU that this machine does not have.
+        InputError: if the name is unknown, or this machine does not have the GPU.
 
     Example:
         >>> chainer_device("@cpu").name
@@ -32,8 +32,8 @@ def chainer_device(name: str) -> Any:
     try:
         device = chainer.get_device(f"@cupy:{number or 0}")
         device.use()
-    except Exception as error:  # CuPy absent, no driver, no such device
-        # Where it could not import CuPy, Chainer gives the reason at the end of several lines.
+    except Exception as error:  # CuPy is not installed, no driver, no such device
+        # If CuPy could not be imported, `error` does not say why; Chainer keeps the reason.
         cause = error if cuda.available else cuda._resolution_error
         reason = str(cause).strip().split("\n")[0]
         raise InputError(

@@ -1,4 +1,4 @@
-"""A small table of named columns that shows itself in a terminal and in Jupyter."""
+"""A small table with named columns, which a terminal and Jupyter display as a table."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -6,16 +6,18 @@ from typing import Any
 
 __all__ = ["Table"]
 
-#: Rows that are shown; all are kept.
+#: Only this many rows are displayed; the table keeps all.
 SHOWN = 20
 
 
 class Table:
-    """Rows under named columns.
+    """Rows of values under named columns.
+
+    Iteration gives each row as a dictionary; ``table[name]`` gives a column.
 
     Args:
-        columns: names of the columns.
-        rows: one sequence of values a row.
+        columns: the names of the columns.
+        rows: one sequence of values for each row.
 
     Example:
         >>> table = Table(("word", "wac"), [("dull", 0.5), ("film", 0.25)])
@@ -72,10 +74,10 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
     def to_pandas(self) -> Any:
-        """The same as a ``pandas.DataFrame``.
+        """The table as a ``pandas.DataFrame``.
 
         Raises:
-            ImportError: where pandas is not installed.
+            ImportError: if pandas is not installed.
         """
         import pandas
 
