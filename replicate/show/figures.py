@@ -29,6 +29,7 @@ __all__ = [
     "ARM_COLOURS",
     "STYLE",
     "calibration",
+    "draw_figure_5",
     "draw_figures",
     "drawn_sentences",
     "save_figure",
@@ -86,7 +87,7 @@ def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
         if run.options.stored:
             for number, wrong in ((3, False), (4, True)):
                 drawn.append(_figure_words(run, seeds[0], run.figure(f"fig{number}"), wrong))
-        drawn.append(_figure_5(run.title, records, run.figure("fig5")))
+        drawn.append(draw_figure_5(run.title, _table_5(records), run.figure("fig5")))
         curves = {seed: run.accuracies(seed) for seed in seeds}
         drawn.append(_figure_6(run.title, curves, run.figure("fig6")))
     return drawn
@@ -283,8 +284,11 @@ def band(curves: list[np.ndarray], share: float) -> tuple[np.ndarray, np.ndarray
     )
 
 
-def _figure_5(title: str, records: dict[int, Record], stem: Path) -> Path:
-    """Change of saliency, correctly classified against misclassified."""
+FIG_5 = ("panel", "sentences", "epoch", "mean", "low", "high")
+
+
+def _table_5(records: dict[int, Record]) -> list[tuple]:
+    """Rows of Fig. 5: change of saliency, correctly classified against misclassified."""
     seeds = list(records)
     first = records[seeds[0]]
     drawn = statistics.drawn_hundred(first.correct, seeds[0])
@@ -293,25 +297,46 @@ def _figure_5(title: str, records: dict[int, Record], stem: Path) -> Path:
         (f"all sentences of T1, {_seeds_text(seeds)}", "raw", False),
         (f"of the logit difference, {_seeds_text(seeds)}", "logit", False),
     ]
-    figure = Figure(figsize=(10.5, 3.9))
-    axes = figure.subplots(1, 3)
     table = []
-    for axis, (panel, kind, hundred) in zip(axes, panels):
+    for panel, kind, hundred in panels:
         chosen = [(first, drawn)] if hundred else [(r, None) for r in records.values()]
         usable = [(r, c) for r, c in chosen if r.correct.any() and not r.correct.all()]
         both = [statistics.change_curves(r, kind, c) for r, c in usable]
-        for i, (name, colour) in enumerate((("correct", CORRECT), ("misclassified", WRONG))):
-            if not both:
-                continue
+        for i, name in enumerate(SENTENCES_5 if both else ()):
             curves = [pair[i] * (len(drawn[i]) if hundred else 1) for pair in both]
-            mean, low, high = band(curves, ON_T1)
-            axis.plot(first.change_epochs, mean, color=colour, lw=1.6, label=name)
-            axis.fill_between(first.change_epochs, low, high, color=colour, alpha=0.18, lw=0)
-            table += [
-                (panel, name, int(e), float(m), float(a), float(b))
-                for e, m, a, b in zip(first.change_epochs, mean, low, high)
-            ]
-        if both:
+            columns = (first.change_epochs, *band(curves, ON_T1))
+            table += [(panel, name, int(e), *map(float, row)) for e, *row in zip(*columns)]
+        if not both:
+            table.append((panel, "", 0, *[float("nan")] * 3))
+    return table
+
+
+#: What Fig. 5 compares: sentences -> colour.
+SENTENCES_5 = {"correct": CORRECT, "misclassified": WRONG}
+
+
+def draw_figure_5(title: str, table: list[tuple], stem: Path) -> Path:
+    """Draw Fig. 5 from its own table, and write both.
+
+    Args:
+        title: vectors, shown below.
+        table: rows of panel, sentences, epoch, mean, low, high; a panel without
+            misclassified sentences has one row without sentences.
+        stem: path without suffix.
+
+    Returns:
+        The PNG.
+    """
+    figure = Figure(figsize=(10.5, 3.9))
+    axes = figure.subplots(1, 3)
+    for axis, panel in zip(axes, dict.fromkeys(row[0] for row in table)):
+        for name, colour in SENTENCES_5.items():
+            rows = [row[2:] for row in table if row[:2] == (panel, name)]
+            if rows:
+                epochs, mean, low, high = np.array(rows).T
+                axis.plot(epochs, mean, color=colour, lw=1.6, label=name)
+                axis.fill_between(epochs, low, high, color=colour, alpha=0.18, lw=0)
+        if axis.lines:
             axis.legend(loc="upper left")
         else:
             axis.text(0.5, 0.5, "no misclassified sentence", transform=axis.transAxes, ha="center")
@@ -324,13 +349,11 @@ def _figure_5(title: str, records: dict[int, Record], stem: Path) -> Path:
     axes[0].set_ylabel("|change|, sum over all words")
     axes[1].set_ylabel("|change|, mean sum of a sentence")
     figure.suptitle(
-        "Fig. 5: how much word saliency moves from epoch to epoch", x=0.01, ha="left", fontsize=11
+        "Fig. 5: how much word saliency changes from epoch to epoch", x=0.01, ha="left", fontsize=11
     )
     _caption(figure, f"{title}; bands: corrected 95 % intervals over splits of this corpus")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
-    save_csv(
-        stem.with_suffix(".csv"), ("panel", "sentences", "epoch", "mean", "low", "high"), table
-    )
+    save_csv(stem.with_suffix(".csv"), FIG_5, [row for row in table if row[1]])
     return save_figure(figure, stem)
 
 
