@@ -228,8 +228,6 @@ class Summary:
         raise InputError(f"{self.where}: {words}")
 
     def _places(self):
-        if len(self.without_words) == 1:
-            return self.without_words[0]
         some = [self._short(place) for place in self.without_words[:10]]
         return ", ".join(some) + (", …" if len(self.without_words) > 10 else "")
 
