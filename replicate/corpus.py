@@ -219,7 +219,7 @@ class _Builder:
         self._offsets = array("q", [0])
         self._labels = []
         self._longest = (0, "")
-        self._letters = self._dropped = self._markup = 0
+        self._letters = self._dropped = self._markup = self._lost = 0
         self.without_words = []
 
     def add(self, text, label, place):
@@ -228,6 +228,7 @@ class _Builder:
             self._dropped += sum(c.isalpha() or combining(c) > 0 for c in text if c > "\x7f")
         if ("<" in text or "&" in text) and _MARKUP.search(_LINE_BREAK.sub(" ", text)):
             self._markup += 1
+        self._lost += "\ufffd" in text
         if not words:
             self.without_words.append(place if text.strip() else f"{place}: empty")
             return
@@ -314,6 +315,7 @@ class _Builder:
             ),
             without_words=tuple(self.without_words),
             markup=self._markup,
+            lost=self._lost,
             notes=tuple(notes),
         )
 

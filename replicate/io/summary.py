@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .errors import InputError
 
@@ -26,7 +27,7 @@ BOUNDS = {
     "letters_a_word": 20.0,
     # Of reviews 2 %.
     "numbers": 0.50,
-    # From 20 texts on: a column of names or numbers taken for the labels.
+    # Of more than 10 labels: a column of names or numbers taken for the labels.
     "labels_a_text": 0.25,
     # At least: GoogleNews has 75 % of MR's words, vectors of another language 5 % at most.
     "tokens_with_vector": 0.10,
@@ -51,6 +52,7 @@ class Summary:
             mean length of the tokens that hold them.
         without_words (tuple of str): places of texts that have no words.
         markup (int): texts with tags or entities, other than line breaks.
+        lost (int): texts with U+FFFD, which stands for a lost letter.
         notes (tuple of str): encodings, separators, columns that are not the expected.
         tokens_with_vector (float): share; None for random vectors.
         pool (int): texts of the pool; None where there is none.
@@ -73,6 +75,7 @@ class Summary:
     unspaced: tuple = (0.0, 0.0)
     without_words: tuple = ()
     markup: int = 0
+    lost: int = 0
     notes: tuple = ()
     tokens_with_vector: float | None = None
     pool: int | None = None
@@ -112,14 +115,27 @@ class Summary:
         )
 
     def to_dict(self) -> dict:
-        """What was read, for JSON."""
-        found = dataclasses.asdict(self)
-        return {
-            **found,
+        """What was read, for JSON; files are named without their folders."""
+        found = {
             "texts": self.texts,
-            "labels_alike": self.alike(),
+            "labels": self.labels,
+            "labels_alike": [list(pair) for pair in self.alike()],
+            "tokens": self.tokens,
+            "words": self.words,
+            "words_a_text": list(self.words_a_text),
+            "letters_a_word": self.letters_a_word,
             "letters_dropped": self.letters_dropped,
+            "numbers": self.numbers,
+            "texts_without_words": [self._short(place) for place in self.without_words],
+            "texts_with_markup": self.markup,
+            "texts_with_lost_letters": self.lost,
+            "tokens_with_vector": self.tokens_with_vector,
+            "notes": list(self.notes),
         }
+        if self.pool is not None:
+            found["pool"] = self.pool
+            found["pool_without_known_word"] = self.pool_without_known_word
+        return found
 
     def lines(self) -> list[str]:
         """What was read, in a few lines for people."""
@@ -140,6 +156,8 @@ class Summary:
             )
         if self.markup:
             found.append(f"{self.markup:,} texts hold markup, which is read as words")
+        if self.lost:
+            found.append(f"{self.lost:,} texts hold U+FFFD: an earlier program lost letters")
         if self.tokens_with_vector is not None:
             found.append(f"{self.tokens_with_vector:.1%} of the words have a vector")
         if self.pool is not None:
@@ -188,7 +206,7 @@ class Summary:
                 f"{self.numbers:.0%} of the words are numbers; name the column of texts 'text', "
                 "and check the separator"
             )
-        if total >= 20 and len(self.labels) > total * BOUNDS["labels_a_text"]:
+        if len(self.labels) > max(10, total * BOUNDS["labels_a_text"]):
             self._refuse(
                 f"{len(self.labels)} labels in {total} texts; name the column of labels 'label', "
                 "and check the separator"
@@ -210,10 +228,11 @@ class Summary:
         raise InputError(f"{self.where}: {words}")
 
     def _places(self):
-        if len(self.without_words) == 1:
-            return self.without_words[0]
-        some = [place.removeprefix(f"{self.where}: ") for place in self.without_words[:10]]
+        some = [self._short(place) for place in self.without_words[:10]]
         return ", ".join(some) + (", …" if len(self.without_words) > 10 else "")
+
+    def _short(self, place):
+        return Path(place.removeprefix(f"{self.where}: ")).name
 
 
 def _meant(label):

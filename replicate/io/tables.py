@@ -170,6 +170,11 @@ def _plain_rows(path, form, width):
     before = csv.field_size_limit(LIMIT)
     try:
         for number, line in enumerate(lines_of(path, form), start=1):
+            if '\\"' in line and re.search('(^|\t)"', line):
+                raise InputError(
+                    f"{path}: line {number}: a quote after a backslash; save the table with "
+                    "quotes doubled, as pandas and Excel do"
+                )
             row = next(csv.reader([line], delimiter="\t"), [])
             yield number, row if len(row) == width else line.split("\t"), line
     finally:
@@ -217,6 +222,7 @@ def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
             (text + label).encode()
         except UnicodeEncodeError:
             raise InputError(f"{place} holds half a character (\\ud800); correct it") from None
+        text = text.replace("\r\n", "\n").replace("\r", " ")  # as in the other formats
         yield Text(text, label, number, place)
 
 

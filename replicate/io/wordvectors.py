@@ -304,8 +304,8 @@ def _scan(buffer, filled, ended, most, width, table, starts, text, known, rows):
     """Take whole records off the buffer's front.
 
     A word may hold blanks ("new york"), and nothing in the format says so:
-    read to its first blank, such a record gives numbers made of letters, or a
-    next word made of numbers.  Only then the later blanks are tried.
+    read to a blank too early, such a record gives numbers made of letters, or
+    a next word made of numbers.  So the word ends at the one blank that fits.
 
     Returns:
         tuple: bytes used, records taken, and the fault that ended it, or 0.
@@ -324,21 +324,19 @@ def _scan(buffer, filled, ended, most, width, table, starts, text, known, rows):
         first = _fits(buffer, filled, ended, last, end + 1, width)
         if first < 0:
             break
-        if first != 3:
-            other, more = end, 0
-            while True:
-                other = _blank_after(buffer, other + 1, min(filled, begin + 4096))
-                if other < 0 or not _is_word(buffer, begin, other):
-                    break
-                more = _fits(buffer, filled, ended, last, other + 1, width)
-                if more < 0 or more == 3:
-                    break
-            if more < 0 and not ended:
-                break
+        blank, more, fitting = end, first, 0
+        while more >= 0:
             if more == 3:
-                end = other
-            elif first == 0:
-                return position, taken, _UNCLEAR
+                end = blank
+                fitting += 1
+            blank = _blank_in_word(buffer, blank + 1, min(filled, begin + 4096))
+            if blank < 0 or not _is_word(buffer, begin, blank):
+                break
+            more = _fits(buffer, filled, ended, last, blank + 1, width)
+        if more < 0 and not ended:
+            break
+        if fitting > 1 or (fitting == 0 and first == 0):
+            return position, taken, _UNCLEAR
         values = end + 1
         word = _find(buffer, begin, end, table, starts, text)
         if word >= 0 and not known[word]:
@@ -356,6 +354,15 @@ def _blank_after(buffer, start, filled):
     for i in range(start, min(filled, start + 4096)):
         if buffer[i] == 32:
             return i
+    return -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _blank_in_word(buffer, start, stop):
+    """Place of the first blank before any control character; -1 where there is none."""
+    for i in range(start, stop):
+        if buffer[i] <= 32:
+            return i if buffer[i] == 32 else -1
     return -1
 
 
