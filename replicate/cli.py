@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import platform
-import resource
 import sys
 import time
 from pathlib import Path
@@ -309,7 +308,9 @@ def run(
             raise InputError("--data-parallel: only one rank; start it with mpiexec -n 2 or more")
     if mpi.active() and mpi.rank() > 0:
         if data_parallel:
-            return _follow(out or Path("out") / Path(preset).stem)
+            from .parallel import data_parallel as together
+
+            return together.follow(out or Path("out") / Path(preset).stem)
         return mpi.follow(_jobs(jobs), threads)
     config = _config(preset, epochs, assignments)
     paths, vectors = _data(preset, corpus, vectors)
@@ -340,7 +341,9 @@ def run(
                     display.end(name, label, message)
 
             if data_parallel:
-                outcome = _lead(work, tell)
+                from .parallel import data_parallel as together
+
+                outcome = together.lead(work, tell)
             else:
                 outcome = run_all(work, _jobs(jobs), tell, threads)
         _timing(out, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
@@ -354,37 +357,6 @@ def run(
             click.echo("unfinished; the same command again does what is missing", err=True)
             return 1
         click.echo(f"report: {report}")
-    return 0
-
-
-def _lead(work, tell):
-    """All seeds, trained by all ranks together; this is rank 0."""
-    from .experiment import run_seed
-    from .parallel.pool import Outcome
-
-    group = mpi.Group()
-    group.bcast(True)  # the folder is prepared
-    for seed in work.seeds:
-
-        def told(arm, epoch, accuracy, seed=seed):
-            tell((seed, arm), (epoch, accuracy))
-            if epoch == work.config.epochs:
-                tell((seed, arm), "done")
-
-        run_seed(work, seed, told, group)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Outcome(peak_memory=peak)
-
-
-def _follow(out):
-    """What ranks above 0 do in a data-parallel run."""
-    from .experiment import RunFolder, run_seed
-
-    group = mpi.Group()
-    group.bcast()
-    work = RunFolder(out)
-    for seed in work.seeds:
-        run_seed(work, seed, group=group)
     return 0
 
 

@@ -35,11 +35,10 @@ from .io.files import (
     sweep_temporaries,
 )
 from .model import TextCNN, load_weights
-from .parallel.ranks import ALONE
-from .saliency import Recorder
+from .recorder import Recorder
 from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
-from .training import EpochWeights, make_optimizer, train
+from .training import PARTS, EpochCheckpoints, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
 __all__ = ["Options", "RunFolder", "prepare", "run_seed", "run_stage"]
@@ -400,48 +399,61 @@ def _fingerprint(run, seed, arm, sentences):
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def run_first_phase(run, seed, tell=None, group=ALONE):
+def starting_point(run, seed, arm):
+    """What a training run starts with: model, training sentences, optimiser (None: a fresh one)."""
+    config = run.config
+    subset = split_corpus(run.corpus.labels, seed, config.split)
+    if arm == "T1":
+        return run.model(seed), np.flatnonzero(subset == 1), None
+    if arm in UNSCORED:
+        sentences = unscored_arms(subset, seed)[arm]
+    else:
+        sentences = load_npy(run.phase(seed, arm) / "sentences.npy", "i")
+    if arm not in ("T2h", "T2l"):
+        return run.model(seed), sentences, None
+    model = run.trained_model(seed, "T1")
+    carried = config.optimizer_state == "carried"
+    optimizer = _carried_optimizer(model, config, run.phase(seed, "T1")) if carried else None
+    return model, sentences, optimizer
+
+
+def run_first_phase(run, seed, on_progress=None, parts=PARTS):
     """Train and record T1, score T2, and write the training sets of all arms (4.3).
 
     Args:
         run (RunFolder): prepared.
         seed (int): of the run.
-        tell: callable ``(epoch, accuracy)``; may be None.
-        group (replicate.parallel.ranks.OneRank): ranks that do it together, of which
-            rank 0 writes.
+        on_progress: callable ``(epoch, accuracy)``; may be None.
+        parts (replicate.training.Parts): what the training run is built of.
     """
     config, corpus, options = run.config, run.corpus, run.options
     folder = run.phase(seed, "T1")
     subset = split_corpus(corpus.labels, seed, config.split)
-    if group.leads:
-        save_npz(run.seed(seed) / "split.npz", {"subset": subset})
-    t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
-    model = run.model(seed)
+    save_npz(run.seed(seed) / "split.npz", {"subset": subset})
+    t2, t3 = np.flatnonzero(subset == 2), np.flatnonzero(subset == 3)
+    model, t1, _ = starting_point(run, seed, "T1")
     tokens, offsets = corpus.take(t1)
-    recorder = Recorder(
-        model, tokens, offsets, len(corpus.words), config, folder, options.stored, group
+    recorder = Recorder.of_model(
+        model, tokens, offsets, len(corpus.words), folder, options.stored, parts.measure
     )
     wanted = options.epoch_weights
     keep = wanted == "all" or (wanted == "first" and seed == min(run.seeds))
-    keeper = EpochWeights(model, config.epochs) if keep and group.leads else None
+    checkpoints = EpochCheckpoints(model, config.epochs) if keep else None
     rows, optimizer = train(
         model, corpus, t1, t3,
-        seed=seed, folder=folder, recorder=recorder, keeper=keeper, tell=tell,
-        fingerprint=_fingerprint(run, seed, "T1", t1), group=group,
+        seed=seed, folder=folder, recorder=recorder, checkpoints=checkpoints, parts=parts,
+        on_progress=on_progress, fingerprint=_fingerprint(run, seed, "T1", t1),
     )  # fmt: skip
-    if not group.leads:
-        return
     names = _save_training(folder, model, "T1", rows, embedding=True)
-    if keeper is not None:
-        save_npz(folder / "weights.npz", keeper.arrays)
+    if checkpoints is not None:
+        save_npz(folder / "weights.npz", checkpoints.arrays)
         names.append("weights.npz")
     if config.optimizer_state == "carried":
         save_npz(folder / "optimizer.npz", _optimizer_arrays(optimizer))
         names.append("optimizer.npz")
     names += [f"{name}.npy" for name in recorder.names]
     if options.stored:
-        saliency = load_npy(folder / "saliency.npy", "f", (recorder.rows, len(tokens)), mmap=True)
-        wac, count = word_instability(saliency, tokens, len(corpus.words), config.ddof)
+        wac, count = word_instability(recorder.saliency, tokens, len(corpus.words), config.ddof)
     else:
         wac, count = recorder.stream.result(config.ddof)
     names += _select(run, seed, subset, t2, wac, count)
@@ -476,7 +488,7 @@ def save_instability(path, words, wac, count):
     save_csv(path, INSTABILITY, rows)
 
 
-def run_arm(run, seed, arm, tell=None, group=ALONE):
+def run_arm(run, seed, arm, on_progress=None, parts=PARTS):
     """Train one model of the second phase (4.4).
 
     The first phase must be done, but for the arms that need no score.
@@ -485,36 +497,23 @@ def run_arm(run, seed, arm, tell=None, group=ALONE):
         run (RunFolder): prepared.
         seed (int): of the run.
         arm (str): of :data:`replicate.config.ARMS`, but T1.
-        tell, group: see :func:`run_first_phase`.
+        on_progress, parts: see :func:`run_first_phase`.
     """
     config, corpus = run.config, run.corpus
     folder = run.phase(seed, arm)
     subset = split_corpus(corpus.labels, seed, config.split)
-    if arm in UNSCORED:
-        sentences = unscored_arms(subset, seed)[arm]
-    else:
-        sentences = load_npy(folder / "sentences.npy", "i")
-    continues = arm in ("T2h", "T2l")
-    optimizer = None
-    if continues:
-        model = run.trained_model(seed, "T1")
-        if config.optimizer_state == "carried":
-            optimizer = _carried_optimizer(model, config, run.phase(seed, "T1"))
-    else:
-        model = run.model(seed)
+    model, sentences, optimizer = starting_point(run, seed, arm)
     recorder = None
-    t1 = np.flatnonzero(subset == 1)
     if run.options.record_arms:
-        recorder = Recorder(
-            model, *corpus.take(t1), len(corpus.words), config, folder, False, group
-        )
+        recorder = Recorder.of_model(
+            model, *corpus.take(np.flatnonzero(subset == 1)), len(corpus.words), folder, False,
+            parts.measure,
+        )  # fmt: skip
     rows, _ = train(
         model, corpus, sentences, np.flatnonzero(subset == 3),
-        seed=seed, folder=folder, optimizer=optimizer, recorder=recorder, tell=tell,
-        fingerprint=_fingerprint(run, seed, arm, sentences), group=group,
+        seed=seed, folder=folder, optimizer=optimizer, recorder=recorder, parts=parts,
+        on_progress=on_progress, fingerprint=_fingerprint(run, seed, arm, sentences),
     )  # fmt: skip
-    if not group.leads:
-        return
     names = _save_training(folder, model, arm, rows, config.vectors_mode == "finetuned")
     if recorder is not None:
         wac, count = recorder.stream.result(config.ddof)
@@ -556,27 +555,25 @@ def finish_seed(run, seed):
     save_csv(run.seed(seed) / "accuracy.csv", ACCURACY, rows)
 
 
-def run_stage(run, seed, arm, tell=None, group=ALONE):
+def run_stage(run, seed, arm, on_progress=None, parts=PARTS):
     """The first phase, or one arm of the second; see there."""
     if arm == "T1":
-        run_first_phase(run, seed, tell, group)
+        run_first_phase(run, seed, on_progress, parts)
     else:
-        run_arm(run, seed, arm, tell, group)
+        run_arm(run, seed, arm, on_progress, parts)
 
 
-def run_seed(run, seed, tell=None, group=ALONE):
+def run_seed(run, seed, on_progress=None, parts=PARTS):
     """All stages of a seed, one after another, in this process.
 
     Args:
         run (RunFolder): prepared.
         seed (int): which.
-        tell: callable ``(arm, epoch, accuracy)``; may be None.
-        group: see :func:`run_first_phase`; all ranks call this.
+        on_progress: callable ``(arm, epoch, accuracy)``; may be None.
+        parts: see :func:`run_first_phase`.
     """
-    tell = tell or (lambda arm, epoch, accuracy: None)
+    on_progress = on_progress or (lambda arm, epoch, accuracy: None)
     for arm in ARMS:
-        # Waits, too, until rank 0 has written what this stage reads.
-        if group.bcast(group.leads and not run.finished(seed, arm)):
-            run_stage(run, seed, arm, lambda *epoch, arm=arm: tell(arm, *epoch), group)
-    if group.leads:
-        finish_seed(run, seed)
+        if not run.finished(seed, arm):
+            run_stage(run, seed, arm, lambda *epoch, arm=arm: on_progress(arm, *epoch), parts)
+    finish_seed(run, seed)

@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 #: A module imports only from those before it, a folder's own among them in this order.
 ORDER = """
     io.errors io.files io.download
-    fast.compat fast.kernels fast.convolution
-    config corpus vectors split model instability parallel.ranks saliency training selection
+    fast.compat fast.kernels fast.convolution fast.adam
+    config corpus vectors split model instability saliency recorder training selection
     experiment claims
-    parallel.preload parallel.pool parallel.mpi parallel.schedule
+    parallel.preload parallel.pool parallel.mpi parallel.schedule parallel.data_parallel
     show.figures show.explorer show.report show.explain
     beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.own_data
     cli
