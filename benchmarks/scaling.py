@@ -40,11 +40,10 @@ from replicate.fast.compat import chainer
 from replicate.io.data import find_data
 from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
-from replicate.parallel import mpi
-from replicate.parallel.ranks import ALONE
-from replicate.saliency import Recorder
+from replicate.parallel import data_parallel, mpi
+from replicate.recorder import Recorder
 from replicate.split import split_corpus
-from replicate.training import EpochIterator, Updater, make_optimizer
+from replicate.training import PARTS, EpochIterator, make_optimizer
 from replicate.vectors import embedding_matrix
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -77,7 +76,8 @@ def point(times, filters, batch_size, large=None):
 
     MR `times` times over, or the corpus and vectors that `large` names.
     """
-    group = mpi.Group() if mpi.active() else ALONE
+    comm = data_parallel.communicator() if mpi.active() else None
+    parts = data_parallel.shared_parts(comm) if comm else PARTS
     config = CASE.replace(n_filters=filters, batch_size=batch_size, epochs=3)
     _, paths, vectors = find_data("paper", *(large or ()))
     corpus = read_corpus(paths)
@@ -87,8 +87,8 @@ def point(times, filters, batch_size, large=None):
     optimizer = make_optimizer(model, config)
 
     def epoch(corpus, sentences):
-        iterator = EpochIterator(corpus, sentences, batch_size, 0, group=group)
-        updater = Updater(iterator, optimizer, model, 0)
+        iterator = parts.iterator(corpus, sentences, batch_size, 0)
+        updater = parts.updater(iterator, optimizer, model, 0)
         began = time.perf_counter()
         with chainer.using_config("type_check", False):
             while iterator.epoch < 1:
@@ -103,33 +103,34 @@ def point(times, filters, batch_size, large=None):
     seconds = min(epoch(corpus, sentences) for _ in range(3 if len(sentences) < 20_000 else 1))
 
     averaging = []
-    for _ in range(200 if group.size > 1 else 0):
-        group.wait()
+    for _ in range(200 if comm else 0):
+        comm.mpi_comm.barrier()
         began = time.perf_counter()
-        group.mean_gradient(model)
+        comm.multi_node_mean_grad(model, zero_fill=True)
         averaging.append(time.perf_counter() - began)
 
+    tokens, offsets = corpus.take(sentences)
+    measure = parts.measure(model, tokens, offsets)
+    looks, whole = [], []
+
+    def timed():
+        began = time.perf_counter()
+        found = measure()
+        looks.append(time.perf_counter() - began)
+        return found
+
+    if comm and comm.rank:
+        for _ in range(3):
+            timed()
+        return None
     with tempfile.TemporaryDirectory() as folder:
-        folder = group.bcast(folder)
-        tokens, offsets = corpus.take(sentences)
-        recorder = Recorder(model, tokens, offsets, len(corpus.words), config, folder, False, group)
-        looks, whole = [], []
-        look = recorder._look
-
-        def timed_look():
-            began = time.perf_counter()
-            found = look()
-            looks.append(time.perf_counter() - began)
-            return found
-
-        recorder._look = timed_look
+        recorder = Recorder.of_model(
+            model, tokens, offsets, len(corpus.words), folder, False, lambda *sentences: timed
+        )
         for _ in range(3):
             began = time.perf_counter()
             recorder.record()
             whole.append(time.perf_counter() - began)
-        group.wait()
-    if not group.leads:
-        return None
     # A batch's distinct words, all ranks' shares together.
     walker = EpochIterator(corpus, sentences, batch_size, 0)
     distinct = batches = 0
@@ -143,7 +144,7 @@ def point(times, filters, batch_size, large=None):
         "parameters": sum(p.size for p in model.params()),
         "seconds": seconds,
         "recording_s": min(looks[1:]),
-        # The first record has no change to compute.
+        # The first record has no change.
         "keeping_s": min(w - l for w, l in zip(whole[1:], looks[1:])),
         "averaging_s": float(np.median(averaging)) if averaging else 0.0,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,

@@ -232,7 +232,9 @@ def run(
             raise InputError("--data-parallel: only one rank; start it with mpiexec -n 2 or more")
     if mpi.active() and mpi.rank() > 0:
         if data_parallel:
-            return _follow(out or Path("out") / Path(preset).stem)
+            from .parallel import data_parallel as together
+
+            return together.follow(out or Path("out") / Path(preset).stem)
         return mpi.follow(_jobs(jobs), threads)
     config = _config(preset, epochs, assignments)
     paths, vectors = _data(preset, corpus, vectors)
@@ -264,7 +266,12 @@ def run(
                 else:
                     display.end(name, label, message)
 
-            outcome = run_all(work, _jobs(jobs), tell, threads)
+            if data_parallel:
+                from .parallel import data_parallel as together
+
+                outcome = together.lead(work, tell)
+            else:
+                outcome = run_all(work, _jobs(jobs), tell, threads)
         _timing(work, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)

@@ -24,13 +24,13 @@ from .fast.device import chainer_device
 from .instability import sentence_instability
 from .io.errors import InputError, shorten
 from .io.files import sha256
-from .model import initial_model, trained_model
+from .model import TextCNN, initial_model, trained_model
+from .recorder import Recorder
 from .run import Options, Run
-from .saliency import Recorder
 from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
 from .statistics import seed_statistics
-from .training import EpochWeights, make_optimizer, train
+from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
 __all__ = ["conclude", "prepare", "run_arm", "run_first_phase", "run_seed", "verdicts_of"]
@@ -66,21 +66,26 @@ def run_seed(
     run.save_accuracies(seed)
 
 
-def run_stage(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> None:
+def run_stage(
+    run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None, parts: Parts = PARTS
+) -> None:
     """Run one stage: the first phase if the arm is T1, else one arm of the second phase."""
     if arm == "T1":
-        run_first_phase(run, seed, on_epoch)
+        run_first_phase(run, seed, on_epoch, parts)
     else:
-        run_arm(run, seed, arm, on_epoch)
+        run_arm(run, seed, arm, on_epoch, parts)
 
 
-def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> None:
+def run_first_phase(
+    run: Run, seed: int, on_epoch: OnEpoch | None = None, parts: Parts = PARTS
+) -> None:
     """Train on T1, record saliency, score T2, and select the sentences of all arms (4.3).
 
     Args:
         run: a run that :func:`prepare` returned.
         seed: a seed of the run.
         on_epoch: called after every epoch with its number and the accuracy on T3.
+        parts: what the training is built of.
 
     Example:
         >>> run = sample_run()
@@ -94,43 +99,31 @@ def run_first_phase(run: Run, seed: int, on_epoch: OnEpoch | None = None) -> Non
     t1, t2, t3 = (np.flatnonzero(subset == k) for k in (1, 2, 3))
     # 4.3.1: train on T1, and record saliency after every epoch.
     model = initial_model(run, seed)
-    recorder = _recorder(run, seed, "T1", model, t1, run.options.stored)
-    checkpoints = EpochWeights(model, config.epochs) if _keeps_epochs(run, seed) else None
+    recorder = _recorder(run, seed, "T1", model, t1, run.options.stored, parts)
+    checkpoints = EpochCheckpoints(model, config.epochs) if _keeps_epochs(run, seed) else None
     rows, optimizer = train(
-        model,
-        corpus,
-        t1,
-        t3,
-        seed=seed,
-        folder=run.folder(seed, "T1"),
-        recorder=recorder,
-        keeper=checkpoints,
-        tell=on_epoch,
+        model, corpus, t1, t3, seed=seed, folder=run.folder(seed, "T1"), recorder=recorder,
+        checkpoints=checkpoints, on_progress=on_epoch, parts=parts,
         fingerprint=_fingerprint(run, seed, "T1", t1),
-    )
+    )  # fmt: skip
     # 4.3.2: unstable words (eqs 7-9), and the scores A_S of the sentences of T2 (eq. 10).
-    wac, count = recorder.stream.result(config.ddof)
+    wac, count = recorder.word_instability(config.ddof)
     tokens, offsets = corpus.take(t2)
     scores = sentence_instability(wac, tokens, offsets, config.unseen_words, config.repeated_words)
     # 4.3.3: the two halves of T2, and the training sentences of the six models.
     h, l = median_halves(scores, t2)
     run.save_first_phase(
-        seed,
-        weights=model.weights(embedding=True),
-        rows=rows,
-        recorded=recorder.names,
-        subset=subset,
-        instability=(wac, count),
-        scores=scores,
+        seed, weights=model.weights(embedding=True), rows=rows, recorded=recorder.names,
+        subset=subset, instability=(wac, count), scores=scores,
         arms=arm_sentences(subset, h, l, seed),
         epoch_weights=checkpoints and checkpoints.arrays,
-        optimizer_state=(
-            _optimizer_arrays(optimizer) if config.optimizer_state == "carried" else None
-        ),
-    )
+        optimizer_state=_state(optimizer) if config.optimizer_state == "carried" else None,
+    )  # fmt: skip
 
 
-def run_arm(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> None:
+def run_arm(
+    run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None, parts: Parts = PARTS
+) -> None:
     """Train one model of the second phase (4.4).
 
     The first phase must be complete, except for the arms in :data:`UNSCORED`.
@@ -140,6 +133,7 @@ def run_arm(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> N
         seed: a seed of the run.
         arm: one of :data:`replicate.config.ARMS`, but not T1.
         on_epoch: called after every epoch with its number and the accuracy on T3.
+        parts: what the training is built of.
 
     Raises:
         InputError: if the first phase is not complete and the arm needs it.
@@ -153,35 +147,40 @@ def run_arm(run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None) -> N
     config, corpus = run.config, run.corpus
     subset = split_corpus(corpus.labels, seed, config.split)
     t1, t3 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 3)
-    scored = arm not in UNSCORED
-    sentences = run.sentences(seed, arm) if scored else unscored_arms(subset, seed)[arm]
-    # T2h and T2l continue from the weights of the first phase; the others start from new weights.
-    continues = arm in ("T2h", "T2l")
-    model = trained_model(run, seed, "T1") if continues else initial_model(run, seed)
-    optimizer = None
-    if continues and config.optimizer_state == "carried":
-        optimizer = _carried_optimizer(model, config, run.optimizer_state(seed))
-    recorder = _recorder(run, seed, arm, model, t1, False) if run.options.record_arms else None
+    model, sentences, optimizer = starting_point(run, seed, arm)
+    recorder = None
+    if run.options.record_arms:
+        recorder = _recorder(run, seed, arm, model, t1, False, parts)
     rows, _ = train(
-        model,
-        corpus,
-        sentences,
-        t3,
-        seed=seed,
-        folder=run.folder(seed, arm),
-        optimizer=optimizer,
-        recorder=recorder,
-        tell=on_epoch,
+        model, corpus, sentences, t3, seed=seed, folder=run.folder(seed, arm),
+        optimizer=optimizer, recorder=recorder, on_progress=on_epoch, parts=parts,
         fingerprint=_fingerprint(run, seed, arm, sentences),
-    )
+    )  # fmt: skip
     run.save_arm(
-        seed,
-        arm,
-        weights=model.weights(embedding=config.vectors_mode == "finetuned"),
-        rows=rows,
+        seed, arm, weights=model.weights(embedding=config.vectors_mode == "finetuned"), rows=rows,
         recorded=recorder.names if recorder else (),
-        instability=recorder.stream.result(config.ddof) if recorder else None,
-    )
+        instability=recorder.word_instability(config.ddof) if recorder else None,
+    )  # fmt: skip
+
+
+def starting_point(run: Run, seed: int, arm: str) -> tuple[TextCNN, NDArray[np.integer], Any]:
+    """What a training run starts with (4.4): network, training sentences, optimiser.
+
+    T2h and T2l continue from the weights of the first phase; the others start
+    from new weights.  The optimiser is None where a new one is made.
+    """
+    config = run.config
+    subset = split_corpus(run.corpus.labels, seed, config.split)
+    if arm == "T1":
+        return initial_model(run, seed), np.flatnonzero(subset == 1), None
+    unscored = arm in UNSCORED
+    sentences = unscored_arms(subset, seed)[arm] if unscored else run.sentences(seed, arm)
+    if arm not in ("T2h", "T2l"):
+        return initial_model(run, seed), sentences, None
+    model = trained_model(run, seed, "T1")
+    if config.optimizer_state == "fresh":
+        return model, sentences, None
+    return model, sentences, _carried_optimizer(model, config, run.optimizer_state(seed))
 
 
 def conclude(run: Run) -> list[Verdict]:
@@ -334,12 +333,18 @@ def versions() -> dict[str, str]:
 
 
 def _recorder(
-    run: Run, seed: int, arm: str, model: Any, t1: NDArray[np.intp], stored: bool
+    run: Run,
+    seed: int,
+    arm: str,
+    model: TextCNN,
+    t1: NDArray[np.integer],
+    stored: bool,
+    parts: Parts,
 ) -> Recorder:
-    """The recorder of T1's saliency during a training run."""
-    corpus = run.corpus
-    folder = run.folder(seed, arm)
-    return Recorder(model, *corpus.take(t1), len(corpus.words), run.config, folder, stored)
+    """The recorder of T1's saliency in a training run."""
+    tokens, offsets = run.corpus.take(t1)
+    n_words, folder = len(run.corpus.words), run.folder(seed, arm)
+    return Recorder.of_model(model, tokens, offsets, n_words, folder, stored, parts.measure)
 
 
 def _keeps_epochs(run: Run, seed: int) -> bool:
@@ -355,7 +360,7 @@ def _fingerprint(run: Run, seed: int, arm: str, sentences: NDArray[np.integer]) 
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _optimizer_arrays(optimizer: Any) -> dict[str, NDArray[Any]]:
+def _state(optimizer: Any) -> dict[str, NDArray[Any]]:
     """The state of an optimiser, without what Chainer writes as an object (None)."""
     serializer = chainer.serializers.DictionarySerializer()
     optimizer.serialize(serializer)

@@ -5,6 +5,7 @@ steadily scores 0 and saliency that jumps scores high.  Eq. (9) is computed one
 epoch at a time and keeps 8 bytes a word occurrence, however many epochs there are.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = [
     "StreamingInstability",
-    "change",
+    "logit_saliency",
     "mean_by_word",
+    "saliency_change",
+    "sentence_change",
     "sentence_instability",
     "standardise",
     "token_instability",
@@ -268,23 +271,117 @@ def _by_sentence(values: NDArray[np.floating], offsets: NDArray[np.integer]) -> 
     return np.add.reduceat(values, offsets[:-1]) if len(values) else np.zeros(len(offsets) - 1)
 
 
-def change(
+def sentence_change(
     before: NDArray[np.floating], after: NDArray[np.floating], offsets: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Absolute change of saliency from one epoch to the next, summed over each sentence (Fig. 5).
+    """Absolute change from one epoch to the next, summed over each sentence's words (Fig. 5).
 
     .. math::
         \\sum_{i \\in S} |wa_{i,n+1} - wa_{i,n}|
 
     Args:
-        before, after (numpy.ndarray): (T,) saliency of two successive epochs.
+        before, after (numpy.ndarray): (T,) saliency of two epochs.
         offsets (numpy.ndarray): (N + 1,).
 
     Returns:
         numpy.ndarray: (N,) float64.
 
     Example:
-        >>> change(np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0]), np.array([0, 2, 3])).tolist()
+        >>> before, after = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0])
+        >>> sentence_change(before, after, np.array([0, 2, 3])).tolist()
         [3.0, 0.0]
     """
     return _by_sentence(np.abs(after.astype(np.float64) - before), offsets)
+
+
+def logit_saliency(
+    token_saliency: NDArray[np.floating],
+    uncertainty: NDArray[np.floating],
+    lengths: NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """Eq. (6) on the logit difference instead of the loss: saliency / (1 - p_R).
+
+    Raw saliency shrinks as the model grows confident; this does not.
+
+    Args:
+        token_saliency (numpy.ndarray): (T,).
+        uncertainty (numpy.ndarray): (N,), 1 - p_R.
+        lengths (numpy.ndarray): (N,), words of each sentence.
+
+    Returns:
+        numpy.ndarray: (T,) float64; 0 where 1 - p_R has vanished.
+
+    Example:
+        >>> logit_saliency(np.array([0.2, 0.1]), np.array([0.5]), np.array([2])).tolist()
+        [0.4, 0.2]
+    """
+    uncertainty = uncertainty.astype(np.float64)
+    scale = np.divide(1.0, uncertainty, out=np.zeros(len(uncertainty)), where=uncertainty > 0)
+    return np.asarray(token_saliency * np.repeat(scale, lengths))
+
+
+def saliency_change(
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    uncertainties: tuple[NDArray[np.floating], NDArray[np.floating]],
+    tokens: NDArray[np.integer],
+    offsets: NDArray[np.integer],
+    n_words: int,
+    standardised_over: str = "sentence",
+) -> dict[str, NDArray[np.float64]]:
+    """How much saliency changes from one epoch to the next, in the four forms of Fig. 5.
+
+    Args:
+        before, after (numpy.ndarray): (T,) saliency of two epochs.
+        uncertainties (tuple): (N,) 1 - p_R of the sentences in each of them.
+        tokens (numpy.ndarray): (T,) int32, the word of each occurrence.
+        offsets (numpy.ndarray): (N + 1,).
+        n_words (int): V.
+        standardised_over (str): ``"sentence"`` standardises within each
+            sentence, anything else over all occurrences of an epoch.
+
+    Returns:
+        dict: float64 arrays: of raw saliency, of standardised saliency and of
+        the gradient of the logit difference by sentence, (N,) ``raw``,
+        ``standardised`` and ``logit``; of raw saliency by word, (V,) ``words``.
+
+    Example:
+        >>> before, after = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0])
+        >>> p = np.array([0.5, 0.5]), np.array([0.5, 0.25])
+        >>> found = saliency_change(before, after, p, np.array([0, 1, 0]), np.array([0, 2, 3]), 2)
+        >>> {name: values.tolist() for name, values in found.items()}
+        {'raw': [3.0, 0.0], 'standardised': [4.0, 0.0], 'logit': [6.0, 6.0], 'words': [1.0, 2.0]}
+    """
+    n, lengths = len(offsets) - 1, np.diff(offsets)
+    found = {name: np.zeros(n) for name in ("raw", "standardised", "logit")}
+    words = np.zeros(n_words)
+    within = standardised_over == "sentence"
+    for start, stop in _blocks(offsets) if within else [(0, n)]:
+        part, own = slice(offsets[start], offsets[stop]), slice(start, stop)
+        local = offsets[start : stop + 1] - offsets[start]
+        pair = before[part], after[part]
+        forms: dict[str, Any] = {
+            "raw": pair,
+            "standardised": [standardise(values, local if within else None) for values in pair],
+            "logit": [
+                logit_saliency(values, share[own], lengths[own])
+                for values, share in zip(pair, uncertainties)
+            ],
+        }
+        for name, (old, new) in forms.items():
+            found[name][own] = sentence_change(old, new, local)
+        change = np.abs(pair[1].astype(np.float64) - pair[0])
+        words += np.bincount(tokens[part], weights=change, minlength=n_words)
+    return {**found, "words": words}
+
+
+# Words whose change is computed at a time, in float64.
+_BLOCK = 1 << 20
+
+
+def _blocks(offsets: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
+    """Bounds of sentences, of about `_BLOCK` words each."""
+    n, words = len(offsets) - 1, int(offsets[-1])
+    cuts = np.searchsorted(offsets, np.arange(_BLOCK, words, _BLOCK))
+    ends = np.unique(np.concatenate([[0], cuts, [n]])).tolist()
+    return zip(ends[:-1], ends[1:])

@@ -1,4 +1,4 @@
-"""How strongly each word occurrence drives the output (section 3, eqs 4-6), and its record.
+"""How strongly each word occurrence drives the output (section 3, eqs 4-6).
 
 The loss of a sentence is taken between its label probabilities and the
 model's own label R.  Losses of a batch are summed, never averaged: a mean
@@ -6,30 +6,22 @@ would make eq. (4) depend on the batch.  Looking changes nothing: no parameter,
 no gradient, no random generator.
 """
 
-import os
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .fast import convolution as functions
-from .fast.compat import F, chainer, cuda, training
-from .instability import StreamingInstability, change, standardise
-from .io.errors import InputError
+from .fast.compat import F, chainer, cuda
 from .model import Batch, TextCNN, padded_places
-from .parallel.ranks import ALONE
-from .run import RECORDED
 
 __all__ = [
     "Predictions",
-    "Recorder",
     "Saliency",
+    "callable_saliency",
     "classify",
     "flat_batch",
-    "logit_saliency",
     "token_saliency",
     "word_saliency",
 ]
@@ -37,8 +29,6 @@ __all__ = [
 # Sentences whose output layer is one matrix product; fixed, so that bits do
 # not depend on how a corpus is cut into chunks.
 _HEAD_BLOCK = 4096
-# Words whose movement is computed at a time, in float64.
-_MOVED = 1 << 20
 # Words of a chunk in the reference form, padding included.
 _CHUNK = 20_000
 # Rows of the projection's matrix products, fixed for the same reason.
@@ -171,17 +161,44 @@ def token_saliency(
         [[0.5, 0.5, 0.5]]
     """
     several = isinstance(vectors, (list, tuple))
-    inputs = [chainer.Variable(array) for array in (vectors if several else [vectors])]
+    means, _, _ = _measured(forward, vectors if several else [vectors], loss, several)
+    return means if several else means[0]
+
+
+def callable_saliency(forward: Callable[[Any], Any], vectors: list, at_once: int = 256) -> Saliency:
+    """Saliency, labels and uncertainty of sentences for any Chainer callable (eqs 4-6).
+
+    Args:
+        forward: from a list of word vectors (L_b, D) to logits (B, C).
+        vectors: n arrays (L_n, D), one a sentence.
+        at_once: sentences that `forward` takes at once; the result does not
+            depend on it but for rounding.
+
+    Returns:
+        Saliency: the words of all sentences, one after another.
+    """
+    parts = []
+    for start in range(0, len(vectors), at_once):
+        means, own, logits = _measured(forward, vectors[start : start + at_once], None, True)
+        xp = cuda.get_array_module(logits)
+        parts.append((xp.concatenate(means), own, _uncertainty(logits, own)))
+    columns = [cuda.to_cpu(cuda.get_array_module(c[0]).concatenate(c)) for c in zip(*parts)]
+    return Saliency(
+        *(c.astype(d, copy=False) for c, d in zip(columns, (np.float32, np.int32, np.float32)))
+    )
+
+
+def _measured(forward, vectors, loss, several):
+    """Eq. (6) at the inputs of a callable, its own labels, and its logits."""
+    inputs = [chainer.Variable(array) for array in vectors]
     with chainer.using_config("train", False), chainer.force_backprop_mode():
         logits = forward(inputs if several else inputs[0])
         own = logits.array.argmax(axis=1).astype(np.int32)
-        losses = (
-            F.softmax_cross_entropy(logits, own, reduce="no") if loss is None else loss(logits, own)
-        )
+        cross_entropy = F.softmax_cross_entropy
+        losses = loss(logits, own) if loss else cross_entropy(logits, own, reduce="no")
         gradients = chainer.grad([F.sum(losses)], inputs)
     xp = cuda.get_array_module(logits.array)
-    means = [xp.abs(gradient.array).mean(axis=-1) for gradient in gradients]
-    return means if several else means[0]
+    return [xp.abs(g.array).mean(axis=-1) for g in gradients], own, logits.array
 
 
 def classify(model: TextCNN, batch: Batch, chunk: int | None = None) -> Predictions:
@@ -360,213 +377,3 @@ def _reference_saliency(model, batch, chunk):
     out, own, uncertainty = columns
     arrays = (out.astype(np.float32, copy=False), own, uncertainty.astype(np.float32, copy=False))
     return Saliency(*(cuda.to_cpu(a) for a in arrays))
-
-
-class Recorder(training.Extension):
-    """Trainer extension: after every epoch, the saliency of every word occurrence (section 4.3.1).
-
-    Rows go to files beside their final names, which they get when training is
-    done.  Beside saliency: R and 1 - p_R of every sentence, and the movement
-    of every sentence from the epoch before (Fig. 5): raw, standardised
-    (Figs 3 and 4), and of the gradient of the logit difference; and the raw
-    movement of every word, summed over its occurrences.
-
-    Args:
-        model (TextCNN): what is looked at.
-        tokens, offsets, n_words: the sentences and the size V of the vocabulary.
-        config (Config): ``epochs``, ``record_epoch_0``, ``standardised_over``.
-        folder: where the files go.
-        stored (bool): keep ``saliency.npy``; the streaming form does not.
-        group (replicate.parallel.ranks.OneRank): ranks that look at the sentences together;
-            rank 0 alone keeps and writes.
-    """
-
-    trigger = (1, "epoch")
-    # Before LogReport and the snapshot, which tell that the epoch is recorded.
-    priority = training.PRIORITY_WRITER
-
-    def __init__(self, model, tokens, offsets, n_words, config, folder, stored=True, group=ALONE):
-        self.model = model
-        self.offsets = np.asarray(offsets)
-        self.group = group
-        first, last = group.bounds(self.offsets)
-        mine = self.offsets[first : last + 1]
-        self.batch = flat_batch(model, tokens[mine[0] : mine[-1]], mine - mine[0])
-        if not group.leads:
-            self.config, self.names = config, []
-            return
-        self.stream = StreamingInstability(tokens, n_words)
-        self.config = config
-        self.folder = Path(folder)
-        self.last_doubt = np.zeros(len(offsets) - 1, dtype=np.float32)
-        self.rows = config.epochs + int(config.record_epoch_0)
-        shapes = {name: (self._height(name), len(offsets) - 1) for name in RECORDED}
-        shapes["movement_words"] = (self._height("movement_words"), n_words)
-        dtypes = dict(RECORDED)
-        if stored:
-            shapes["saliency"] = (self.rows, len(tokens))
-            dtypes["saliency"] = np.float32
-        self.names = list(shapes)
-        self.arrays = {name: self._open(name, dtypes[name], shapes[name]) for name in shapes}
-        #: CRC-32 of the rows so far, one a file: a snapshot counts on those rows.
-        self.checks = np.zeros(len(shapes), dtype=np.int64)
-
-    def _height(self, name):
-        return self.rows - name.startswith("movement")
-
-    def _part(self, name):
-        return self.folder / f"{name}.npy.part"
-
-    def _open(self, name, dtype, shape):
-        """The rows so far, or zeros; mapped, so the kernel may write them out at will."""
-        place = self._part(name)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                array = np.lib.format.open_memmap(place, mode="r+")
-                if array.shape == shape and array.dtype == dtype:
-                    return array
-            except (OSError, ValueError):
-                pass  # none yet, or torn: all rows are written anew
-            # A full disk must be told now, not by a signal at the first write.
-            array = np.lib.format.open_memmap(place, mode="w+", dtype=dtype, shape=shape)
-            if hasattr(os, "posix_fallocate"):
-                with open(place, "r+b") as file:
-                    os.posix_fallocate(file.fileno(), 0, place.stat().st_size)
-            return array
-        except OSError as error:
-            raise InputError(
-                f"{place}: cannot be written ({error.strerror}); free space or choose another --out"
-            ) from None
-
-    def initialize(self, trainer):
-        """Record the untrained model too, under the reading ``record_epoch_0``."""
-        untrained = trainer.updater.iteration == 0
-        if self.config.record_epoch_0 and untrained:
-            self.record()
-
-    def __call__(self, trainer):
-        self.record()
-
-    def record(self):
-        """Take the next row."""
-        looked = self._look()
-        if looked is None:
-            return
-        row = self.stream.epochs
-        arrays = self.arrays
-        arrays["predicted"][row] = looked.predicted
-        arrays["doubt"][row] = looked.uncertainty
-        if "saliency" in arrays:
-            arrays["saliency"][row] = looked.token_saliency
-        if row > 0:
-            self._record_movement(row - 1, looked)
-        self.stream.add(looked.token_saliency)
-        self.last_doubt[:] = looked.uncertainty
-        for i, name in enumerate(self.names):
-            last = row - name.startswith("movement")
-            if last >= 0:
-                self.checks[i] = zlib.crc32(arrays[name][last], int(self.checks[i]))
-
-    def holds(self, epochs, checks):
-        """Whether the files have the rows that a snapshot counts on.
-
-        Args:
-            epochs (int): rows recorded by then.
-            checks (numpy.ndarray): what :attr:`checks` was.
-        """
-        for i, name in enumerate(self.names):
-            rows = max(0, epochs - name.startswith("movement"))
-            if zlib.crc32(self.arrays[name][:rows]) != checks[i]:
-                return False
-        return True
-
-    def _look(self):
-        """Saliency of all sentences; None on a rank that keeps none."""
-        parts = [np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)]
-        if len(self.batch):
-            looked = word_saliency(self.model, self.batch)
-            parts = [looked.token_saliency, looked.predicted, looked.uncertainty]
-        parts = self.group.gather(parts)
-        return Saliency(*parts) if self.group.leads else None
-
-    def _record_movement(self, row, looked):
-        before, after = self.stream.last, looked.token_saliency
-        stream, lengths = self.stream, np.diff(self.offsets)
-        moved = np.zeros(stream.n_words)
-        for start, stop in self._blocks():
-            offsets = self.offsets[start : stop + 1]
-            part, offsets = slice(offsets[0], offsets[-1]), offsets - offsets[0]
-            old, new = before[part], after[part]
-            within = offsets if self.config.standardised_over == "sentence" else None
-            sizes = lengths[start:stop]
-            pairs = {
-                "raw": (old, new),
-                "standardised": (standardise(old, within), standardise(new, within)),
-                "logit": (
-                    logit_saliency(old, self.last_doubt[start:stop], sizes),
-                    logit_saliency(new, looked.uncertainty[start:stop], sizes),
-                ),
-            }
-            for name, pair in pairs.items():
-                self.arrays[f"movement_{name}"][row, start:stop] = change(*pair, offsets)
-            jump = np.abs(new.astype(np.float64) - old)
-            moved += np.bincount(stream.tokens[part], weights=jump, minlength=stream.n_words)
-        self.arrays["movement_words"][row] = moved
-
-    def _blocks(self):
-        """Bounds of sentences, of about `_MOVED` words each; one where all are standardised as one."""
-        n, words = len(self.offsets) - 1, int(self.offsets[-1])
-        if self.config.standardised_over != "sentence":
-            return [(0, n)]
-        cuts = np.searchsorted(self.offsets, np.arange(_MOVED, words, _MOVED))
-        ends = np.unique(np.concatenate([[0], cuts, [n]])).tolist()
-        return list(zip(ends[:-1], ends[1:]))
-
-    def flush(self):
-        """Put the rows on the disk, so that a snapshot may count on them."""
-        if not self.group.leads:
-            return
-        for array in self.arrays.values():
-            array.flush()
-
-    def finish(self):
-        """Give every file its final name."""
-        if not self.group.leads:
-            return
-        self.flush()
-        self.arrays.clear()
-        for name in self.names:
-            os.replace(self._part(name), self.folder / f"{name}.npy")
-
-    def serialize(self, serializer):
-        """The streaming state; the rows are in their files."""
-        if not self.group.leads:
-            return
-        self.stream.serialize(serializer["stream"])
-        self.last_doubt = serializer("last_doubt", self.last_doubt)
-        self.checks = serializer("checks", self.checks)
-
-
-def logit_saliency(
-    token_saliency: np.ndarray, uncertainty: np.ndarray, lengths: np.ndarray
-) -> np.ndarray:
-    """Eq. (6) on the logit difference instead of the loss: saliency / (1 - p_R).
-
-    Raw saliency shrinks as the model grows confident; this does not.
-
-    Args:
-        token_saliency (numpy.ndarray): (T,).
-        uncertainty (numpy.ndarray): (N,), 1 - p_R.
-        lengths (numpy.ndarray): (N,), words of each sentence.
-
-    Returns:
-        numpy.ndarray: (T,) float64; 0 where 1 - p_R has vanished.
-
-    Example:
-        >>> logit_saliency(np.array([0.2, 0.1]), np.array([0.5]), np.array([2])).tolist()
-        [0.4, 0.2]
-    """
-    uncertainty = uncertainty.astype(np.float64)
-    scale = np.divide(1.0, uncertainty, out=np.zeros(len(uncertainty)), where=uncertainty > 0)
-    return token_saliency * np.repeat(scale, lengths)

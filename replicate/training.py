@@ -4,21 +4,37 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numba
 import numpy as np
 
-from .config import generator
+from .config import Config, generator
+from .corpus import Corpus
+from .fast.adam import FusedAdam
 from .fast.compat import chainer, cuda, extensions, optimizer_hooks, optimizers, training
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
-from .model import Batch
-from .parallel.ranks import ALONE
+from .model import Batch, TextCNN
+from .recorder import Recorder, saliency_measure
 from .saliency import classify, flat_batch
 
-__all__ = ["EpochIterator", "Updater", "make_optimizer", "train"]
+__all__ = [
+    "PARTS",
+    "EpochCheckpoints",
+    "EpochIterator",
+    "Evaluator",
+    "MaxNorm",
+    "Parts",
+    "Progress",
+    "Snapshot",
+    "Updater",
+    "make_optimizer",
+    "train",
+]
 
 
 class EpochIterator(chainer.dataset.Iterator):
@@ -34,40 +50,40 @@ class EpochIterator(chainer.dataset.Iterator):
         batch_size (int): B.
         seed (int): names the order; arms of like size share it.
         xp: numpy or cupy, where batches go.
-        group (replicate.parallel.ranks.OneRank): ranks that share every batch.
 
     Attributes:
-        last (numpy.ndarray): sentences of the last batch, of all ranks.
+        last (numpy.ndarray): sentences of the last batch.
     """
 
-    def __init__(self, corpus, sentences, batch_size, seed, xp=np, group=ALONE):
+    def __init__(
+        self, corpus: Corpus, sentences: np.ndarray, batch_size: int, seed: int, xp: Any = np
+    ) -> None:
         self.corpus = corpus
         self.sentences = np.asarray(sentences)
         self.batch_size = batch_size
         self.seed = seed
         self.xp = xp
-        self.group = group
         self.last = self.sentences[:0]
         self.epoch = 0
         self.position = 0
         self.is_new_epoch = False
-        self._order = None
-        # When a word was last packed: tells distinct words without sorting.
+        self._order: np.ndarray | None = None
+        # When a word was last packed: finds distinct words without sorting.
         self._stamp = np.zeros(len(corpus.words), dtype=np.int64)
         self._place = np.zeros(len(corpus.words), dtype=np.int32)
         self._packed = 0
 
     @property
-    def epoch_detail(self):
+    def epoch_detail(self) -> float:
         """Epochs done, with the part of the current one."""
         return self.epoch + self.position / len(self.sentences)
 
     @property
-    def previous_epoch_detail(self):
+    def previous_epoch_detail(self) -> float:
         """:attr:`epoch_detail` before the last batch; triggers read it."""
         return self._previous if hasattr(self, "_previous") else -1.0
 
-    def __next__(self):
+    def __next__(self) -> Batch:
         if self._order is None:
             order = generator("order", self.seed, self.epoch).permutation(len(self.sentences))
             self._order = self.sentences[order]
@@ -80,7 +96,7 @@ class EpochIterator(chainer.dataset.Iterator):
             self.position = 0
             self._order = None
         self.last = chosen
-        return self._batch(chosen[self.group.rank :: self.group.size])
+        return self._batch(chosen)
 
     next = __next__
 
@@ -129,7 +145,7 @@ def _pack(tokens, offsets, labels, chosen, stamp, place, packed):
 class Updater(training.updaters.StandardUpdater):
     """One step of the optimiser on one batch, dropout drawn from its own generator."""
 
-    def __init__(self, iterator, optimizer, model, seed):
+    def __init__(self, iterator: EpochIterator, optimizer: Any, model: TextCNN, seed: int) -> None:
         super().__init__(iterator, optimizer, device=model.device)
         self.model = model
         self.seed = seed
@@ -139,21 +155,13 @@ class Updater(training.updaters.StandardUpdater):
         iterator = self._iterators["main"]
         epoch = iterator.epoch
         batch = iterator.next()
-        mask = self._mask(len(iterator.last), epoch)
-        group = iterator.group
-        total = 0.0
-        if len(batch):
-            share = None if mask is None else mask[group.rank :: group.size]
-            # ChainerMN averages over ranks; shares differ in length, so each loss
-            # is weighted for the average to be the mean over sentences.
-            weight = len(batch) * group.size / len(iterator.last)
-            total = self.model.set_gradients(batch, share, weight)
-        else:
-            self.model.cleargrads()
-        group.mean_gradient(self.model)
-        # Not by ChainerMN's own optimizer, which would leave out the first step.
+        loss = self.set_gradients(batch, self._mask(len(iterator.last), epoch))
         self._optimizers["main"].update()
-        chainer.report({"main/loss": group.sum(total) / group.size})
+        chainer.report({"main/loss": loss})
+
+    def set_gradients(self, batch: Batch, mask: Any) -> Any:
+        """Leave the gradients of a batch's mean loss in the parameters, and return the loss."""
+        return self.model.set_gradients(batch, mask)
 
     def _mask(self, n, epoch):
         """Dropout's mask (B, F), or None."""
@@ -167,7 +175,7 @@ class Updater(training.updaters.StandardUpdater):
         return self.model.xp.asarray(mask)
 
 
-def make_optimizer(model, config):
+def make_optimizer(model: TextCNN, config: Config) -> Any:
     """The optimiser of a reading, with weight decay and max-norm where they are on.
 
     Returns:
@@ -190,108 +198,16 @@ def make_optimizer(model, config):
     return optimizer
 
 
-class FusedAdam(optimizers.Adam):
-    """Chainer's Adam with its CPU update in one loop over memory instead of twelve."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        # What the rules of one update have in common, while it lasts.
-        self._shared = {}
-
-    def create_update_rule(self):
-        return FusedAdamRule(self.hyperparam, self._shared)
-
-    def update(self, *args, **kwargs):
-        try:
-            super().update(*args, **kwargs)
-        finally:
-            self._shared.clear()
-
-    def reallocate_cleared_grads(self):
-        """Nothing: the rule leaves out a parameter without a gradient (Chainer allows this)."""
-
-
-class FusedAdamRule(optimizers.adam.AdamRule):
-    """Update rule of :class:`FusedAdam`: Chainer's formula, element by element."""
-
-    _hooked = False
-
-    def __init__(self, parent_hyperparam, shared):
-        super().__init__(parent_hyperparam)
-        self._shared = shared
-
-    def add_hook(self, *args, **kwargs):
-        self._hooked = True
-        super().add_hook(*args, **kwargs)
-
-    def update(self, param):
-        # Chainer's way around a parameter (devices, states, loss scaling, hooks)
-        # costs more than the update itself; a plain NumPy array needs none of it.
-        plain = (
-            self.enabled
-            and self._state is not None
-            and not self._hooked
-            and param._loss_scale is None
-            and type(param.array) is np.ndarray
-            and type(self._state["m"]) is np.ndarray
-        )
-        if not plain:
-            super().update(param)
-            return
-        self.t += 1
-        self.update_core_cpu(param)
-
-    def update_core_cpu(self, param):
-        constants, weight = self._constants(), param.array
-        if constants is None or weight.dtype != np.float32 or not weight.flags.c_contiguous:
-            super().update_core_cpu(param)
-        elif param.grad is not None:
-            grad = np.ascontiguousarray(param.grad)
-            _adam(
-                weight.ravel(),
-                grad.ravel(),
-                self._state["m"].ravel(),
-                self._state["v"].ravel(),
-                *constants,
-            )
-
-    def _constants(self):
-        """Step size, 1 - beta1, 1 - beta2 and epsilon; None for a form of Adam other than its first."""
-        # Chainer looks each name up in a chain of three; rules that have no
-        # hyperparameter of their own, and all else in common, do so once.
-        own = len(self.hyperparam.__dict__) > 1  # beside its parent
-        if not own and self.t in self._shared:
-            return self._shared[self.t]
-        hp = SimpleNamespace(**self.hyperparam.get_dict())
-        constants = None
-        if not (hp.amsgrad or hp.adabound or hp.weight_decay_rate):
-            numbers = (self.alpha_t * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps)
-            constants = tuple(map(np.float32, numbers))
-        if not own:
-            self._shared[self.t] = constants
-        return constants
-
-
-# Division as NumPy's, without a check for zero that would keep it from SIMD.
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _adam(weight, grad, m, v, rate, rest1, rest2, eps):
-    for i in range(len(weight)):
-        g = grad[i]
-        m[i] += rest1 * (g - m[i])
-        v[i] += rest2 * (g * g - v[i])
-        weight[i] -= rate * m[i] / (np.sqrt(v[i]) + eps)
-
-
 class MaxNorm:
     """Hook of an update rule: rows longer than a bound are scaled back to it (Kim 2014)."""
 
     name = "MaxNorm"
     timing = "post"
 
-    def __init__(self, bound):
+    def __init__(self, bound: float) -> None:
         self.bound = bound
 
-    def __call__(self, rule, param):
+    def __call__(self, rule: Any, param: Any) -> None:
         weight = param.array
         xp = cuda.get_array_module(weight)
         norm = xp.sqrt((weight * weight).sum(axis=1, keepdims=True))
@@ -301,57 +217,61 @@ class MaxNorm:
 class Evaluator(training.Extension):
     """Trainer extension: accuracy and mean loss on T3 after every epoch (section 4.5)."""
 
+    name = "Evaluator"
     trigger = (1, "epoch")
     priority = training.PRIORITY_WRITER
 
-    def __init__(self, model, corpus, sentences, group=ALONE):
+    def __init__(self, model: TextCNN, corpus: Corpus, sentences: np.ndarray) -> None:
         self.model = model
-        self.group = group
-        sentences = sentences[group.rank :: group.size]
         self.labels = corpus.labels[sentences]
-        self.batch = flat_batch(model, *corpus.take(sentences), self.labels)
+        tokens, offsets = corpus.take(sentences)
+        self.batch = flat_batch(model, tokens, offsets, self.labels)
 
-    def evaluate(self):
-        """Accuracy and mean loss, as floats."""
-        right = loss = np.zeros(0)
-        if len(self.batch):
-            classified = classify(self.model, self.batch)
-            right, loss = classified.predicted == self.labels, classified.loss
-        sums = (len(loss), right.sum(), loss.sum(dtype=np.float64))
-        n, right, loss = (self.group.sum(float(number)) for number in sums)
+    def sums(self) -> tuple[float, float, float]:
+        """Number of sentences, number of right answers, and the sum of losses."""
+        found = classify(self.model, self.batch)
+        right = found.predicted == self.labels
+        return float(len(right)), float(right.sum()), float(found.loss.sum(dtype=np.float64))
+
+    def evaluate(self) -> tuple[float, float]:
+        """Accuracy and mean loss."""
+        n, right, loss = self.sums()
         return right / n, loss / n
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         accuracy, loss = self.evaluate()
         chainer.report({"T3/accuracy": accuracy, "T3/loss": loss})
 
 
 class Snapshot(training.Extension):
-    """Trainer extension: the whole state at an epoch's end, not oftener than every few seconds.
+    """Trainer extension: the whole state at an epoch's end, at most every few seconds.
 
     Args:
         path: the file, replaced as a whole.
         fingerprint (str): of what is trained; another run's state is not taken up.
         recorder (Recorder): its files are flushed first; may be None.
         seconds (float): least time between two snapshots.
-        group (replicate.parallel.ranks.OneRank): rank 0 writes, all take up.
     """
 
+    name = "Snapshot"
     trigger = (1, "epoch")
     priority = -100
 
-    def __init__(self, path, fingerprint, recorder=None, seconds=20.0, group=ALONE):
-        self.group = group
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        fingerprint: str,
+        recorder: Recorder | None = None,
+        seconds: float = 20.0,
+    ) -> None:
         self.path = Path(path)
         self.fingerprint = fingerprint
         self.recorder = recorder
         self.seconds = seconds
         self._last = time.monotonic()
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         if time.monotonic() - self._last < self.seconds:
-            return
-        if not self.group.leads:
             return
         if self.recorder is not None:
             self.recorder.flush()
@@ -365,16 +285,16 @@ class Snapshot(training.Extension):
         save_npz(self.path, {"fingerprint": np.array(mark), **arrays})
         self._last = time.monotonic()
 
-    def resume(self, trainer):
+    def resume(self, trainer: Any) -> bool:
         """Take up a state of this very run.
 
-        A damaged file or another run's is as good as none: training is
-        repeated and gives the same bytes.
+        A damaged file and another run's are ignored: training is repeated and
+        gives the same bytes.
 
         Returns:
             bool: whether there was one.
         """
-        arrays = self.group.bcast(self._read(trainer) if self.group.leads else None)
+        arrays = self._read(trainer)
         if arrays is None:
             return False
         # Not strict: what was None at the time has no array.
@@ -391,7 +311,7 @@ class Snapshot(training.Extension):
         if mark != _digest(self.fingerprint, arrays) or not _fits(trainer, arrays):
             return None
         if self.recorder is not None:
-            state = "extensions/Recorder/"
+            state = f"extensions/{Recorder.name}/"
             recorded = (int(arrays[state + "stream/epochs"]), arrays[state + "checks"])
             if not self.recorder.holds(*recorded):
                 return None
@@ -411,7 +331,7 @@ def _fits(trainer, arrays):
     """Whether arrays are a state of this trainer, before any of it is changed."""
     serializer = chainer.serializers.DictionarySerializer()
     trainer.updater.serialize(serializer["updater"])
-    for name in ("Recorder", "EpochWeights"):
+    for name in (Recorder.name, EpochCheckpoints.name):
         with contextlib.suppress(ValueError):  # not among this trainer's
             trainer.get_extension(name).serialize(serializer["extensions"][name])
     now = serializer.target
@@ -431,7 +351,7 @@ def _fits(trainer, arrays):
     return True
 
 
-class EpochWeights(training.Extension):
+class EpochCheckpoints(training.Extension):
     """Trainer extension: the trained weights of every epoch, to explain a text afterwards.
 
     Attributes:
@@ -439,17 +359,18 @@ class EpochWeights(training.Extension):
             are not among them.
     """
 
+    name = "EpochCheckpoints"
     trigger = (1, "epoch")
     priority = training.PRIORITY_WRITER
 
-    def __init__(self, model, epochs):
+    def __init__(self, model: TextCNN, epochs: int) -> None:
         self.model = model
         self.arrays = {
             name: np.zeros((epochs, *value.shape), dtype=value.dtype)
             for name, value in model.weights(embedding=False).items()
         }
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         for name, value in self.model.weights(embedding=False).items():
             self.arrays[name][trainer.updater.epoch - 1] = value
 
@@ -459,36 +380,56 @@ class EpochWeights(training.Extension):
 
 
 class Progress(training.Extension):
-    """Trainer extension: tells a callable the epoch and the accuracy."""
+    """Trainer extension: calls a function with the epoch and the accuracy."""
 
     trigger = (1, "epoch")
-    # Before the snapshot, whose state would else have it told once more.
+    # Before the snapshot, after which the epoch would be reported twice.
     priority = -50
 
-    def __init__(self, tell):
-        self.tell = tell
+    def __init__(self, on_progress: Callable[[int, float], None]) -> None:
+        self.on_progress = on_progress
 
-    def __call__(self, trainer):
-        observed = trainer.observation.get("T3/accuracy")
-        self.tell(trainer.updater.epoch, observed)
+    def __call__(self, trainer: Any) -> None:
+        self.on_progress(trainer.updater.epoch, trainer.observation.get("T3/accuracy"))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training run is built of; each may be replaced by another of its kind.
+
+    Attributes:
+        iterator, updater, evaluator, snapshot: constructors, as :class:`EpochIterator`,
+            :class:`Updater`, :class:`Evaluator`, :class:`Snapshot`.
+        measure: what is recorded, as :func:`replicate.recorder.saliency_measure`.
+    """
+
+    iterator: Callable[..., EpochIterator] = EpochIterator
+    updater: Callable[..., Updater] = Updater
+    evaluator: Callable[..., Evaluator] = Evaluator
+    snapshot: Callable[..., Snapshot] = Snapshot
+    measure: Callable[..., Callable] = saliency_measure
+
+
+#: The parts of a training run in one process.
+PARTS = Parts()
 
 
 def train(
-    model,
-    corpus,
-    sentences,
-    evaluation,
+    model: TextCNN,
+    corpus: Corpus,
+    sentences: np.ndarray,
+    evaluation: np.ndarray,
     *,
-    seed,
-    folder,
-    optimizer=None,
-    recorder=None,
-    keeper=None,
-    fingerprint="",
-    tell=None,
-    snapshot_seconds=None,
-    group=ALONE,
-):
+    seed: int,
+    folder: str | os.PathLike,
+    optimizer: Any = None,
+    recorder: Recorder | None = None,
+    checkpoints: EpochCheckpoints | None = None,
+    fingerprint: str = "",
+    on_progress: Callable[[int, float], None] | None = None,
+    snapshot_seconds: float | None = None,
+    parts: Parts = PARTS,
+) -> tuple[list, Any]:
     """Train a model on some sentences and evaluate it after every epoch.
 
     A snapshot in `folder` is taken up when it is there.  Weights are the same
@@ -503,13 +444,12 @@ def train(
         folder: where the snapshot goes while training.
         optimizer: carried over from before; None makes a fresh one.
         recorder (Recorder): may be None.
-        keeper (EpochWeights): may be None.
+        checkpoints (EpochCheckpoints): may be None.
         fingerprint (str): of the run, see :class:`Snapshot`.
-        tell: callable ``(epoch, accuracy)``; may be None.
+        on_progress: callable ``(epoch, accuracy)``; may be None.
         snapshot_seconds (float): least time between two snapshots; None takes
             that of the environment's ``REPLICATE_SNAPSHOT_SECONDS``, or 20.
-        group (replicate.parallel.ranks.OneRank): ranks that train this model together,
-            all of which call this.
+        parts (Parts): what the run is built of.
 
     Returns:
         tuple: rows ``(epoch, accuracy, loss, training loss)`` and the
@@ -520,32 +460,30 @@ def train(
     folder = Path(folder)
     if snapshot_seconds is None:
         snapshot_seconds = float(os.environ.get("REPLICATE_SNAPSHOT_SECONDS", 20))
-    iterator = EpochIterator(corpus, sentences, config.batch_size, seed, model.xp, group)
+    iterator = parts.iterator(corpus, sentences, config.batch_size, seed, model.xp)
     if optimizer is None:
         optimizer = make_optimizer(model, config)
-    updater = Updater(iterator, optimizer, model, seed)
+    updater = parts.updater(iterator, optimizer, model, seed)
     trainer = training.Trainer(updater, (config.epochs, "epoch"), out=str(folder))
-    evaluator = Evaluator(model, corpus, evaluation, group)
+    evaluator = parts.evaluator(model, corpus, evaluation)
     log = extensions.LogReport(trigger=(1, "epoch"), log_name=None)
-    snapshot = Snapshot(folder / "snapshot.npz", fingerprint, recorder, snapshot_seconds, group)
-    for extension in filter(None, (evaluator, recorder, keeper, log, snapshot)):
-        trainer.extend(extension)
-    if tell is not None:
-        trainer.extend(Progress(tell))
+    snapshot = parts.snapshot(folder / "snapshot.npz", fingerprint, recorder, snapshot_seconds)
+    progress = None if on_progress is None else Progress(on_progress)
+    for extension in (evaluator, recorder, checkpoints, log, snapshot, progress):
+        if extension is not None:
+            trainer.extend(extension)
     rows = []
     if config.record_epoch_0:
         rows.append((0, *evaluator.evaluate(), float("nan")))
     snapshot.resume(trainer)
-    group.same_weights(model)
     # Types were checked when the functions were tested; per call it costs as
     # much as some of them.
     with chainer.using_config("type_check", False), chainer.using_config("train", True):
         trainer.run(show_loop_exception_msg=False)
     if recorder is not None:
         recorder.finish()
-    if group.leads:
-        with contextlib.suppress(OSError):
-            (folder / "snapshot.npz").unlink()
+    with contextlib.suppress(OSError):
+        (folder / "snapshot.npz").unlink()
     rows += [
         (entry["epoch"], entry["T3/accuracy"], entry["T3/loss"], entry["main/loss"])
         for entry in log.log

@@ -23,9 +23,10 @@ from replicate.fast.compat import F, chainer
 from replicate.instability import sentence_instability, word_instability
 from replicate.io.files import load_npy
 from replicate.model import TextCNN
-from replicate.saliency import Recorder, classify, flat_batch, word_saliency
+from replicate.recorder import Recorder
+from replicate.saliency import classify, flat_batch, word_saliency
 from replicate.selection import median_halves
-from replicate.training import EpochWeights, train
+from replicate.training import EpochCheckpoints, train
 
 with np.load(Path(__file__).parent / "golden" / "chainer2.npz", allow_pickle=False) as stored:
     GOLDEN = {name: stored[name] for name in stored.files}
@@ -187,8 +188,8 @@ def first_phase(form, optimizer, folder):
         "init", form, optimizer=optimizer, learning_rate=RATES[optimizer],
         batch_size=BATCH, epochs=EPOCHS,
     )  # fmt: skip
-    recorder = Recorder(model, *CORPUS.take(T1), WORDS, model.config, folder)
-    keeper = EpochWeights(model, EPOCHS)
+    recorder = Recorder.of_model(model, *CORPUS.take(T1), WORDS, folder)
+    checkpoints = EpochCheckpoints(model, EPOCHS)
     batch_loss = []
 
     def noted(*arguments):
@@ -199,9 +200,12 @@ def first_phase(form, optimizer, folder):
     model.set_gradients = noted
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "generator", GoldenOrder)
-        train(model, CORPUS, T1, T3, seed=0, folder=folder, recorder=recorder, keeper=keeper)
+        train(
+            model, CORPUS, T1, T3,
+            seed=0, folder=folder, recorder=recorder, checkpoints=checkpoints,
+        )  # fmt: skip
     return SimpleNamespace(
-        weights=keeper.arrays,
+        weights=checkpoints.arrays,
         batch_loss=np.reshape(batch_loss, (EPOCHS, -1)),
         saliency=load_npy(folder / "saliency.npy"),
         streamed=recorder.stream.result()[0],

@@ -13,12 +13,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
 #: A module imports only from modules before it in this list, also within a folder.
 ORDER = """
-    io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors io.download
-    fast.compat fast.device fast.kernels fast.convolution
+    io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors
+    io.download
+    fast.compat fast.device fast.kernels fast.convolution fast.adam
     config corpus vectors split instability selection run statistics inference claims
-    model parallel.ranks saliency training
+    model saliency recorder training
     show.figures show.explorer show.report show.explain show.terminal
-    experiment parallel.preload parallel.pool parallel.mpi parallel.schedule
+    experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.own_data
     cli
 """.split()

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from replicate import instability
 from replicate.fast.convolution import mean_absolute_gradient
 from replicate.instability import (
     StreamingInstability,
-    change,
+    saliency_change,
+    sentence_change,
     sentence_instability,
     standardise,
     token_instability,
@@ -492,19 +494,78 @@ def test_standardise_nothing():
     assert standardise(np.zeros(0)).shape == (0,)
 
 
+# --- change ----------------------------------------------------------------------
+
+
 @given(st.lists(st.lists(st.integers(-9, 9), min_size=1, max_size=5), min_size=1, max_size=5))
-def test_movement(sentences):
+def test_sentence_change(sentences):
     """Fig. 5: absolute changes, summed over each sentence's words, no mean over length."""
     before, offsets = flat(sentences)
     after = before[::-1].astype(np.float32)
     changes = np.abs(before - before[::-1]).tolist()
     wanted = [sum(changes[a:b]) for a, b in zip(offsets[:-1], offsets[1:])]
-    assert change(before.astype(np.float32), after, offsets).tolist() == wanted
-    assert change(after, before.astype(np.float32), offsets).tolist() == wanted
+    assert sentence_change(before.astype(np.float32), after, offsets).tolist() == wanted
+    assert sentence_change(after, before.astype(np.float32), offsets).tolist() == wanted
 
 
-def test_movement_is_no_signed_sum():
+def test_a_change_is_no_signed_sum():
     """A rise and a fall add up."""
     before, after = np.array([1.0, 2.0], dtype=np.float32), np.array([2.0, 1.0], dtype=np.float32)
-    assert change(before, after, np.array([0, 2])).tolist() == [2.0]
+    assert sentence_change(before, after, np.array([0, 2])).tolist() == [2.0]
     assert (after - before).sum() == 0
+
+
+N_WORDS = 6
+OFFSETS = np.array([0, 3, 4, 9, 11])
+BEFORE, AFTER = np.random.RandomState(0).rand(2, 11).astype(np.float32)
+DOUBTS = tuple(np.random.RandomState(1).rand(2, 4).astype(np.float32))
+TOKENS = np.random.RandomState(2).randint(0, N_WORDS, 11).astype(np.int32)
+
+
+def naive_change(over):
+    """Every form of Fig. 5, sentence by sentence, in float64."""
+    before, after = BEFORE.astype(np.float64), AFTER.astype(np.float64)
+    found = {"raw": [], "standardised": [], "logit": []}
+
+    def standard(values, among):
+        return (values - among.mean()) / among.std() if among.std() else values * 0
+
+    for s in range(4):
+        part = slice(OFFSETS[s], OFFSETS[s + 1])
+        old, new = before[part], after[part]
+        among = (old, new) if over == "sentence" else (before, after)
+        found["raw"].append(np.abs(new - old).sum())
+        found["standardised"].append(
+            np.abs(standard(new, among[1]) - standard(old, among[0])).sum()
+        )
+        found["logit"].append(np.abs(new / float(DOUBTS[1][s]) - old / float(DOUBTS[0][s])).sum())
+    found["words"] = [np.abs(after - before)[TOKENS == w].sum() for w in range(N_WORDS)]
+    return found
+
+
+@pytest.mark.parametrize("over", ["sentence", "extracted", "T1"])
+def test_saliency_change_is_its_restatement(over):
+    found = saliency_change(BEFORE, AFTER, DOUBTS, TOKENS, OFFSETS, N_WORDS, over)
+    expected = naive_change(over)
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-6, atol=1e-12, err_msg=name)
+    # Twin: the other way of standardising gives other numbers, and those only.
+    other = naive_change("T1" if over == "sentence" else "sentence")
+    assert not np.allclose(found["standardised"], other["standardised"], rtol=1e-2)
+
+
+def test_saliency_change_whatever_is_computed_at_a_time(monkeypatch):
+    """Blocks are cut between sentences; sums by word alone have another order."""
+    whole = saliency_change(BEFORE, AFTER, DOUBTS, TOKENS, OFFSETS, N_WORDS)
+    for words in (1, 4, 7):
+        monkeypatch.setattr(instability, "_BLOCK", words)
+        cut = saliency_change(BEFORE, AFTER, DOUBTS, TOKENS, OFFSETS, N_WORDS)
+        for name in ("raw", "standardised", "logit"):
+            assert cut[name].tobytes() == whole[name].tobytes()
+        np.testing.assert_allclose(cut["words"], whole["words"], rtol=1e-12)
+    # Twin: a block that is left out is noticed.
+    real = instability._blocks
+    monkeypatch.setattr(instability, "_blocks", lambda offsets: list(real(offsets))[:-1])
+    cut = saliency_change(BEFORE, AFTER, DOUBTS, TOKENS, OFFSETS, N_WORDS)
+    assert not np.allclose(cut["raw"], whole["raw"])

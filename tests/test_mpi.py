@@ -1,99 +1,15 @@
-"""Several ranks: the same bytes when tasks are spread, the same numbers when a model is shared."""
+"""Several ranks: tasks are shared out, and the files are the same bytes."""
 
-import csv
-import os
-import shutil
-import subprocess
 import sys
-import textwrap
-from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from ranks import SMALL, _mpi, contents, done, needs_mpi, read_rows, start  # noqa: F401
 
 from replicate.corpus import sample_path
 from replicate.io.errors import InputError
 from replicate.parallel import mpi
 from replicate.parallel.pool import Outcome, Task
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-#: Beside the interpreter (the wheel of Open MPI), or the system's.
-MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
-#: Of numbers that ranks compute together: float32 sums in another order.
-TOLERANCE = 1e-5
-
-SMALL = ["--preset", "sample", "--epochs", "3", "--quiet"]
-
-
-@pytest.fixture(scope="module")
-def _mpi(missing):
-    """What several ranks need, or the end of the test."""
-    try:
-        import mpi4py  # noqa: F401
-    except ImportError:
-        missing("mpi", "mpi4py is not installed: pip install mpi4py")
-    if MPIEXEC is None:
-        missing("mpi", "mpiexec is not installed: it is in Debian's openmpi-bin")
-
-
-def needs_mpi(test):
-    """Mark a test that starts several ranks."""
-    return pytest.mark.slow(pytest.mark.usefixtures("_mpi")(test))
-
-
-def start(n, arguments, code="", options=(), seconds=120, **environment):
-    """The command on n ranks (1: without mpiexec); `code` comes first on each."""
-    program = ["-m", "replicate"]
-    if code:
-        # A file and a guard: worker processes import the main module again.
-        place = Path(environment.pop("script"))
-        place.write_text(
-            textwrap.dedent(code)
-            + "\nif __name__ == '__main__':\n    import sys\n    from replicate import cli\n"
-            "    prepare()\n    cli.main(sys.argv[1:])\n"
-        )
-        program = [str(place)]
-    command = [sys.executable, *program, *map(str, arguments)]
-    if n > 1:
-        command = [MPIEXEC, *options, "--oversubscribe", "-n", str(n), *command]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(REPOSITORY),
-        "OPENBLAS_NUM_THREADS": "1",
-        # For root alone; others need none of them.
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        **environment,
-    }
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-    )
-
-
-def done(*arguments, **options):
-    finished = start(*arguments, **options)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return finished
-
-
-def contents(folder):
-    """Relative name -> bytes; without what tells the time."""
-    timed = {"run.log", "timing.json", "report.html", ".lock"}
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path.name not in timed
-    }
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """The small run without mpiexec."""
-    out = tmp_path_factory.mktemp("alone") / "run"
-    done(1, ["run", *SMALL, "--out", out])
-    return out
-
 
 # --- tasks over ranks --------------------------------------------------------------
 
@@ -210,11 +126,6 @@ def test_bad_input_ends_all_ranks(tmp_path):
         assert "Traceback" not in ended.stderr
 
 
-def read_rows(place):
-    with open(place, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 class Arrived:
     """A barrier that the others have reached."""
 
@@ -302,118 +213,7 @@ def test_a_rank_that_fails_ends_all(ranks, monkeypatch):
         assert (ended.value.code, comm.aborted) == (code, aborted)
 
 
-# --- one model on all ranks ----------------------------------------------------------
-
-
-def differences(ours, theirs):
-    """Greatest difference of what a seed recorded, against the greatest value."""
-    found = {}
-    for name in ("saliency", "doubt", "movement_raw", "movement_words"):
-        a, b = (np.load(run / "seed-000" / "T1" / f"{name}.npy") for run in (ours, theirs))
-        found[name] = np.abs(a - b).max() / np.abs(b).max()
-    for arm in ("T1", "arms/T2h", "arms/T1andT2"):
-        a, b = (np.load(run / "seed-000" / arm / "model.npz") for run in (ours, theirs))
-        found[arm] = max(np.abs(a[n] - b[n]).max() / np.abs(b[n]).max() for n in b.files)
-    a, b = (read_rows(run / "seed-000" / "accuracy.csv") for run in (ours, theirs))
-    found["training"] = max(abs(float(x["loss"]) - float(y["loss"])) for x, y in zip(a, b))
-    assert [x["arm"] for x in a] == [x["arm"] for x in b]
-    assert [x["accuracy"] for x in a] == [x["accuracy"] for x in b]
-    return found
-
-
-#: Batches that no rank shares evenly, the last with fewer sentences than ranks;
-#: dropout; the untrained model's record; weights that are sent to and fro.
-ODD = [
-    "--set", "batch_size=89", "--set", "dropout=0.3", "--set", "record_epoch_0=true",
-    "--set", "vectors_mode=finetuned", "--set", "optimizer_state=carried", "--record-arms",
-    # Not Adam: it divides by the size of a gradient, and makes much of the rounding of
-    # one that nearly cancels.
-    "--set", "optimizer=MomentumSGD", "--set", "learning_rate=0.01",
-]  # fmt: skip
-
-
-@needs_mpi
-@pytest.mark.parametrize(("n", "extra"), [(2, []), (3, ODD)], ids=["two", "three, odd"])
-def test_data_parallel_gives_the_numbers_of_one_process(alone, tmp_path, n, extra):
-    if extra:
-        alone = tmp_path / "alone"
-        done(1, ["run", *SMALL, *extra, "--out", alone])
-    done(n, ["run", *SMALL, *extra, "--data-parallel", "--out", tmp_path / "run"])
-    assert max(differences(tmp_path / "run", alone).values()) < TOLERANCE
-    assert contents(tmp_path / "run").keys() == contents(alone).keys()
-
-
-#: Every rank trains on its own shares only.
-SELFISH = """
-    from replicate.parallel import mpi
-
-    def prepare():
-        mpi.Group.mean_gradient = lambda self, model: None
-"""
-
-
-@needs_mpi
-def test_gradients_that_are_not_shared_are_noticed(alone, tmp_path):
-    """The twin of the comparison above."""
-    arguments = ["run", *SMALL, "--data-parallel", "--out", tmp_path / "run"]
-    done(2, arguments, code=SELFISH, script=tmp_path / "selfish.py")
-    with pytest.raises(AssertionError):
-        assert max(differences(tmp_path / "run", alone).values()) < TOLERANCE
-
-
-#: All ranks are killed after rank 0 has written a snapshot of epoch 2 of T1.
-KILLED = """
-    import os, signal
-    from replicate import training
-
-    write = training.Snapshot.__call__
-
-    def until(self, trainer):
-        write(self, trainer)
-        if trainer.updater.epoch == 2 and self.group.leads:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def prepare():
-        training.Snapshot.__call__ = until
-"""
-
-
-@needs_mpi
-def test_data_parallel_goes_on_after_a_kill(tmp_path):
-    """Same bytes as undisturbed: a sum of two numbers has one order only."""
-    arguments = ["run", *SMALL, "--data-parallel", "--out"]
-    snapshots = {"REPLICATE_SNAPSHOT_SECONDS": "0"}
-    script = tmp_path / "killed.py"
-    killed = start(2, [*arguments, tmp_path / "killed"], code=KILLED, script=script, **snapshots)
-    assert killed.returncode != 0
-    assert (tmp_path / "killed" / "seed-000" / "T1" / "snapshot.npz").is_file()
-    assert not (tmp_path / "killed" / "seed-000" / "T1" / "stage.json").exists()
-    done(2, [*arguments, tmp_path / "killed"])
-    done(2, [*arguments, tmp_path / "whole"])
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_shares_cover_all_sentences_once(size):
-    """Contiguous, none twice, alike in words; an empty share is allowed."""
-    offsets = 5 + np.cumsum([0, 3, 1, 4, 1, 5, 9, 2, 6])
-    bounds = []
-    for rank in range(size):
-        group = SimpleNamespace(rank=rank, size=size)
-        bounds.append(mpi.Group.bounds(group, offsets))
-    assert bounds[0][0] == 0 and bounds[-1][1] == len(offsets) - 1
-    assert all(a[1] == b[0] for a, b in zip(bounds, bounds[1:]))
-    words = [offsets[b] - offsets[a] for a, b in bounds]
-    assert max(words) <= (offsets[-1] - offsets[0]) / size + 9
-
-
 # --- wrong use -----------------------------------------------------------------------
-
-
-def test_data_parallel_needs_ranks(tmp_path):
-    ended = start(1, ["run", *SMALL, "--data-parallel", "--out", tmp_path / "run"])
-    assert ended.returncode == 2 and "mpiexec -n 2" in ended.stderr
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

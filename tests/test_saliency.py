@@ -1,22 +1,17 @@
-"""Word saliency by hand, by finite differences and in two forms; and its record."""
+"""Word saliency by hand, by finite differences and in two forms."""
 
 from fractions import Fraction
 
-import naive
 import numpy as np
 import pytest
 
 from replicate import saliency
 from replicate.config import Config
-from replicate.corpus import Corpus
 from replicate.fast import convolution as functions
 from replicate.fast.compat import F, chainer, cuda
-from replicate.instability import change, standardise
-from replicate.io.files import load_npy
+from replicate.instability import logit_saliency
 from replicate.model import TextCNN
-from replicate.run import RECORDED
-from replicate.saliency import Recorder, classify, flat_batch, logit_saliency, word_saliency
-from replicate.training import EpochWeights, train
+from replicate.saliency import classify, flat_batch, word_saliency
 
 RANDOM = np.random.RandomState(0)
 WORDS = 40
@@ -370,188 +365,6 @@ def test_a_confident_model_keeps_its_uncertainty():
     np.testing.assert_allclose(found.uncertainty, [1 / (1 + np.exp(30))], rtol=1e-4)
 
 
-# --- the recorder ----------------------------------------------------------------
-
-CORPUS = Corpus(
-    np.array([f"w{i}" for i in range(WORDS)]), TOKENS, OFFSETS,
-    np.tile([0, 1], 6).astype(np.int32), ("0", "1"), {},
-)  # fmt: skip
-T1, T3 = np.arange(8), np.arange(8, 12)
-
-
-def run_once(
-    folder,
-    recorded=True,
-    stored=True,
-    config=None,
-    seed=0,
-    recorder_of=None,
-    device="@numpy",
-    **kwargs,
-):
-    """Train five epochs on eight sentences; the model and the recorder."""
-    config = config or Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)
-    model = TextCNN(VECTORS, 2, config, seed, "fused")
-    model.to_device(device)
-    recorder = None
-    if recorded:
-        tokens, offsets = CORPUS.take(T1)
-        recorder = (recorder_of or Recorder)(model, tokens, offsets, WORDS, config, folder, stored)
-    train(model, CORPUS, T1, T3, seed=seed, folder=folder, recorder=recorder, **kwargs)
-    return model, recorder
-
-
-def test_weights_are_the_same_with_and_without_the_recorder(tmp_path, device):
-    """Bit for bit, also with dropout."""
-    for name, readings in (("plain", {}), ("dropout", {"dropout": 0.5})):
-        config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05, **readings)
-        with_, _ = run_once(tmp_path / f"{name}-with", config=config, device=device)
-        without, _ = run_once(
-            tmp_path / f"{name}-without", recorded=False, config=config, device=device
-        )
-        for key, value in with_.weights(False).items():
-            assert value.tobytes() == without.weights(False)[key].tobytes()
-
-
-def test_a_recorder_that_touches_training_would_be_noticed(tmp_path):
-    """Twin: one that moves a weight by its last bit gives other weights."""
-
-    class Clumsy(Recorder):
-        def record(self):
-            super().record()
-            weight = self.model.conv.W.array
-            weight[...] = np.nextafter(weight, np.float32(1))
-
-    clumsy, _ = run_once(tmp_path / "a", recorder_of=Clumsy)
-    plain, _ = run_once(tmp_path / "b", recorded=False)
-    assert clumsy.weights(False)["conv/W"].tobytes() != plain.weights(False)["conv/W"].tobytes()
-
-
-def test_rows_are_what_was_seen(tmp_path, device):
-    """Last rows are those of the trained model; movements are differences of rows."""
-    model, _ = run_once(tmp_path, device=device)
-    tokens, offsets = CORPUS.take(T1)
-    rows = load_npy(tmp_path / "saliency.npy")
-    doubt = load_npy(tmp_path / "doubt.npy")
-    now = looked(model, tokens, offsets)
-    assert rows.shape == (5, len(tokens)) and rows.dtype == np.float32
-    assert rows[-1].tobytes() == now.token_saliency.tobytes()
-    assert load_npy(tmp_path / "predicted.npy")[-1].tolist() == now.predicted.tolist()
-    assert doubt[-1].tobytes() == now.uncertainty.tobytes()
-    lengths = np.diff(offsets)
-    logits = [logit_saliency(r, d, lengths) for r, d in zip(rows, doubt)]
-    for k in range(4):
-        for name, pair in (
-            ("raw", rows[k : k + 2]),
-            ("standardised", [standardise(r, offsets) for r in rows[k : k + 2]]),
-            ("logit", logits[k : k + 2]),
-        ):
-            expected = change(*pair, offsets)
-            kept = load_npy(tmp_path / f"movement_{name}.npy")
-            assert kept.shape == (4, 8)
-            np.testing.assert_allclose(kept[k], expected, rtol=1e-5, atol=1e-7)
-        words = np.zeros(WORDS)
-        np.add.at(words, tokens, np.abs(rows[k + 1].astype(float) - rows[k]))
-        kept = load_npy(tmp_path / "movement_words.npy")
-        assert kept.shape == (4, WORDS)
-        np.testing.assert_allclose(kept[k], words, rtol=1e-5, atol=1e-9)
-    assert not list(tmp_path.glob("*.part"))
-
-
-def test_every_row_is_of_its_epoch(tmp_path, device):
-    """Row k is the saliency of the weights after epoch k + 1, to the bit, and of no other."""
-    config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05)
-    model = TextCNN(VECTORS, 2, config, 0)
-    model.to_device(device)
-    tokens, offsets = CORPUS.take(T1)
-    recorder = Recorder(model, tokens, offsets, WORDS, config, tmp_path)
-    keeper = EpochWeights(model, 5)
-    train(model, CORPUS, T1, T3, seed=0, folder=tmp_path, recorder=recorder, keeper=keeper)
-    kept = {name: load_npy(tmp_path / f"{name}.npy") for name in ("saliency", "predicted", "doubt")}
-    for k in range(5):
-        model.set_weights({name: rows[k] for name, rows in keeper.arrays.items()})
-        now = looked(model, tokens, offsets)
-        for name, array in (
-            ("saliency", now.token_saliency), ("predicted", now.predicted), ("doubt", now.uncertainty)
-        ):  # fmt: skip
-            assert kept[name][k].tobytes() == array.tobytes()
-        same = [row.tobytes() == now.token_saliency.tobytes() for row in kept["saliency"]]
-        assert same == [j == k for j in range(5)]
-
-
-@pytest.mark.parametrize("over", ["extracted", "T1"])
-def test_standardised_over_all(over, tmp_path):
-    """Other readings than the sentence standardise over all words of an epoch."""
-    config = Config(n_filters=6, epochs=3, batch_size=3, standardised_over=over)
-    run_once(tmp_path, config=config)
-    rows, (_, offsets) = load_npy(tmp_path / "saliency.npy"), CORPUS.take(T1)
-    kept = load_npy(tmp_path / "movement_standardised.npy")
-    for k in range(2):
-        expected = change(standardise(rows[k]), standardise(rows[k + 1]), offsets)
-        np.testing.assert_allclose(kept[k], expected, rtol=1e-5)
-        within = change(*(standardise(r, offsets) for r in rows[k : k + 2]), offsets)
-        assert not np.allclose(kept[k], within, rtol=1e-2)
-
-
-def recorded(folder, stopped_after=None, lose=()):
-    """Four rows of four models; a new Recorder goes on after `stopped_after` of them."""
-    config = Config(n_filters=6, epochs=4)
-    tokens, offsets = CORPUS.take(T1)
-    model = TextCNN(VECTORS, 2, config, 0)
-    recorder = Recorder(model, tokens, offsets, WORDS, config, folder)
-    for k in range(4):
-        model.set_weights(model_of(seed=k).weights(embedding=False))
-        if k == stopped_after:
-            recorder.flush()
-            state = chainer.serializers.DictionarySerializer()
-            recorder.serialize(state)
-            for name in lose:
-                (folder / f"{name}.npy.part").unlink()
-            recorder = Recorder(model, tokens, offsets, WORDS, config, folder)
-            recorder.serialize(chainer.serializers.NpzDeserializer(state.target))
-        recorder.record()
-    recorder.finish()
-    files = {name: (folder / f"{name}.npy").read_bytes() for name in recorder.names}
-    return files, recorder.stream.result()[0].tobytes()
-
-
-@pytest.mark.parametrize("stop", [1, 2, 3])
-def test_a_new_recorder_goes_on_where_the_last_one_stopped(stop, tmp_path):
-    """Rows on the disk and the state of a snapshot: the same files and the same wac."""
-    whole, wac = recorded(tmp_path / "a")
-    again, same = recorded(tmp_path / "b", stop)
-    assert again == whole and same == wac
-    # Twin: rows that were not taken up are zero, and only they.
-    lost, _ = recorded(tmp_path / "c", stop, lose=["saliency"])
-    assert [name for name in whole if lost[name] != whole[name]] == ["saliency"]
-    rows = load_npy(tmp_path / "c" / "saliency.npy")
-    assert not rows[:stop].any() and rows[stop:].any(axis=1).all()
-
-
-def movements(folder, monkeypatch, words):
-    """Movements of a run that computes them for so many words at a time."""
-    monkeypatch.setattr(saliency, "_MOVED", words)
-    run_once(folder)
-    return {p.name: load_npy(p) for p in sorted(folder.glob("movement_*.npy"))}
-
-
-def test_movement_whatever_is_computed_at_a_time(tmp_path, monkeypatch):
-    """Blocks cut between sentences; sums by word alone have another order."""
-    whole = movements(tmp_path / "a", monkeypatch, 10**6)
-    for words in (1, 7):
-        cut = movements(tmp_path / str(words), monkeypatch, words)
-        assert cut.keys() == whole.keys() and len(whole) == 4
-        for name, rows in whole.items():
-            if name == "movement_words.npy":
-                np.testing.assert_allclose(cut[name], rows, rtol=1e-6)
-            else:
-                assert cut[name].tobytes() == rows.tobytes()
-    # Twin: blocks that are not of this record are noticed.
-    monkeypatch.setattr(Recorder, "_blocks", lambda self: [(0, 1)])
-    wrong = movements(tmp_path / "wrong", monkeypatch, 7)
-    assert not np.allclose(wrong["movement_raw.npy"], whole["movement_raw.npy"])
-
-
 @pytest.mark.parametrize("tokens", [[], [5], [3, 0, 3, 7], [2, -1, 4, -1]], ids=str)
 def test_distinct_words_are_those_of_a_sort(tokens):
     tokens = np.array(tokens, dtype=np.int32)
@@ -561,85 +374,6 @@ def test_distinct_words_are_those_of_a_sort(tokens):
     assert cuda.to_cpu(batch.ids).tolist() == (distinct + 1).tolist()
     assert cuda.to_cpu(batch.tokens).tolist() == inverse.tolist()
     assert (batch.ids.dtype, batch.tokens.dtype) == (np.int32, np.int32)
-
-
-def test_streaming_and_stored_agree(tmp_path):
-    """wac of the stream against wac of saliency.npy, to 1e-6; no saliency.npy when streaming."""
-    run_once(tmp_path / "a")
-    _, streamed = run_once(tmp_path / "b", stored=False)
-    tokens, _ = CORPUS.take(T1)
-    wac, count = naive.word_instability(load_npy(tmp_path / "a" / "saliency.npy"), tokens, WORDS)
-    found, counted = streamed.stream.result()
-    np.testing.assert_array_equal(count, counted)
-    seen = count > 0
-    np.testing.assert_allclose(found[seen], wac[seen], rtol=1e-6, atol=1e-18)
-    assert not (tmp_path / "b" / "saliency.npy").exists()
-
-
-def test_the_untrained_model_is_recorded_where_asked(tmp_path):
-    """record_epoch_0 gives one more row, which is the untrained model's."""
-    config = Config(n_filters=6, epochs=5, batch_size=3, learning_rate=0.05, record_epoch_0=True)
-    run_once(tmp_path, config=config)
-    rows = load_npy(tmp_path / "saliency.npy")
-    assert len(rows) == 6 and len(load_npy(tmp_path / "movement_raw.npy")) == 5
-    fresh = TextCNN(VECTORS, 2, config, 0, "fused")
-    assert rows[0].tobytes() == looked(fresh, *CORPUS.take(T1)).token_saliency.tobytes()
-
-
-class Stop(Exception):
-    """Stands for a kill between two epochs."""
-
-
-@pytest.mark.parametrize("last", [1, 3, 4])
-def test_a_stopped_record_goes_on(tmp_path, last, device):
-    """Stopped after an epoch and taken up from the snapshot: the same bytes."""
-    run_once(tmp_path / "a", device=device)
-
-    def tell(epoch, accuracy):
-        if epoch > last:  # the snapshot of `last` is there
-            raise Stop
-
-    with pytest.raises(Stop):
-        run_once(tmp_path / "b", tell=tell, fingerprint="x", snapshot_seconds=0, device=device)
-    assert (tmp_path / "b" / "snapshot.npz").exists()
-    assert not (tmp_path / "b" / "saliency.npy").exists()
-    told = []
-    _, recorder = run_once(
-        tmp_path / "b",
-        fingerprint="x",
-        snapshot_seconds=0,
-        device=device,
-        tell=lambda epoch, accuracy: told.append(epoch),
-    )
-    # Taken up, not trained again, which would give the same bytes too.
-    assert told == list(range(last + 1, 6)) and recorder.stream.epochs == 5
-    for name in (*RECORDED, "saliency"):
-        a, b = ((tmp_path / x / f"{name}.npy").read_bytes() for x in "ab")
-        assert a == b, name
-
-
-def test_a_torn_record_is_written_anew(tmp_path):
-    """A .part of another shape or cut short is not taken for rows."""
-    run_once(tmp_path / "a")
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "saliency.npy.part").write_bytes(b"\x93NUMPY torn")
-    np.save(tmp_path / "b" / "doubt.npy", np.zeros((2, 2)))
-    (tmp_path / "b" / "doubt.npy").rename(tmp_path / "b" / "doubt.npy.part")
-    run_once(tmp_path / "b")
-    for name in ("saliency", "doubt"):
-        a, b = ((tmp_path / x / f"{name}.npy").read_bytes() for x in "ab")
-        assert a == b
-
-
-def test_a_full_disk_is_told_before_training(tmp_path, monkeypatch, refused):
-    """Space for all rows is asked for at once."""
-
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
-    with refused("No space left"):
-        run_once(tmp_path)
 
 
 def test_a_kernel_that_forgets_windows_is_noticed(monkeypatch):

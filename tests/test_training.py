@@ -8,15 +8,15 @@ import pytest
 from replicate import training
 from replicate.config import Config
 from replicate.corpus import Corpus
+from replicate.fast.adam import FusedAdam
 from replicate.fast.compat import chainer, optimizers
 from replicate.io.files import load_npz, save_npz
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch
 from replicate.training import (
+    EpochCheckpoints,
     EpochIterator,
-    EpochWeights,
     Evaluator,
-    FusedAdam,
     make_optimizer,
     train,
 )
@@ -126,50 +126,6 @@ def test_packing_is_what_unique_does():
 # --- optimisers ------------------------------------------------------------------
 
 
-def test_fused_adam_is_adam():
-    """Weights and state to rounding after 20 steps; also with weight decay and max-norm."""
-    for readings in ({}, {"weight_decay": 0.01, "max_norm": 0.5}):
-        found = []
-        for kind in (FusedAdam, optimizers.Adam):
-            config = BASE.replace(**readings)
-            model = model_of(config)
-            optimizer = make_optimizer(model, config)
-            if kind is optimizers.Adam:
-                optimizer = make_optimizer(model_of(config, "reference"), config)
-                assert type(optimizer) is optimizers.Adam
-                optimizer.setup(model)
-                if config.weight_decay:
-                    optimizer.add_hook(
-                        chainer.optimizer_hooks.WeightDecay(config.weight_decay), "WD"
-                    )
-                    from replicate.training import MaxNorm
-
-                    model.fc.W.update_rule.add_hook(MaxNorm(config.max_norm))
-            else:
-                assert type(optimizer) is FusedAdam
-            batch = flat_batch(model, *CORPUS.take(TRAINED), CORPUS.labels[TRAINED])
-            for _ in range(20):
-                optimizer.update(model.training_loss, batch)
-            state = model.conv.W.update_rule.state
-            found.append([*model.weights(False).values(), state["m"], state["v"]])
-            assert optimizer.t == 20 and model.conv.W.update_rule.t == 20
-        for ours, chainers in zip(*found):
-            np.testing.assert_allclose(ours, chainers, rtol=2e-5, atol=1e-7)
-
-
-def test_a_wrong_adam_is_noticed(monkeypatch):
-    """Twin: bias correction left out moves the weights elsewhere."""
-    right, wrong = model_of(), model_of()
-    batch = flat_batch(right, *CORPUS.take(TRAINED), CORPUS.labels[TRAINED])
-    make_optimizer(right, BASE).update(right.training_loss, batch)
-    optimizer = make_optimizer(wrong, BASE)
-    monkeypatch.setattr(
-        type(wrong.conv.W.update_rule), "alpha_t", property(lambda self: self.hyperparam.alpha)
-    )
-    optimizer.update(wrong.training_loss, batch)
-    assert not np.allclose(right.conv.W.array, wrong.conv.W.array, rtol=1e-2)
-
-
 @pytest.mark.parametrize(
     "name, kind, rate",
     [("Adam", FusedAdam, "alpha"), ("SGD", optimizers.SGD, "lr"), ("MomentumSGD", optimizers.MomentumSGD, "lr"),
@@ -267,14 +223,14 @@ def test_epoch_0_is_the_untrained_model(tmp_path, device):
 
 
 def test_weights_of_every_epoch(tmp_path, device):
-    """The keeper's last row is the model; its rows differ."""
+    """The last row is the model; rows differ."""
     model = model_of(device=device)
-    keeper = EpochWeights(model, 4)
-    train(model, CORPUS, TRAINED, HELD, seed=0, folder=tmp_path, keeper=keeper)
+    checkpoints = EpochCheckpoints(model, 4)
+    train(model, CORPUS, TRAINED, HELD, seed=0, folder=tmp_path, checkpoints=checkpoints)
     for name, value in model.weights(False).items():
-        assert keeper.arrays[name].shape == (4, *value.shape)
-        assert keeper.arrays[name][-1].tobytes() == value.tobytes()
-        assert (keeper.arrays[name][0] != keeper.arrays[name][1]).any()
+        assert checkpoints.arrays[name].shape == (4, *value.shape)
+        assert checkpoints.arrays[name][-1].tobytes() == value.tobytes()
+        assert (checkpoints.arrays[name][0] != checkpoints.arrays[name][1]).any()
 
 
 # --- stopped and taken up ----------------------------------------------------------
@@ -285,12 +241,19 @@ class Stop(Exception):
 
 
 def stopped(folder, last, config=BASE, **kwargs):
-    def tell(epoch, accuracy):
+    def on_progress(epoch, accuracy):
         if epoch > last:  # the snapshot of `last` is there
             raise Stop
 
     with pytest.raises(Stop):
-        trained(folder, config, tell=tell, snapshot_seconds=0, fingerprint="this", **kwargs)
+        trained(
+            folder,
+            config,
+            on_progress=on_progress,
+            snapshot_seconds=0,
+            fingerprint="this",
+            **kwargs,
+        )
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "MomentumSGD", "AdaDelta"])
@@ -300,12 +263,12 @@ def test_stopped_after_any_epoch(tmp_path, last, optimizer, device):
     config = BASE.replace(optimizer=optimizer, dropout=0.5, learning_rate=0.02)
     whole, rows, _ = trained(tmp_path / "a", config, device=device)
     stopped(tmp_path / "b", last, config, device=device)
-    told = []
+    epochs = []
     model, again, _ = trained(
         tmp_path / "b", config, fingerprint="this", device=device,
-        tell=lambda epoch, accuracy: told.append(epoch),
+        on_progress=lambda epoch, accuracy: epochs.append(epoch),
     )  # fmt: skip
-    assert told == list(range(last + 1, 5))  # it went on, and did not begin again
+    assert epochs == list(range(last + 1, 5))  # it went on, and did not begin again
     assert same(whole, model) and rows == again
     assert list((tmp_path / "b").iterdir()) == []
 

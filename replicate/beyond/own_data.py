@@ -18,7 +18,7 @@ from ..io.errors import InputError
 from ..io.files import save_csv, save_json, sha256
 from ..io.lines import Text
 from ..model import TextCNN
-from ..saliency import Recorder
+from ..recorder import Recorder
 from ..selection import budget as budget_of
 from ..selection import select_top
 from ..training import train
@@ -160,13 +160,13 @@ def fit(
         used = np.sort(order[len(held) :])
         model = TextCNN(matrix, len(corpus.label_names), config, seed, implementation)
         place = Path(folder) / f"seed-{seed:03d}"
-        recorder = Recorder(
-            model, *corpus.take(used), len(corpus.words), config, place, stored=False
+        recorder = Recorder.of_model(
+            model, *corpus.take(used), len(corpus.words), place, stored=False
         )
         mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {sha256_of(vectors)}"
         rows, _ = train(
             model, corpus, used, held, seed=seed, folder=place, recorder=recorder, fingerprint=mark,
-            tell=None if tell is None else lambda epoch, acc, s=seed: tell(s, epoch, acc),
+            on_progress=None if tell is None else lambda epoch, acc, s=seed: tell(s, epoch, acc),
         )  # fmt: skip
         wac, _ = recorder.stream.result(config.ddof)
         there = np.isfinite(wac)

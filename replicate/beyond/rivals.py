@@ -13,13 +13,13 @@ from scipy import stats
 
 from ..config import PAPER, generator
 from ..inference import ALPHA, Component, holm, test_component
-from ..instability import mean_by_word, sentence_instability, word_instability
+from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError
 from ..io.files import read_csv, save_csv
 from ..model import initial_model
 from ..parallel.pool import Task, run_tasks
 from ..run import Run
-from ..saliency import classify, flat_batch, logit_saliency
+from ..saliency import classify, flat_batch
 from ..selection import budget, select_top
 from ..statistics import window
 from ..training import train
@@ -299,7 +299,7 @@ def _selections(run, seed, shares):
     return {key: np.sort(np.concatenate([t1, added])) for key, added in made.items()}, scores
 
 
-def work_on_rivals(out, seed, shares, tell):
+def work_on_rivals(out, seed, shares, on_progress):
     """Task: scores of a seed, and every selection trained; what is there already is kept."""
     run = Run(out)
     folder = _folder(run, seed)
@@ -332,10 +332,10 @@ def work_on_rivals(out, seed, shares, tell):
         rows.append([arm, share, float(curve[late, 1].mean()), float(curve[:, 1].mean())])
         alike[sentences.tobytes()] = rows[-1]
         save_csv(place, CURVE, rows)
-        tell((len(rows), None))
+        on_progress((len(rows), None))
 
 
-def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
+def run_rivals(run, seeds, shares=SHARES, jobs=1, on_progress=None):
     """Train every selection of every seed; resumable.
 
     Args:
@@ -343,7 +343,8 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
         seeds (list of int): which.
         shares: of T2.
         jobs (int): seeds at once.
-        tell: as :func:`replicate.parallel.pool.run_tasks` has it; told the number of trainings done.
+        on_progress: callable ``(seed, message)``: the number of models trained, and None;
+            then ``"done"`` or ``"failed"``.
 
     Returns:
         replicate.parallel.pool.Outcome: failures by seed.
@@ -352,7 +353,7 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, tell=None):
         if not run.finished(seed, "T1"):
             raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
     tasks = [Task(seed, work_on_rivals, (str(run.out), seed, tuple(shares)), ()) for seed in seeds]
-    return run_tasks(tasks, jobs, tell)
+    return run_tasks(tasks, jobs, on_progress)
 
 
 def trainings(shares=SHARES):

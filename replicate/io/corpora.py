@@ -309,7 +309,8 @@ def polarity_archive(data: bytes, where: object) -> dict[str, bytes]:
                     # A sparse member has any size that it likes.
                     if name in found or member.size > len(data):
                         raise ValueError(f"{name} is too large or there twice")
-                    found[name] = archive.extractfile(member).read()
+                    content = archive.extractfile(member)
+                    found[name] = content.read() if content else b""
     except (*DAMAGED_TAR, OSError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: not a sound archive ({reason}); fetch it again") from None

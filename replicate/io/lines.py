@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from .errors import InputError
 
@@ -170,13 +170,15 @@ _LETTERS = bytes(range(ord("A"), ord("Z") + 1)) + bytes(range(ord("a"), ord("z")
 _OTHER_LETTERS = bytes(range(0xC0, 0x100))  # where Windows-1252 has its own
 
 
-def _opened(path: Path | Member) -> BinaryIO:
+def _opened(path: Path | Member) -> IO[bytes]:
     """A file for reading bytes, unpacked where gzip packed it, whatever its name."""
     if isinstance(path, Member):
         return io.BytesIO(path.data)
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else open(path, "rb")
+    if packed:
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return open(path, "rb")
 
 
 @contextlib.contextmanager

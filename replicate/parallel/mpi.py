@@ -12,13 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import numpy as np
-
 from ..io.errors import InputError
 from .pool import Outcome, run_tasks
-from .ranks import OneRank
 
-__all__ = ["Group", "active", "follow", "leave", "rank", "run_shares", "world"]
+__all__ = ["active", "follow", "leave", "rank", "run_shares", "wait", "world"]
 
 # Seconds between two looks at whether the other ranks have arrived: MPI's own wait
 # keeps a core busy.
@@ -28,10 +25,10 @@ _PAUSE = 0.05
 def active() -> bool:
     """Whether this process is one of several that ``mpiexec`` or ``srun`` started."""
     environment = os.environ
-    size = environment.get("OMPI_COMM_WORLD_SIZE") or environment.get("PMI_SIZE")
+    size = environment.get("OMPI_COMM_WORLD_SIZE") or environment.get("PMI_SIZE") or ""
     if not size and "PMIX_RANK" in environment:
-        size = environment.get("SLURM_NTASKS")
-    return bool(size) and size.isdigit() and int(size) > 1
+        size = environment.get("SLURM_NTASKS", "")
+    return size.isdigit() and int(size) > 1
 
 
 def world() -> Any:
@@ -85,6 +82,7 @@ def run_shares(
     """
     if not active():
         return run_tasks([task for group in groups for task in group], jobs, on_progress, threads)
+    on_progress = on_progress or (lambda name, message: None)
     comm = world()
     wait()
     groups = comm.bcast([group for group in groups if group])
@@ -96,7 +94,7 @@ def run_shares(
     for tasks, other in list(zip(shares, comm.gather(outcome) or ()))[1:]:
         outcome.failures.update(other.failures)
         outcome.peak_memory = max(outcome.peak_memory, other.peak_memory)
-        for task in tasks if on_progress else ():
+        for task in tasks:
             on_progress(task.name, "failed" if task.name in other.failures else "done")
     return outcome
 
@@ -112,64 +110,11 @@ def follow(jobs: int, threads: int = 1) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process; with another exit code than 0 all ranks, which would wait for this one."""
-    if code and active() and "mpi4py.MPI" in sys.modules:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        world().Abort(code)
+    """End the process when all ranks are here; with another exit code than 0, end them all."""
+    if active() and "mpi4py.MPI" in sys.modules:
+        if code:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            world().Abort(code)
+        wait()
     sys.exit(code)
-
-
-# --- one model on all ranks ----------------------------------------------------------
-
-
-class Group(OneRank):
-    """All ranks, which train one model together by ChainerMN's communicator."""
-
-    def __init__(self):
-        import chainermn
-
-        comm = world()
-
-        self.comm = chainermn.create_communicator("naive", mpi_comm=comm)
-        self.rank, self.size = comm.rank, comm.size
-        self.leads = self.rank == 0
-
-    def bcast(self, value=None):
-        """Rank 0's value, on all ranks."""
-        return self.comm.mpi_comm.bcast(value, root=0)
-
-    def wait(self):
-        """Return when all ranks are here."""
-        self.comm.mpi_comm.barrier()
-
-    def sum(self, number):
-        """Sum of a number over ranks, on all of them."""
-        return self.comm.mpi_comm.allreduce(number)
-
-    def same_weights(self, model):
-        """Give every rank rank 0's weights."""
-        self.comm.bcast_data(model)
-
-    def mean_gradient(self, model):
-        """Average the gradients over ranks, in place; one that is missing counts as zero."""
-        self.comm.multi_node_mean_grad(model, zero_fill=True)
-
-    def bounds(self, offsets):
-        """First and last (exclusive) of this rank's sentences; see :meth:`OneRank.bounds`."""
-        shares = offsets[0] + (offsets[-1] - offsets[0]) * np.arange(self.size + 1) / self.size
-        ends = np.searchsorted(offsets, shares)
-        ends[0], ends[-1] = 0, len(offsets) - 1
-        return int(ends[self.rank]), int(ends[self.rank + 1])
-
-    def gather(self, arrays):
-        """Arrays of all ranks, one after another, on rank 0; see :meth:`OneRank.gather`."""
-        world = self.comm.mpi_comm
-        made = []
-        for array in arrays:
-            array = np.ascontiguousarray(array)
-            lengths = world.gather(len(array), root=0)
-            whole = np.empty(sum(lengths), dtype=array.dtype) if self.leads else None
-            world.Gatherv(array, (whole, lengths) if self.leads else None, root=0)
-            made.append(whole)
-        return made if self.leads else None

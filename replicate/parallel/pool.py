@@ -67,7 +67,8 @@ def run_tasks(
     if not tasks:
         return Outcome()
     on_progress = on_progress or (lambda name, message: None)
-    waiting, done, outcome = list(tasks), set(), Outcome()
+    done: set = set()
+    waiting, outcome = list(tasks), Outcome()
     pool = WorkerPool(jobs, threads)
     try:
         while waiting or pool.busy:
@@ -161,7 +162,8 @@ class WorkerPool:
         events, self._not_started = self._not_started, []
         if events:
             return events
-        for ours in connection.wait(list(self._running)) if self._running else ():
+        ready: Any = connection.wait(list(self._running)) if self._running else ()
+        for ours in ready:
             process, task = self._running[ours]
             try:
                 kind, message = ours.recv()

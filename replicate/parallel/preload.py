@@ -14,6 +14,7 @@ def warm_up() -> None:
     import numpy as np
 
     from .. import experiment, training  # noqa: F401
+    from ..fast import adam
     from ..fast import convolution as functions
 
     words = np.ones((3, 2), dtype=np.float32)
@@ -31,7 +32,7 @@ def warm_up() -> None:
     training._pack(tokens, offsets, labels, np.array([0]), stamp, tokens.copy(), 1)
     flat = np.ones(2, dtype=np.float32)
     rate = np.float32(0.1)
-    training._adam(flat, flat.copy(), flat.copy(), flat.copy(), rate, rate, rate, rate)
+    adam._adam(flat, flat.copy(), flat.copy(), flat.copy(), rate, rate, rate, rate)
 
 
 # An error here would end the server; a worker that meets it again reports it.

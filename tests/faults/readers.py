@@ -359,12 +359,12 @@ def model():
     return TextCNN(rows, 2, CONFIG, 0, "fused")
 
 
-def train_on(place, tell=None):
+def train_on(place, on_progress=None):
     """Two epochs, from the snapshot of a folder where it has one."""
     four = np.arange(4)
     train(
         model(), corpus(), four, four, seed=0, folder=place,
-        fingerprint="fuzz", tell=tell, snapshot_seconds=0,
+        fingerprint="fuzz", on_progress=on_progress, snapshot_seconds=0,
     )  # fmt: skip
 
 
