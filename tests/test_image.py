@@ -241,24 +241,6 @@ def test_without_an_engine_one_clear_line(tmp_path):
     assert re.fullmatch(r"no docker, podman or buildah here; install one, .+\n", told.stderr)
 
 
-def test_the_folder_for_a_gpu_has_all_tests_that_need_one():
-    """tools/gpu-test.sh names every file with a test that is marked, or that takes a device."""
-    (named,) = re.findall(r'^tests="(.+)"$', read("tools/gpu-test.sh"), re.MULTILINE)
-    needing = set()
-    for place in (REPOSITORY / "tests").glob("test_*.py"):
-        text = place.read_text(encoding="utf-8")
-        for node in ast.parse(text).body:
-            if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
-                continue
-            decorators = " ".join(map(ast.unparse, node.decorator_list))
-            own = re.search(r"parametrize\('[^']*\bdevice\b", decorators)
-            takes = "device" in [a.arg for a in node.args.args] and not own
-            if takes or "mark.gpu" in decorators or re.search(r"\bGPU\b", decorators):
-                needing.add(f"tests/{place.name}")
-    assert len(needing) > 4 and needing <= set(named.split())
-    assert all((REPOSITORY / name).is_file() for name in named.split())
-
-
 # --- lock files --------------------------------------------------------------
 
 

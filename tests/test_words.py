@@ -196,7 +196,7 @@ def test_all_kinds_of_files_are_read():
     """A pattern that matches nothing would check nothing."""
     for name in (
         "README.md", "README.ja.md", "results/README.md", "docs/api.md", "CONTRIBUTING.md",
-        ".github/pull_request_template.md", "tools/readme.py", "tools/gpu-test.sh",
+        ".github/pull_request_template.md", "tools/readme.py", "tools/gpu_run.py",
         "benchmarks/bench.py", "replicate/split.py", "replicate/show/templates/report.html",
         "replicate/show/templates/explorer.js",
     ):  # fmt: skip
