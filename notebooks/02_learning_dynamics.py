@@ -20,10 +20,9 @@ from scipy.stats import spearmanr
 
 from replicate.config import PRESETS
 from replicate.experiment import prepare, run_seed, statistics_of
-from replicate.instability import token_instability, word_instability
+from replicate.instability import logit_saliency, token_instability, word_instability
 from replicate.io.data import find_data
 from replicate.run import Options
-from replicate.saliency import logit_saliency
 from replicate.show.figures import STYLE, draw_figures
 
 CORRECT, WRONG = "#0072B2", "#D55E00"

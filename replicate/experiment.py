@@ -33,7 +33,16 @@ from .statistics import seed_statistics
 from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
-__all__ = ["conclude", "prepare", "run_arm", "run_first_phase", "run_seed", "verdicts_of"]
+__all__ = [
+    "conclude",
+    "prepare",
+    "run_arm",
+    "run_first_phase",
+    "run_seed",
+    "run_stage",
+    "statistics_of",
+    "verdicts_of",
+]
 
 #: Arms that use no result of the first phase, so they may run at the same time.
 UNSCORED = ("T1andT2", "T1andT2ran")

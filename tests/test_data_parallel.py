@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from ranks import SMALL, _mpi, contents, done, needs_mpi, read_rows, start  # noqa: F401
 
-from replicate import recorder, training
+from replicate import experiment, recorder, training
 from replicate.config import Config
 from replicate.corpus import Corpus
 from replicate.experiment import prepare, run_seed
 from replicate.io import files
 from replicate.parallel import data_parallel
-from replicate.run import Options, Run
+from replicate.run import Options
 from replicate.training import EpochIterator, Evaluator
 
 #: Of numbers that ranks compute together: float32 sums in another order.
@@ -213,17 +213,17 @@ def test_ranks_start_from_the_weights_of_rank_0(sent, ranks, prepared, monkeypat
     """Those that start with others have its weights at the first step; twin: where none are sent."""
     alone, shared = prepared("alone"), prepared("shared")
     run_seed(alone, 0)
-    real, leader = Run.model, []
+    real, leader = experiment.initial_model, []
 
-    def model(self, seed):
-        return real(self, seed + (threading.current_thread() not in leader))
+    def model(run, seed):
+        return real(run, seed + (threading.current_thread() not in leader))
 
     def lead(*arguments, real=data_parallel.lead):
         leader.append(threading.current_thread())
         return real(*arguments)
 
     monkeypatch.setattr(data_parallel, "lead", lead)
-    monkeypatch.setattr(Run, "model", model)
+    monkeypatch.setattr(experiment, "initial_model", model)
     if not sent:
         monkeypatch.setattr(Rank, "bcast_data", lambda self, model: None)
     ranks(2, shared)

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from replicate import cli, training
+from replicate import cli, experiment, training
 from replicate.cli import main
 from replicate.experiment import run_seed
 from replicate.io.errors import InputError
@@ -44,9 +44,7 @@ COMMAND = [
     "run", "--preset", "sample", "--epochs", "6", "--seeds", "1", "--jobs", "2", "--quiet",
 ]  # fmt: skip
 #: The command without figures and report, which take most of its time.
-SHORT = (
-    "from replicate import cli; cli._conclude = lambda *a: ([], 'not drawn'); {before}; cli.main()"
-)
+SHORT = "from replicate import cli, experiment; experiment.conclude = lambda run: []; {before}; cli.main()"
 T1 = Path("seed-000/T1")
 
 
@@ -111,7 +109,7 @@ def again(capsys, monkeypatch):
     def run(folder, drawn=False):
         with monkeypatch.context() as patch:
             if not drawn:
-                patch.setattr(cli, "_conclude", lambda *a: ([], "not drawn"))
+                patch.setattr(experiment, "conclude", lambda run: [])
             with pytest.raises(SystemExit) as stopped:
                 main([*COMMAND, "--out", str(folder)])
         return stopped.value.code, capsys.readouterr().err

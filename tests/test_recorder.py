@@ -99,7 +99,7 @@ def test_rows_are_what_was_seen(tmp_path, device):
     assert rows.shape == (5, len(tokens)) and rows.dtype == np.float32
     assert rows[-1].tobytes() == now.token_saliency.tobytes()
     assert load_npy(tmp_path / "predicted.npy")[-1].tolist() == now.predicted.tolist()
-    assert doubt[-1].tobytes() == now.doubt.tobytes()
+    assert doubt[-1].tobytes() == now.uncertainty.tobytes()
     lengths = np.diff(offsets)
     logits = [logit_saliency(r, d, lengths) for r, d in zip(rows, doubt)]
     for k in range(4):
@@ -134,7 +134,7 @@ def test_every_row_is_of_its_epoch(tmp_path, device):
         model.set_weights({name: rows[k] for name, rows in checkpoints.arrays.items()})
         now = looked(model)
         for name, array in (
-            ("saliency", now.token_saliency), ("predicted", now.predicted), ("doubt", now.doubt)
+            ("saliency", now.token_saliency), ("predicted", now.predicted), ("doubt", now.uncertainty)
         ):  # fmt: skip
             assert kept[name][k].tobytes() == array.tobytes()
         same = [row.tobytes() == now.token_saliency.tobytes() for row in kept["saliency"]]
@@ -251,7 +251,7 @@ def test_any_trainer_can_be_recorded():
     assert recorder.saliency.shape == (4, len(TOKENS)) and recorder.predicted.shape == (4, 12)
     assert recorder.saliency[-1].tolist() == found.token_saliency.tolist()
     assert recorder.predicted[-1].tolist() == found.predicted.tolist()
-    assert recorder.doubt[-1].tolist() == found.doubt.tolist()
+    assert recorder.uncertainty[-1].tolist() == found.uncertainty.tolist()
     assert len({row.tobytes() for row in recorder.saliency}) == 4
     wac, count = word_instability(recorder.saliency, TOKENS, WORDS)
     streamed, counted = recorder.word_instability()
@@ -279,8 +279,8 @@ def test_a_record_in_memory_is_in_the_snapshot():
         assert recorder.change[name].tobytes() == rows.tobytes()
 
 
-def given(saliency, predicted=(0, 1), doubt=(0.1, 0.2)):
-    return Saliency(np.array(saliency), np.array(predicted), np.array(doubt))
+def given(saliency, predicted=(0, 1), uncertainty=(0.1, 0.2)):
+    return Saliency(np.array(saliency), np.array(predicted), np.array(uncertainty))
 
 
 @pytest.mark.parametrize(

@@ -579,7 +579,7 @@ def measure(arguments, result, form, filters):
     import numpy as np
 
     from replicate.instability import sentence_instability
-    from replicate.saliency import Recorder
+    from replicate.recorder import Recorder
     from replicate.selection import median_halves
     from replicate.training import train
 
@@ -607,12 +607,14 @@ def measure(arguments, result, form, filters):
         result.add(measured=[*before, {**one, "epochs_done": epoch}])
 
     folder = Path(tempfile.mkdtemp(dir=arguments["folder"]))
-    recorder = Timed(model, *corpus.take(t1), len(corpus.words), model.config, folder)
+    recorder = Timed.of_model(model, *corpus.take(t1), len(corpus.words), folder)
     ends.append(time.perf_counter())
-    rows, _ = train(model, corpus, t1, t3, seed=0, folder=folder, recorder=recorder, tell=tell)
+    rows, _ = train(
+        model, corpus, t1, t3, seed=0, folder=folder, recorder=recorder, on_progress=tell
+    )
     recording = np.array([taken for taken, _, _ in recordings])
     training = np.diff(ends) - recording
-    wac, _ = recorder.stream.result()
+    wac, _ = recorder.word_instability()
     h, _ = median_halves(sentence_instability(wac, *corpus.take(t2)), t2)
     _, *columns = (np.array(column) for column in zip(*rows))
     curves = dict(zip(("accuracy", "loss", "training_loss"), columns))
@@ -773,7 +775,9 @@ def arms(arguments, result):
     import numpy as np
 
     from replicate.config import PRESETS
-    from replicate.experiment import Options, prepare, run_experiment
+    from replicate.experiment import prepare
+    from replicate.parallel.schedule import run_all
+    from replicate.run import Options
 
     data, jobs = Path(arguments["data"]), arguments["jobs"]
     config = PRESETS["paper"].replace(n_filters=arguments["arm_filters"], epochs=4)
@@ -790,7 +794,7 @@ def arms(arguments, result):
             [0], [data / "made.tsv"], data / "made.bin",
         )  # fmt: skip
         began = time.perf_counter()
-        outcome = run_experiment(run, at_once)
+        outcome = run_all(run, at_once)
         seconds[name] = round(time.perf_counter() - began, 2)
         if outcome.failures:
             raise RuntimeError(f"{name}: {outcome.failures}")
