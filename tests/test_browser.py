@@ -265,7 +265,7 @@ def test_search_finds_a_word(page, run, data):
 def test_search_for_what_is_not_there(page):
     before = page.texts("#word-name")
     page.type("#query", "no such word" + Keys.ENTER)
-    assert column(page, 2) == [] and page.texts("#found") == ["No word of T1 is like that."]
+    assert column(page, 2) == [] and page.texts("#found") == ["No word of T1 matches."]
     assert page.texts("#word-name") == before and page.get_log("browser") == []
 
 
@@ -282,7 +282,7 @@ def test_filters(page, data):
     assert all(int(n) >= least for n in column(page, 4))
     page.enter("#least", 1)
     page.enter("#kind", "known")
-    assert page.texts("#found") == ["No word of T1 is like that."]  # random vectors: none is known
+    assert page.texts("#found") == ["No word of T1 matches."]  # random vectors: none is known
 
 
 def test_a_click_on_a_word_chooses_it(page):

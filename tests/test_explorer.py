@@ -148,7 +148,7 @@ def test_maps_are_the_recorded_saliency_correct_ones_first(run, data, recorded):
     assert set(figures.drawn_sentences(run.record(0), 0, True)) <= set(places[n:])
     assert data["labels"] == list(LABELS)
     values = saliency_of(data, maps["saliency"])
-    doubt = np.load(run.folder(0, "T1") / "doubt.npy", allow_pickle=False)
+    uncertainty = np.load(run.folder(0, "T1") / "doubt.npy", allow_pickle=False)
     predicted = np.load(run.folder(0, "T1") / "predicted.npy", allow_pickle=False)
     at = 0
     for place in places:
@@ -157,8 +157,8 @@ def test_maps_are_the_recorded_saliency_correct_ones_first(run, data, recorded):
         at += exact.size
     assert at == len(values)
     assert unpacked(maps["predicted"]).tolist() == predicted[:, places].T.ravel().tolist()
-    assert unpacked(maps["doubt"]) / 4095 == pytest.approx(
-        doubt[:, places].T.ravel(), abs=0.5001 / 4095
+    assert unpacked(maps["uncertainty"]) / 4095 == pytest.approx(
+        uncertainty[:, places].T.ravel(), abs=0.5001 / 4095
     )
 
 
@@ -167,13 +167,13 @@ def test_arms_are_the_final_models(run, data, recorded):
     numbers = np.array([data["sentences"]["number"][s] for s in data["maps"]["sentence"]])
     assert data["arms"]["arm"] == list(ARMS)
     values = saliency_of(data, data["arms"]["saliency"]).reshape(len(ARMS), -1)
-    doubt = unpacked(data["arms"]["doubt"]).reshape(len(ARMS), -1) / 4095
+    uncertainty = unpacked(data["arms"]["uncertainty"]).reshape(len(ARMS), -1) / 4095
     for a, arm in enumerate(ARMS):
         model = trained_model(run, 0, arm)
         exact = word_saliency(model, flat_batch(model, *run.corpus.take(numbers)))
         assert close(data, values[a], exact.token_saliency), arm
         assert data["arms"]["predicted"][a] == exact.predicted.tolist()
-        assert doubt[a] == pytest.approx(exact.uncertainty, abs=0.5001 / 4095)
+        assert uncertainty[a] == pytest.approx(exact.uncertainty, abs=0.5001 / 4095)
     # The first phase's final model is the last epoch of the record.
     offsets = recorded[2]
     places = np.searchsorted(t1, numbers)

@@ -497,14 +497,14 @@ def test_without_a_finished_seed(tmp_path):
 def test_streaming_run_says_what_it_cannot_show(tmp_path):
     run = odd_run(tmp_path, options=Options(stored=False, epoch_weights="none"))
     text = " ".join(Page(conclude(run).read_text(encoding="utf-8")).texts)
-    assert "curves over epochs are not to be had" in text
-    assert "only the last one can be shown" in text
+    assert "curves over epochs are not available" in text
+    assert "only the last epoch can be shown" in text
     assert text.count("which this run did not store") == 2
     assert "--streaming --epoch-weights none" in text
     (tmp_path / "weights").mkdir()
     run = odd_run(tmp_path / "weights", options=Options(stored=False))
     text = " ".join(Page(conclude(run).read_text(encoding="utf-8")).texts)
-    assert "computed again from the weights that were kept of every epoch" in text
+    assert "computed again from the stored weights of every epoch" in text
 
 
 def test_large_files_are_named_not_held(run, html, monkeypatch):
@@ -514,7 +514,7 @@ def test_large_files_are_named_not_held(run, html, monkeypatch):
     finally:
         (run.out / "report.html").write_text(html, encoding="utf-8")
     assert {a["download"] for _, a in page.tags if "download" in a} == {"table1.csv"}
-    assert "fig3.csv (beside this page: too large to be held in it)" in page.texts
+    assert "fig3.csv (too large for this page; see the folder of the run)" in page.texts
     # An SVG gives way to its PNG.
     assert {a["src"].partition(",")[0] for t, a in page.tags if t == "img"} == {
         "data:image/png;base64"
@@ -599,15 +599,15 @@ def test_command_of_the_sample_needs_no_file(tmp_path, changed):
 
 def test_epochs_that_are_not_the_papers_are_told(run, html):
     """Claims name epochs of 50; those of a shorter run are shares of it."""
-    told = "this run has 6, and the same shares of them are meant"
-    assert told in html
+    scaled = "this run has 6, so these ranges of epochs are scaled"
+    assert scaled in html
     folder = Run(run.out)
     folder.settings["epochs"] = 50
     try:
         text = report.write_report(folder, verdicts_of(folder)).read_text(encoding="utf-8")
     finally:
         (run.out / "report.html").write_text(html, encoding="utf-8")
-    assert "the same shares of them are meant" not in text
+    assert "ranges of epochs are scaled" not in text
 
 
 def test_command_quotes_odd_names(run):

@@ -49,11 +49,6 @@ PENDING = {
     "replicate/experiment.py",
     "replicate/model.py",
     "replicate/saliency.py",
-    "replicate/show/explain.py",
-    "replicate/show/explorer.py",
-    "replicate/show/report.py",
-    "replicate/show/templates/explorer.js",
-    "replicate/show/templates/report.html",
     "replicate/training.py",
     "replicate/vectors.py",
 }

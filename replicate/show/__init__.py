@@ -1,1 +1,1 @@
-"""Figures, report, explorer and explanations of a finished run."""
+"""Figures, report, word explorer and explained texts of a finished run."""

@@ -1,16 +1,20 @@
-"""The saliency of every word of a text, by the models of the epochs of T1."""
+"""The saliency of every word of a text, for the models after each epoch of T1."""
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
 from rich.text import Text
 
 from ..corpus import tokenize
 from ..io.errors import InputError
-from ..model import Batch, initial_model, load_weights
+from ..model import Batch, TextCNN, initial_model, load_weights
 from ..run import Run
 from ..saliency import classify, word_saliency
 
@@ -19,52 +23,59 @@ __all__ = ["Explanation", "Explanations", "explain", "render_html", "render_term
 
 @dataclass(frozen=True)
 class Explanation:
-    """A text as the models of E epochs see it.
+    """A text of T words, as the models after E epochs see it; see :func:`explain`.
 
     Attributes:
-        text (str): as given.
-        words (list of str): L, after the run's cleaning.
-        known (numpy.ndarray): (L,) bool; a word that the run's corpus lacks
-            has no vector in the run, and counts as zeros.
-        epochs (numpy.ndarray): (E,), or the last epoch only where the weights
-            of every epoch were not kept.
-        labels (list of str): E, the name of the predicted label.
-        probability (numpy.ndarray): (E,) of that label.
-        saliency (numpy.ndarray): (E, L), eq. (6).
+        text: the text as given.
+        words: its T words, after the run's cleaning.
+        known: (T,), whether the run's corpus has the word; a word that it does not
+            have has a vector of zeros.
+        epochs: (E,) int64; only the last epoch if the weights of every epoch were
+            not kept.
+        labels: E names of predicted labels.
+        probability: (E,) float32, the probability of that label.
+        saliency: (E, T) float32, wa of eq. (6).
     """
 
     text: str
-    words: list
-    known: np.ndarray
-    epochs: np.ndarray
-    labels: list
-    probability: np.ndarray
-    saliency: np.ndarray
+    words: list[str]
+    known: NDArray[np.bool_]
+    epochs: NDArray[np.integer]
+    labels: list[str]
+    probability: NDArray[np.float32]
+    saliency: NDArray[np.float32]
 
 
-class Explanations(list):
-    """Explanations of some texts; in Jupyter they show themselves as heat maps."""
+class Explanations(list[Explanation]):
+    """Explanations of some texts, which Jupyter displays as heat maps."""
 
     def _repr_html_(self) -> str:
-        # A frame of its own: the page's style must not reach the notebook's.
+        # In a frame, so that the style of the page does not change the notebook.
         page = html.escape(render_html(self), quote=True)
         height = 120 + sum(70 + 22 * len(e.epochs) for e in self)
         return f'<iframe srcdoc="{page}" width="100%" height="{height}" frameborder="0"></iframe>'
 
 
 def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explanations:
-    """Explain texts by the first phase's models.
+    """Explain texts with the models of the first phase: saliency of each word at each epoch.
 
     Args:
-        run: with T1 of the seed done.
-        texts: any texts; one alone will do.
-        seed: of the run; None takes the first.
+        run: a run in which the first phase of the seed is complete.
+        texts: one text or several; they need not be in the corpus.
+        seed: a seed of the run; None takes the first.
 
     Returns:
-        One :class:`Explanation` a text; the list shows itself as heat maps in Jupyter.
+        One :class:`Explanation` for each text; Jupyter displays the list as heat maps.
 
     Raises:
-        InputError: for a text without words, or a seed that is not done.
+        InputError: if a text has no words, or the seed is not finished.
+
+    Example:
+        >>> explanation = explain(sample_run(), "a film without zorblax")[0]
+        >>> explanation.words, explanation.known.tolist()
+        (['a', 'film', 'without', 'zorblax'], [True, True, True, False])
+        >>> explanation.saliency.shape  # epochs, words
+        (2, 4)
     """
     texts = [texts] if isinstance(texts, str) else texts
     seed = run.seeds[0] if seed is None else seed
@@ -79,7 +90,7 @@ def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explan
         words = tokenize(text, run.config.tokens)
         if not words:
             raise InputError(f"{text!r}: no words are left after cleaning; give a longer text")
-        # Row 0 of the embedding is zeros: that of a word without a vector.
+        # Row 0 of the embedding is all zeros; words that the corpus does not have use it.
         rows = np.array([index.get(word, -1) + 1 for word in words], dtype=np.int32)
         batch = _one_sentence(model, rows)
         labels, probability, saliency = [], [], []
@@ -103,15 +114,17 @@ def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explan
     return made
 
 
-def _one_sentence(model, rows):
-    """A batch of one sentence; every word is its own distinct word."""
+def _one_sentence(model: TextCNN, rows: NDArray[np.int32]) -> Batch:
+    """A batch of one sentence, in which every occurrence counts as a word of its own."""
     length = len(rows)
     places, label = np.arange(length, dtype=np.int32), np.zeros(1, dtype=np.int32)
     return Batch.on(model.xp, rows, places, np.array([0, length]), label)
 
 
-def _weights(run, seed, model):
-    """Epochs and the weights of each: all that were kept, else the last."""
+def _weights(
+    run: Run, seed: int, model: TextCNN
+) -> tuple[NDArray[np.integer], list[dict[str, NDArray[np.float32]]]]:
+    """Epochs and their weights: every epoch if they were kept, else only the last."""
     arrays = run.epoch_weights(seed, model.shapes())
     if arrays is None:
         load_weights(run.model_file(seed, "T1"), model)
@@ -120,11 +133,18 @@ def _weights(run, seed, model):
     return epochs, [{n: value[i] for n, value in arrays.items()} for i in range(len(epochs))]
 
 
-def to_json(explained):
-    """Plain lists of what :class:`Explanation` holds.
+def to_json(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
+    """Explanations as dictionaries and lists that JSON can represent.
+
+    Args:
+        explanations: the result of :func:`explain`.
 
     Returns:
-        list of dict: one a text; floats as they are in float32.
+        One dictionary for each text, with the attributes of :class:`Explanation`.
+
+    Example:
+        >>> to_json(explain(sample_run(), "good film"))[0]["words"]
+        ['good', 'film']
     """
     return [
         {
@@ -136,12 +156,18 @@ def to_json(explained):
             "probability": [float(p) for p in e.probability],
             "saliency": [[float(v) for v in row] for row in e.saliency],
         }
-        for e in explained
+        for e in explanations
     ]
 
 
-def shades(saliency):
-    """Saliency as shares of the text's greatest, 0 to 1; one scale for all epochs.
+def shades(saliency: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Saliency divided by the largest value of the text, so that all epochs share one scale.
+
+    Args:
+        saliency: (E, T).
+
+    Returns:
+        (E, T), from 0 to 1.
 
     Example:
         >>> shades(np.array([[1.0, 2.0], [4.0, 0.0]])).tolist()
@@ -151,21 +177,28 @@ def shades(saliency):
     return saliency / top if top > 0 else saliency * 0.0
 
 
-def render_terminal(explained, console):
-    """Print heat maps, a line an epoch: colours on a terminal, numbers elsewhere.
+def render_terminal(explanations: Sequence[Explanation], console: Console) -> None:
+    """Print one line for each epoch: words in colours on a terminal, else numbers.
 
     Args:
-        explained (list of Explanation): of :func:`explain`.
-        console (rich.console.Console): where to.
+        explanations: the result of :func:`explain`.
+        console: the console to print on.
+
+    Example:
+        >>> import io
+        >>> console = Console(file=io.StringIO())
+        >>> render_terminal(explain(sample_run(), "good film"), console)
+        >>> console.file.getvalue().splitlines()[0]
+        '# good film'
     """
-    for e in explained:
+    for e in explanations:
         if not console.is_terminal:
             print_numbers(e, console)
             continue
         console.print(Text(_one_line(e.text), style="bold"))
-        told = "label, probability; the brighter a word, the more it drives the label"
-        lacking = "; ?: not in the corpus" if not e.known.all() else ""
-        console.print(Text(told + lacking, style="dim"))
+        legend = "label, probability, words; a brighter word has more influence on the label"
+        unknown = "; ?: not in the corpus" if not e.known.all() else ""
+        console.print(Text(legend + unknown, style="dim"))
         width = max(map(len, e.labels))
         for i, share in enumerate(shades(e.saliency)):
             line = Text(f"epoch {e.epochs[i]:3d}  {e.labels[i]:{width}} {e.probability[i]:.2f}  ")
@@ -175,27 +208,27 @@ def render_terminal(explained, console):
             console.print(line)
 
 
-def _one_line(text):
+def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _style(share):
-    """Ground from the terminal's dark to a strong orange; ink that can be read on it.
+def _style(share: float) -> str:
+    """Background from dark grey to strong orange, and a text colour that is readable on it.
 
     Example:
         >>> _style(0.0), _style(1.0)
         ('#ffffff on rgb(40,40,40)', '#000000 on rgb(230,120,20)')
     """
     ground = [round(40 + share * (c - 40)) for c in (230, 120, 20)]
-    # Relative luminance (WCAG 2): black is the easier to read above 0.179.
+    # Relative luminance of WCAG 2: above 0.179, black has more contrast than white.
     linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in ground]
     ink = "#000000" if linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179 else "#ffffff"
     return f"{ink} on rgb({','.join(map(str, ground))})"
 
 
-def print_numbers(e, console):
-    """The text after ``#``, then a line an epoch: epoch, label, probability, word and saliency."""
-    # To its file: a console makes blanks of tabs.
+def print_numbers(e: Explanation, console: Console) -> None:
+    """Print ``# text``, then for each epoch: epoch, label, probability, and word=saliency."""
+    # Write to the file of the console, which would replace tabs by spaces.
     lines = [f"# {_one_line(e.text)}"]
     for i, epoch in enumerate(e.epochs):
         cells = [
@@ -207,11 +240,19 @@ def print_numbers(e, console):
     console.file.write("\n".join(lines) + "\n")
 
 
-def render_html(explained):
-    """One self-contained page of heat maps, epochs from top to bottom.
+def render_html(explanations: Sequence[Explanation]) -> str:
+    """One self-contained HTML page with a heat map for each text, epochs from top to bottom.
+
+    Args:
+        explanations: the result of :func:`explain`.
 
     Returns:
-        str: HTML; every word is escaped.
+        The page; every word is escaped.
+
+    Example:
+        >>> page = render_html(explain(sample_run(), "<b>good</b> film"))
+        >>> "&lt;b&gt;good&lt;/b&gt; film" in page, "<b>good" in page
+        (True, False)
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -235,6 +276,6 @@ def render_html(explained):
                 for i, share in enumerate(shades(e.saliency))
             ],
         }
-        for e in explained
+        for e in explanations
     ]
     return environment.get_template("explain.html").render(texts=texts)

@@ -1,44 +1,46 @@
-"""What the report's word explorer shows of one seed: words and sentences of T1, in bounds.
+"""The data of the report's word explorer: words and sentences of T1 for one seed.
 
-Everything is drawn by named generators and kept within a number of bytes, so
-that a page stays small whatever the corpus.  Saliency is stored as whole
-numbers q of 0 ... :data:`LEVELS` on one scale for the whole page,
+Named generators draw the words and sentences, and each part has a limit in bytes,
+so the page stays small for every corpus.  Saliency is stored as whole numbers q from
+0 to :data:`LEVELS`, on one scale for the whole page:
 
 .. math::
-    wa = top (q / LEVELS)^2,
+    wa = top (q / LEVELS)^2
 
-whose steps are finer where saliency is small; :func:`packed` writes them as
-text.
+The steps are finer where saliency is small.  :func:`packed` writes the numbers as text.
 """
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..config import ARMS, generator
 from ..io.errors import InputError
-from ..model import TextCNN, load_weights
+from ..model import Batch, TextCNN, load_weights
 from ..run import Run
-from ..saliency import flat_batch, word_saliency
+from ..saliency import Saliency, flat_batch, word_saliency
 from . import figures
 
 __all__ = ["LEVELS", "gather", "packed", "safe_json"]
 
-#: Greatest whole number that stands for a saliency: two characters of six bits.
+#: The largest number q: two characters of six bits.
 LEVELS = 4095
 
-# Where more epochs were recorded, so many are kept, spread evenly.
+# At most this many epochs are shown; more recorded epochs are thinned evenly.
 _EPOCHS = 60
-# Words of the greatest, of the least and of any instability that come first.
+# This many words of highest, of lowest and of any instability come first.
 _EXTREMES = 150
-# Sentences with heat maps, of each kind, and the words of the longest.
+# Most sentences of each kind with heat maps, and most words in one of them.
 _MAPS, _LONGEST = 60, 60
-# Longer words, and sentences of so many characters, are no language: they would fill the page.
+# Longer words and sentences are not natural language, and would fill the page.
 _WORD_CHARACTERS, _CHARACTERS = 200, 5000
-# Occurrences of a word that its quantiles are taken over, and that are drawn singly.
+# Most occurrences of a word that its quantiles use, and that are drawn as single lines.
 _OCCURRENCES, _LINES = 500, 4
 _QUANTILES = (0.1, 0.25, 0.75, 0.9)
-# What each part may take, in bytes of JSON.
+# The limit of each part, in bytes of JSON.
 _WORD_BYTES, _DETAIL_BYTES, _SENTENCE_BYTES, _MAP_BYTES = 2_000_000, 600_000, 420_000, 320_000
 
 _ALPHABET = np.frombuffer(
@@ -46,14 +48,15 @@ _ALPHABET = np.frombuffer(
 )
 
 
-def packed(numbers, width=2):
-    """Whole numbers as text, `width` characters of base64's alphabet each.
+def packed(numbers: ArrayLike, width: int = 2) -> str:
+    """Whole numbers as text, with `width` characters of base64's alphabet for each.
 
     Args:
-        numbers (numpy.ndarray): of 0 to 64 ** width - 1, any shape.
+        numbers: an array of any shape, with values from 0 to 64 ** width - 1.
+        width: characters for each number.
 
     Returns:
-        str: in C order, the highest six bits of a number first.
+        The numbers in C order, each with its highest six bits first.
 
     Example:
         >>> packed(np.array([0, 1, 63, 64, LEVELS]))
@@ -61,11 +64,17 @@ def packed(numbers, width=2):
     """
     shifts = 6 * np.arange(width)[::-1]
     digits = (np.asarray(numbers, dtype=np.int64)[..., None] >> shifts) & 63
-    return _ALPHABET[digits].tobytes().decode("ascii")
+    return str(_ALPHABET[digits].tobytes(), "ascii")
 
 
-def safe_json(value):
-    """JSON that can stand inside a ``<script>`` whatever its strings hold.
+def safe_json(value: Any) -> str:
+    """JSON text that is safe inside a ``<script>``, whatever strings it contains.
+
+    Args:
+        value: what :func:`json.dumps` accepts.
+
+    Raises:
+        ValueError: if the value contains NaN or infinity.
 
     Example:
         >>> safe_json(["</script>", "a & b"])
@@ -73,41 +82,53 @@ def safe_json(value):
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
-        # None of the three is part of JSON outside of strings.
+        # JSON uses none of these three characters outside of strings.
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
-def gather(run: Run, seed: int) -> dict:
-    """All that the explorer shows of a seed.
+def gather(run: Run, seed: int) -> dict[str, Any]:
+    """Collect the explorer's data for one seed.
 
     Args:
-        run: with the seed finished.
-        seed: which.
+        run: a run in which the seed is finished.
+        seed: a seed of the run.
 
     Returns:
-        Plain JSON values.  ``words``: V' words with rank by wac, wac,
-        count, whether a vector is known (None where the run does not say) and,
-        packed, the mean saliency over occurrences by epoch (None in a
-        streaming run).  ``details``: for some of these, by epoch, quantiles
-        over occurrences and single occurrences.  ``sentences``: words of some
-        of T1's sentences.  ``maps``: saliency of some of these by epoch, the
-        correctly classified first.  ``arms``: the same sentences in the final
-        model of every arm.  ``kept`` and ``totals`` tell what was left out.
+        JSON values; packed numbers are strings.
+
+        * ``words``: for some words of T1, rank by wac, wac, count, whether the vector
+          file has the word (None if the run does not record it), and the mean
+          saliency over occurrences by epoch, packed (None in a streaming run).
+        * ``details``: for some of these words, quantiles over occurrences and single
+          occurrences by epoch, packed.
+        * ``sentences``: the words of some sentences of T1.
+        * ``maps``: for some of these, saliency, label and uncertainty by epoch, packed;
+          correctly classified sentences come first.
+        * ``arms``: the same sentences with the final model of every arm.
+        * ``kept`` and ``totals``: how many of each were kept, of how many.
+
+    Raises:
+        InputError: if a file of the seed is missing or damaged.
+
+    Example:
+        >>> data = gather(sample_run(), 0)
+        >>> data["epochs"], data["kept"]["sentences"], data["totals"]["sentences"]
+        ([1, 2], 90, 90)
     """
     source = _Source(run, seed)
     chosen = source.choose_words()
     maps, n_correct = source.choose_maps()
     details = source.details(chosen)
     map_values, map_epochs = source.maps(maps)
-    arms, looked = source.arms(maps)
+    arms, by_arm = source.arms(maps)
     means = source.means[:, chosen] if source.stored else None
     curves = [curve for _, rows, _ in details for curve in rows]
     shown = [*curves, *map_values, *arms] + ([] if means is None else [means])
     top = max((float(np.max(values)) for values in shown if np.size(values)), default=0.0)
     on_maps = np.concatenate([np.zeros(0), *(np.ravel(v) for v in (*map_values, *arms))])
 
-    def levels(values):
+    def levels(values: ArrayLike) -> str:
         share = (
             np.sqrt(np.asarray(values, dtype=np.float64) / top)
             if top > 0
@@ -125,7 +146,7 @@ def gather(run: Run, seed: int) -> dict:
         "epochs": source.epochs.tolist(),
         "levels": LEVELS,
         "top": top,
-        # The few greatest saliencies would leave all others pale.
+        # The darkest colour: with the maximum, a few high values would make all others pale.
         "shade": float(np.quantile(on_maps[on_maps > 0], 0.995)) if (on_maps > 0).any() else 0.0,
         "labels": list(corpus.label_titles),
         "stored": source.stored,
@@ -160,7 +181,7 @@ def gather(run: Run, seed: int) -> dict:
             "curves": levels(np.concatenate([np.ravel(rows) for _, rows, _ in details]))
             if details
             else "",
-            # Of each line; None where the sentence is not kept.
+            # Sentence and position of each line; None if the sentence is not kept.
             "at": [[[at[s], p] if s in at else None for s, p in places] for *_, places in details],
         },
         "others": others,
@@ -176,19 +197,21 @@ def gather(run: Run, seed: int) -> dict:
             "epochs": map_epochs.tolist(),
             "saliency": "".join(levels(values) for values in map_values),
             "predicted": packed(source.predicted_on(maps, map_epochs).T),
-            "doubt": packed(np.rint(LEVELS * source.uncertainty_on(maps, map_epochs).T)),
+            "uncertainty": packed(np.rint(LEVELS * source.uncertainty_on(maps, map_epochs).T)),
         },
         "arms": {
             "arm": list(ARMS),
             "saliency": "".join(levels(values) for values in arms),
-            "predicted": [[int(label) for label in found.predicted] for found in looked],
-            "doubt": packed(np.rint(LEVELS * np.array([found.uncertainty for found in looked]))),
+            "predicted": [[int(label) for label in found.predicted] for found in by_arm],
+            "uncertainty": packed(
+                np.rint(LEVELS * np.array([found.uncertainty for found in by_arm]))
+            ),
         },
     }
 
 
-def _within(costs, budget):
-    """How many leading items fit into a budget.
+def _within(costs: ArrayLike, budget: int) -> int:
+    """How many items from the start fit into a budget.
 
     Example:
         >>> _within([3, 3, 3], 7)
@@ -198,9 +221,12 @@ def _within(costs, budget):
 
 
 class _Source:
-    """One seed's first phase, and what is chosen of it.  Places are those in T1."""
+    """The first phase of one seed, and what is chosen from it.
 
-    def __init__(self, run, seed):
+    A "place" is the position of a sentence in T1.
+    """
+
+    def __init__(self, run: Run, seed: int) -> None:
         self.run, self.seed = run, seed
         corpus = run.corpus
         self.record = record = run.record(seed)
@@ -215,7 +241,7 @@ class _Source:
         if not np.array_equal(np.flatnonzero(count), self.seen):
             raise InputError(f"{run.out}: the words of seed {seed} are not its T1's; run again")
         self.wac, self.count = wac[self.seen], count[self.seen]
-        # The most unstable first; of equal ones, the rarer.
+        # Highest wac first; of equal values, the rarer word.
         self.order = np.lexsort((self.seen, self.count, -self.wac))
         self.rank = np.empty(len(self.order), dtype=np.int64)
         self.rank[self.order] = np.arange(1, len(self.order) + 1)
@@ -225,7 +251,7 @@ class _Source:
         self.epochs = record.epochs[self.rows]
         self.correct = record.correct
         self.stored = record.saliency is not None
-        if self.stored:
+        if record.saliency is not None:
             self.saliency = record.saliency
             place_of = np.searchsorted(self.seen, self.tokens)
             self.means = np.empty((len(self.rows), len(self.seen)), dtype=np.float32)
@@ -233,19 +259,19 @@ class _Source:
                 total = np.bincount(place_of, weights=self.saliency[row], minlength=len(self.seen))
                 self.means[i] = total / self.count
 
-    def random(self, what):
+    def random(self, what: str) -> np.random.RandomState:
         return generator(f"explorer {what}", self.seed)
 
-    def known(self, chosen):
-        """One digit a word; None for a run that was made before they were kept."""
+    def known(self, chosen: NDArray[np.intp]) -> str | None:
+        """One digit for each word; None if the run is from a version that did not store it."""
         try:
             known = self.run.known[self.seen[chosen]]
         except InputError:
             return None
         return "".join("1" if k else "0" for k in known)
 
-    def choose_words(self):
-        """Words of the table, most unstable first: extremes, drawn ones, then by count."""
+    def choose_words(self) -> NDArray[np.intp]:
+        """Words of the table, in order of rank: extremes, drawn words, then frequent words."""
         drawn = self.random("words").permutation(len(self.seen))[:_EXTREMES]
         by_count = np.lexsort((self.seen, -self.count))
         parts = [self.order[:_EXTREMES], self.order[::-1][:_EXTREMES], drawn, by_count]
@@ -256,18 +282,20 @@ class _Source:
             np.char.str_len(self.words[self.priority]) <= _WORD_CHARACTERS
         ]
         curve = 2 * len(self.rows) if self.stored else 0
-        # Rank, wac, count and their commas take up to 30 characters.
+        # Rank, wac, count and their commas have up to 30 characters.
         costs = [
             len(safe_json(w).encode()) + 30 + curve for w in self.words[self.priority].tolist()
         ]
         chosen = self.priority[: _within(costs, _WORD_BYTES)]
         return chosen[np.argsort(self.rank[chosen])]
 
-    def details(self, chosen):
-        """Quantiles and single occurrences of the first words that occur twice or more.
+    def details(
+        self, chosen: NDArray[np.intp]
+    ) -> list[tuple[int, NDArray[np.floating], list[tuple[int, int]]]]:
+        """Quantiles and single occurrences of words that occur twice or more.
 
         Returns:
-            list of tuple: place in `chosen`, (4 + lines, E) curves, and the
+            For each word: its index in `chosen`, (4 + lines, E) curves, and the
             (sentence, position) of each line.
         """
         if not self.stored:
@@ -287,7 +315,7 @@ class _Source:
         if not wanted:
             return []
         joined = np.concatenate(places)
-        # Row by row: a mapped file is read in the order it lies in.
+        # Row by row, because that is the order of the memory-mapped file.
         values = np.array([self.saliency[row][joined] for row in self.rows])
         bounds = np.concatenate([[0], np.cumsum([len(p) for p in places])])
         made = []
@@ -300,77 +328,75 @@ class _Source:
             made.append((row_of[w], np.concatenate([spread, mine[:, :_LINES].T]), at))
         return sorted(made, key=lambda entry: entry[0])
 
-    def choose_maps(self):
+    def choose_maps(self) -> tuple[list[int], int]:
         """Sentences with heat maps: those of Figs 3 and 4, then drawn ones.
 
         Returns:
-            tuple: list of places, the correctly classified first, and their number.
+            Places, correctly classified sentences first, and the number of those.
         """
-        made, n_correct = [], 0
+        made: list[int] = []
+        n_correct = 0
         for wrong in (False, True):
             kind = ~self.correct if wrong else self.correct
             short = kind & self.readable & (self.lengths <= _LONGEST)
-            first = figures.drawn_sentences(self.record, self.seed, wrong)
-            first = [int(p) for p in first if short[p]]
+            shown = figures.drawn_sentences(self.record, self.seed, wrong)
+            first = [int(p) for p in shown if short[p]]
             drawn = self.random(f"sentences {int(wrong)}").permutation(np.flatnonzero(short))
             places = [*dict.fromkeys([*first, *drawn[:_MAPS].tolist()])][:_MAPS]
-            # A number takes two characters; label and probability are numbers of a sentence.
+            # Each number has two characters; a sentence also has a label and an uncertainty.
             numbers = (len(self.rows) + len(ARMS)) * (self.lengths[places] + 2)
             places = places[: _within(2 * numbers, _MAP_BYTES // 2)]
             made += places
             n_correct += 0 if wrong else len(places)
         return made, n_correct
 
-    def _columns(self, places):
+    def _columns(self, places: list[int]) -> NDArray[np.integer]:
         parts = [np.arange(self.offsets[p], self.offsets[p + 1]) for p in places]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
-    def _cut(self, values, places):
-        """(E, words of all) cut into (E, L) a sentence."""
+    def _cut(self, values: NDArray[np.floating], places: list[int]) -> list[NDArray[np.floating]]:
+        """(E, words of all sentences), cut into one array (E, words) for each sentence."""
         bounds = np.cumsum(self.lengths[places])[:-1]
         return np.split(values, bounds, axis=1) if len(places) else []
 
-    def _batch(self, model, places):
+    def _batch(self, model: TextCNN, places: list[int]) -> Batch:
         return flat_batch(model, *self.run.corpus.take(self.t1[places]))
 
-    def _model(self):
-        """On the CPU, whatever the run was made on."""
+    def _model(self) -> TextCNN:
+        """The network on the CPU, also if the run used a GPU."""
         run = self.run
         n_labels = len(run.corpus.label_names)
         return TextCNN(run.vectors, n_labels, run.config, self.seed, run.options.implementation)
 
-    def maps(self, places):
-        """Saliency by epoch: recorded, or by the weights that were kept of the epochs.
+    def maps(self, places: list[int]) -> tuple[list[NDArray[np.floating]], NDArray[np.integer]]:
+        """Saliency by epoch: as recorded, or computed from the weights of every epoch.
 
         Returns:
-            tuple: one (E, L) array a sentence, and the E epochs (the last one
-            where neither is there).
+            One array (E, words) for each sentence, and the E epochs; only the last
+            epoch if neither saliency nor weights were stored.
         """
         if self.stored:
             columns = self._columns(places)
             values = np.array([self.saliency[row][columns] for row in self.rows])
             return self._cut(values, places), self.epochs
         model = self._model()
-        arrays = self.run.epoch_weights(self.seed, model.shapes())
-        if arrays is None:
-            load_weights(self.run.model_file(self.seed, "T1"), model)
-            epochs, weights = np.array([self.run.config.epochs]), [None]
-        else:
-            epochs = self.epochs[self.epochs > 0]
-            weights = [{n: v[e - 1] for n, v in arrays.items()} for e in epochs]
+        kept = self.run.epoch_weights(self.seed, model.shapes())
+        epochs = self.epochs[self.epochs > 0] if kept else np.array([self.run.config.epochs])
         rows = []
-        for arrays in weights if len(places) else []:
-            if arrays is not None:
-                model.set_weights(arrays)
+        for epoch in epochs if places else []:
+            if kept:
+                model.set_weights({name: values[epoch - 1] for name, values in kept.items()})
+            else:
+                load_weights(self.run.model_file(self.seed, "T1"), model)
             rows.append(word_saliency(model, self._batch(model, places)).token_saliency)
         return self._cut(np.array(rows), places), epochs
 
-    def arms(self, places):
-        """Saliency in the final model of every arm, and what the arm predicts.
+    def arms(self, places: list[int]) -> tuple[list[NDArray[np.floating]], list[Saliency]]:
+        """Saliency with the final model of every arm, and what that model predicts.
 
         Returns:
-            tuple: an array of all sentences' words for each arm, and the
-            :class:`replicate.saliency.Saliency` of each.
+            For each arm, the saliency of all sentences' words, and the
+            :class:`replicate.saliency.Saliency` that it comes from.
         """
         model = self._model()
         found = []
@@ -379,30 +405,34 @@ class _Source:
             found.append(word_saliency(model, self._batch(model, places)))
         return [f.token_saliency for f in found], found
 
-    def predicted_on(self, places, epochs):
-        """(E, n) labels of some sentences at some epochs."""
+    def predicted_on(self, places: list[int], epochs: NDArray[np.integer]) -> NDArray[np.int32]:
+        """(E, n), the labels of some sentences at some epochs."""
         return self.record.predicted[self._rows_of(epochs)][:, places]
 
-    def uncertainty_on(self, places, epochs):
+    def uncertainty_on(self, places: list[int], epochs: NDArray[np.integer]) -> NDArray[np.float32]:
         """(E, n), 1 - p of the model's own label."""
+        assert self.record.uncertainty is not None  # every run records it
         return self.record.uncertainty[self._rows_of(epochs)][:, places]
 
-    def _rows_of(self, epochs):
+    def _rows_of(self, epochs: NDArray[np.integer]) -> NDArray[np.intp]:
         return np.searchsorted(self.record.epochs, epochs)
 
-    def choose_sentences(self, chosen, needed, wanted):
-        """Sentences whose words are kept: the needed, the wanted, then drawn ones, in bounds.
+    def choose_sentences(
+        self, chosen: NDArray[np.intp], needed: list[int], wanted: Sequence[int]
+    ) -> tuple[list[int], list[str], NDArray[np.integer]]:
+        """Sentences to keep: all of `needed`, then `wanted`, then drawn ones within the limit.
 
         Returns:
-            tuple: places, words that are not among the chosen, and the
-            sentences' words as places in the chosen followed by those.
+            Places, the words that are not among `chosen`, and the words of the
+            sentences as indices into the chosen words followed by those.
         """
         place_of = np.full(len(self.run.corpus.words), -1, dtype=np.int64)
         place_of[self.seen[chosen]] = np.arange(len(chosen))
         drawn = self.random("texts").permutation(len(self.t1))
         corpus = self.run.corpus
-        others = {}
-        used, kept, tokens = 0, [], []
+        others: dict[str, None] = {}
+        used = 0
+        kept, tokens = [], []
         for i, place in enumerate(dict.fromkeys([*needed, *wanted, *drawn.tolist()])):
             if not self.readable[place]:
                 continue

@@ -1,21 +1,25 @@
-"""Figures 3-6 and Table 1 of a run, each with the CSV of exactly what it draws.
+"""Figures 3-6 and Table 1 of a run, each with a CSV of exactly the numbers that it shows.
 
-Equal results give equal bytes: no dates, fixed ids.  Colours are Okabe and
-Ito's, which the colour-blind tell apart; an arm has one colour everywhere.
+Equal results give equal bytes: files have no dates, and ids are fixed.  The colours
+are those of Okabe and Ito, which colour-blind readers can distinguish.  An arm has
+the same colour in every figure.
 """
 
 import io
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from .. import statistics
 from ..claims import column
@@ -36,7 +40,7 @@ __all__ = [
     "specification_curve",
 ]
 
-#: Colour of each arm in every figure; told apart by the colour-blind too.
+#: The colour of each arm in every figure.
 ARM_COLOURS = {
     "T1": "#999999",
     "T2h": "#E69F00",
@@ -49,7 +53,7 @@ ARM_COLOURS = {
 CORRECT, WRONG = "#0072B2", "#D55E00"
 WORD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
-#: Settings of Matplotlib for every figure.
+#: Matplotlib settings of every figure.
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -67,15 +71,19 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
-    """Draw what the finished seeds of a run allow, into ``DIR/figures``.
+    """Draw Figs 3-6 and Table 1 from the finished seeds of a run, into ``DIR/figures``.
 
     Args:
-        run: with one finished seed or more; without, nothing is drawn.
-        seeds: those that are finished; None looks.
+        run: a run; without a finished seed nothing is drawn.
+        seeds: the finished seeds, if they are known already.
 
     Returns:
-        The PNG files.  Figs 3 and 4 need stored saliency and are left out of
-        a streaming run.
+        The paths of the PNG files.  Figs 3 and 4 need stored saliency, so a streaming
+        run does not have them.
+
+    Example:
+        >>> [place.name for place in draw_figures(sample_run())]
+        ['fig3.png', 'fig4.png', 'fig5.png', 'fig6.png']
     """
     seeds = run.finished_seeds() if seeds is None else seeds
     if not seeds:
@@ -93,11 +101,20 @@ def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
     return drawn
 
 
-def save_figure(figure, stem):
-    """PNG and SVG of a figure under `stem`, without date: the same bytes for the same figure.
+def save_figure(figure: Figure, stem: Path) -> Path:
+    """Write a figure as PNG and SVG, without dates, so that equal figures have equal bytes.
+
+    Args:
+        figure: the figure.
+        stem: the path without suffix.
 
     Returns:
-        Path: the PNG.
+        The path of the PNG file.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_figure(Figure(), Path(folder) / "empty").name
+        'empty.png'
     """
     for suffix, canvas, metadata in (
         (".png", FigureCanvasAgg, {"Software": None}),
@@ -112,11 +129,11 @@ def save_figure(figure, stem):
     return stem.with_suffix(".png")
 
 
-def _caption(figure, text):
+def _caption(figure: Figure, text: str) -> None:
     figure.text(0.01, 0.005, text, fontsize=7, color="#666666", ha="left", va="bottom")
 
 
-def _seeds_text(seeds):
+def _seeds_text(seeds: Sequence[int]) -> str:
     return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
@@ -130,18 +147,22 @@ def _table_1(run: Run, seed: int) -> None:
 
 def drawn_sentences(
     record: Record, seed: int, wrong: bool, number: int = 3, shortest: int = 15, longest: int = 25
-) -> np.ndarray:
-    """Places in T1 of the sentences that Figs 3 and 4 show.
+) -> NDArray[np.intp]:
+    """Positions in T1 of the sentences that Figs 3 and 4 show.
 
     Args:
-        record: of the seed's first phase.
-        seed: names the draw.
-        wrong: of the misclassified.
-        number: how many.
-        shortest, longest: words; where no sentence is so long, any.
+        record: the record of the seed's first phase.
+        seed: the run's seed, from which the draw's generator is made.
+        wrong: draw from the misclassified sentences, else from the correctly classified.
+        number: how many sentences to draw.
+        shortest, longest: limits of their number of words, ignored if no sentence fits.
 
     Returns:
-        Up to `number` places, sorted.
+        Up to `number` positions, sorted.
+
+    Example:
+        >>> drawn_sentences(sample_run().record(0), seed=0, wrong=False).shape
+        (3,)
     """
     kind = ~record.correct if wrong else record.correct
     fitting = kind & (record.lengths >= shortest) & (record.lengths <= longest)
@@ -151,7 +172,7 @@ def drawn_sentences(
 
 
 def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
-    """Standardised saliency of every word of three sentences, epoch by epoch."""
+    """Figs 3 and 4: standardised saliency of every word of three sentences, epoch by epoch."""
     corpus, config, record = run.corpus, run.config, run.record(seed)
     t1, _, _ = run.split(seed)
     tokens, offsets = corpus.take(t1)
@@ -182,7 +203,7 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
                 for e, v in zip(epochs, curve[:, i])
             ]
         _label_ends(axis, epochs[-1], labels)
-        # Where the paper sees much movement end: epoch 20 of its 50.
+        # The paper sees large changes up to epoch 20 of its 50.
         axis.axvline(0.4 * config.epochs, color="#777777", lw=1, ls=(0, (4, 3)), zorder=1)
         axis.set_ylabel("standardised saliency")
         axis.set_title(textwrap.fill(" ".join(words), 105), fontsize=7.5)
@@ -201,9 +222,9 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
     of = "" if config.epochs == whole else f" of {config.epochs}, as 20 of the paper's {whole}"
     _caption(
         figure,
-        f"{run.title}; seed {seed}\nstandardised within each epoch over the "
-        f"{config.standardised_over}; the seven words that move most are named\n"
-        f"dashed: epoch {0.4 * config.epochs:g}{of}, up to which the paper sees much movement",
+        f"{run.title}; seed {seed}\nstandardised within each epoch over "
+        f"{_STANDARDISED[config.standardised_over]}; the seven words that change most are named\n"
+        f"dashed: epoch {0.4 * config.epochs:g}{of}; the paper sees large changes up to here",
     )
     figure.subplots_adjust(
         left=0.09, right=0.86, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.32
@@ -216,9 +237,19 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
     return save_figure(figure, stem)
 
 
-def _standardised(saliency, parts, over):
-    """(E, words) of each sentence, standardised within each epoch over a set."""
-    if not parts:
+#: Reading ``standardised_over`` -> the set in words.
+_STANDARDISED = {
+    "sentence": "the sentence",
+    "extracted": "the sentences shown",
+    "T1": "all of T1",
+}
+
+
+def _standardised(
+    saliency: NDArray[np.float32] | None, parts: list[NDArray[np.integer]], over: str
+) -> list[NDArray[np.floating]]:
+    """(E, words) for each sentence, standardised within each epoch over a set of words."""
+    if saliency is None or not parts:
         return []
     joined = np.concatenate(parts)
     bounds = np.concatenate([[0], np.cumsum([len(p) for p in parts])])
@@ -233,8 +264,17 @@ def _standardised(saliency, parts, over):
     return [whole[:, a:b] for a, b in zip(bounds[:-1], bounds[1:])]
 
 
-def _label_ends(axis, x, labels, gap=0.075):
-    """Names at the ends of lines, moved apart so that none covers another."""
+def _label_ends(
+    axis: Axes, x: float, labels: list[tuple[float, str, str]], gap: float = 0.075
+) -> None:
+    """Write names at the ends of lines, moved apart so that no name covers another.
+
+    Args:
+        axis: the axes that the lines are on.
+        x: where the lines end.
+        labels: height, name and colour of each line.
+        gap: smallest distance of two names, as a share of the axis.
+    """
     low, high = axis.get_ylim()
     step = gap * (high - low)
     labels.sort(key=lambda entry: entry[0])
@@ -246,34 +286,43 @@ def _label_ends(axis, x, labels, gap=0.075):
         for i in range(len(heights) - 2, -1, -1):
             heights[i] = min(heights[i], heights[i + 1] - step)
     for height, (value, text, colour) in zip(heights, labels):
-        # Punctuation alone would look like dirt.
+        # A lone punctuation mark would be hard to see.
         text = text if any(c.isalnum() for c in text) else f"“{text}”"
         axis.annotate(
             text, (x, value), xytext=(1.015, (height - low) / (high - low)),
             textcoords=axis.transAxes, color=_ink(colour), fontsize=7.5, va="center",
-            # From the beginning of the name, not through its neighbours.
+            # The line starts at the left end of the name.
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "relpos": (0, 0.5)},
             annotation_clip=False,
         )  # fmt: skip
 
 
-def _ink(colour):
-    """A colour dark enough for small letters on white: a contrast of 4.5 or more."""
-    return tuple(0.62 * part for part in to_rgb(colour))
+def _ink(colour: str) -> tuple[float, float, float]:
+    """A darker colour, for small text on white: its contrast is 4.5 or more."""
+    red, green, blue = to_rgb(colour)
+    return 0.62 * red, 0.62 * green, 0.62 * blue
 
 
 # --- Figs 5 and 6 ------------------------------------------------------------------
 
 
-def band(curves: list[np.ndarray], share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and 95 % interval over seeds: that of the claims, at every epoch.
+def band(
+    curves: Sequence[NDArray[np.floating]], share: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and 95 % interval over seeds at every epoch; the same interval as for the claims.
 
     Args:
         curves: S arrays (E,).
-        share: of the corpus that they are measured on.
+        share: rho, the share of the corpus that they are measured on.
 
     Returns:
-        Mean, low, high, (E,); low and high equal the mean for fewer than three seeds.
+        Mean, low and high, each (E,) float64.  With fewer than three seeds, low and
+        high equal the mean.
+
+    Example:
+        >>> mean, low, high = band([np.array([0.1]), np.array([0.3])], share=0.1)
+        >>> mean.tolist() == low.tolist() == high.tolist() == [0.2]
+        True
     """
     found = interval(np.array(curves), share)
     alone = np.isnan(found.low)
@@ -287,7 +336,7 @@ def band(curves: list[np.ndarray], share: float) -> tuple[np.ndarray, np.ndarray
 FIG_5 = ("panel", "sentences", "epoch", "mean", "low", "high")
 
 
-def _table_5(records: dict[int, Record]) -> list[tuple]:
+def _table_5(records: dict[int, Record]) -> list[tuple[Any, ...]]:
     """Rows of Fig. 5: change of saliency, correctly classified against misclassified."""
     seeds = list(records)
     first = records[seeds[0]]
@@ -315,7 +364,7 @@ def _table_5(records: dict[int, Record]) -> list[tuple]:
 SENTENCES_5 = {"correct": CORRECT, "misclassified": WRONG}
 
 
-def draw_figure_5(title: str, table: list[tuple], stem: Path) -> Path:
+def draw_figure_5(title: str, table: list[tuple[Any, ...]], stem: Path) -> Path:
     """Draw Fig. 5 from its own table, and write both.
 
     Args:
@@ -339,17 +388,19 @@ def draw_figure_5(title: str, table: list[tuple], stem: Path) -> Path:
         if axis.lines:
             axis.legend(loc="upper left")
         else:
-            axis.text(0.5, 0.5, "no misclassified sentence", transform=axis.transAxes, ha="center")
+            axis.text(
+                0.5, 0.5, "one kind of sentence is missing", transform=axis.transAxes, ha="center"
+            )
         axis.set_title(panel, fontsize=9)
-        axis.set_xlabel("epoch n + 1 of a change n → n + 1")
+        axis.set_xlabel("epoch n + 1 of the change n → n + 1")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axis.set_ylim(bottom=0)
-        # Room for the legend above the lines.
+        # Leave room for the legend above the lines.
         axis.set_ylim(top=axis.get_ylim()[1] * 1.15)
     axes[0].set_ylabel("|change|, sum over all words")
-    axes[1].set_ylabel("|change|, mean sum of a sentence")
+    axes[1].set_ylabel("|change| per sentence, mean")
     figure.suptitle(
-        "Fig. 5: how much word saliency changes from epoch to epoch", x=0.01, ha="left", fontsize=11
+        "Fig. 5: change of word saliency from epoch to epoch", x=0.01, ha="left", fontsize=11
     )
     _caption(figure, f"{title}; bands: corrected 95 % intervals over splits of this corpus")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
@@ -358,7 +409,7 @@ def draw_figure_5(title: str, table: list[tuple], stem: Path) -> Path:
 
 
 def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) -> Path:
-    """Accuracy of the six models on T3, with the paper's levels."""
+    """Fig. 6: accuracy of the six models on T3, with the paper's levels."""
     seeds = list(curves)
     figure = Figure(figsize=(8.4, 4.8))
     axis = figure.subplots()
@@ -368,7 +419,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
         mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds], ON_T3)
         colour = ARM_COLOURS[arm]
         axis.plot(epochs, mean, color=colour, lw=1.5, zorder=3)
-        # Six bands on top of one another could not be read: bars side by side instead.
+        # Six bands would cover one another: draw bars side by side instead.
         some = np.unique(np.linspace(len(epochs) / 5, len(epochs), 5).round().astype(int)) - 1
         aside = epochs[some] + (i - 2.5) * 0.012 * epochs[-1]
         axis.vlines(aside, low[some], high[some], color=colour, lw=1.2, alpha=0.75)
@@ -383,14 +434,14 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     for name, level in (("T1andT2", 0.78), ("T1andT2h", 0.76), ("the others", 0.75)):
         colour = ARM_COLOURS.get(name, "#777777")
         axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
-        # Above its line; the lowest below, for the two others may lie close.
+        # Text above the line; for the lowest line below it, because the others may be close.
         side, edge = (-2, "top") if name == "the others" else (2, "bottom")
         axis.annotate(
             f"paper: {name} {level}", (start, level), xytext=(0, side), textcoords="offset points",
             ha="left", va=edge, fontsize=7, color=_ink(colour), zorder=5,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.85},
         )  # fmt: skip
-    # The first epochs of a fresh model lie far below: they would flatten all else.
+    # The first epochs of a new model are far lower, and would flatten everything else.
     means = np.array([row[2] for row in table])
     axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
     _label_ends(axis, top, labels, gap=0.045)
@@ -402,8 +453,8 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     )
     _caption(
         figure,
-        f"{title}; mean of {_seeds_text(seeds)}; bars, moved aside: corrected 95 % intervals over "
-        "splits of this corpus",
+        f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: corrected 95 % intervals "
+        "over splits of this corpus",
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.13)
     save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)
@@ -413,29 +464,40 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
 # --- many specifications -----------------------------------------------------------
 
 
-#: Statistics of the multiverse's figure: name -> title.
+#: Statistics in the figure of the multiverse: name -> title.
 CURVES = {
     "H.mean": "T1andT2h − T1andT2l (H)",
     "O2.mean": "T1andT2h − T1andT2ran (O2)",
-    "F5b.log_ratio": "log movement, misclassified / correct (F5b)",
+    "F5b.log_ratio": "log change, misclassified / correct (F5b)",
     "A.T1andT2": "accuracy of T1andT2, epochs 40–50 (A1)",
 }
 
 
-def specification_curve(rows, stem, statistics=None):
-    """A multiverse: one column a specification, its effect above, its readings below.
+def specification_curve(
+    rows: Mapping[tuple[str, int], Mapping[str, Any]],
+    stem: str | Path,
+    statistics: Mapping[str, str] | None = None,
+) -> Path:
+    """Draw a multiverse: a column for each specification, with effects above and readings below.
 
     Args:
-        rows (dict): of :func:`replicate.beyond.sweep.sweep_rows`.
-        stem: path without suffix for PNG, SVG and CSV.
-        statistics (dict): name -> title; default :data:`CURVES`.
+        rows: the result of :func:`replicate.beyond.sweep.sweep_rows`.
+        stem: the path without suffix of the PNG, SVG and CSV files.
+        statistics: name -> title; None takes :data:`CURVES`.
 
     Returns:
-        Path: the PNG.
+        The path of the PNG file.
+
+    Example:
+        >>> names = ("default", "dropout=0.5")
+        >>> rows = {(name, s): {"H.mean": 0.01 * s} for name in names for s in range(3)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     specification_curve(rows, Path(folder) / "curve", {"H.mean": "H"}).name
+        'curve.png'
     """
     statistics = statistics or CURVES
     stem = Path(stem)
-    by_name = {}
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
     for (name, _), row in rows.items():
         by_name.setdefault(name, []).append(row)
     shares = {"F": ON_T1}
@@ -484,12 +546,13 @@ def specification_curve(rows, stem, statistics=None):
         )
         grid.grid(visible=True, axis="y", color="#EEEEEE")
         figure.suptitle(
-            "What each claim's effect becomes under other readings", x=0.01, ha="left", fontsize=11
+            "The effect of each claim under other readings", x=0.01, ha="left", fontsize=11
         )
         seeds = sorted({len(t) for t in by_name.values()})
         _caption(
             figure,
-            f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals; green above the line (0, or the paper's level), orange below",
+            f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals\n"
+            "green: above the line (0, or the paper's level); orange: below it; grey: across it",
         )
         figure.subplots_adjust(
             left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.17
@@ -502,15 +565,21 @@ def specification_curve(rows, stem, statistics=None):
         return save_figure(figure, stem)
 
 
-def calibration(rows, stem):
-    """Distance of every specification of the calibration, stacked by its parts.
+def calibration(rows: Sequence[Mapping[str, Any]], stem: str | Path) -> Path:
+    """Draw the distance of every specification of the calibration, as a stack of its parts.
 
     Args:
-        rows (list of dict): specification, distance and the parts, nearest first.
-        stem: path without suffix for PNG and SVG.
+        rows: specification, distance and its parts; the nearest comes first.
+        stem: the path without suffix of the PNG and SVG files.
 
     Returns:
-        Path: the PNG.
+        The path of the PNG file.
+
+    Example:
+        >>> parts = {"levels": 1.0, "misclassified": 0.2, "fall": 0.0, "steady": 0.1}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     calibration([{"specification": "default", **parts}], Path(folder) / "c").name
+        'c.png'
     """
     parts = {
         "levels": "#0072B2",
@@ -530,7 +599,7 @@ def calibration(rows, stem):
             left += width
         axis.set_yticks(y, [row["specification"] for row in rows], fontsize=6.5)
         axis.set_ylim(len(rows) - 0.4, -0.6)
-        axis.set_xlabel("distance to what the paper reports")
+        axis.set_xlabel("distance to the paper's reported numbers")
         axis.legend(loc="upper right", title="part")
         axis.grid(visible=False, axis="y")
         figure.suptitle("Calibration of what the paper leaves open", x=0.01, ha="left", fontsize=11)

@@ -1,8 +1,8 @@
-"""Claims, figures and the explorer of a run as one self-contained HTML file.
+"""The report: claims, figures and word explorer of a run in one self-contained HTML file.
 
-The page asks nothing of the network and runs no code from the corpus: its
-content-security policy names its own scripts and styles by their hashes and
-forbids all else.  Without JavaScript only the explorer's interaction is gone.
+The page loads nothing from the network and runs no code from the corpus: its
+content-security policy allows its own scripts and styles, by their hashes, and
+nothing else.  Without JavaScript, only the interactive explorer is missing.
 """
 
 import base64
@@ -10,7 +10,9 @@ import hashlib
 import math
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -26,69 +28,78 @@ from . import explorer
 
 __all__ = ["write_claims", "write_report"]
 
-#: Which figure shows a claim; Fig. 6 shows the others.
+#: Claim -> the figure that shows it; Fig. 6 shows all other claims.
 FIGURE_OF = {"S1": "table1", "F3": "fig3", "F4": "fig4", "F5": "fig5", "F5b": "fig5"}
 
-#: Figure -> title, what the paper says of it, and how to read ours.
+#: Figure -> title, what the paper says about it, and how to read ours.
 FIGURES = {
     "fig3": {
         "title": "Fig. 3: correctly classified sentences",
-        "says": "Saliency of words, standardised within each epoch, moves much in epochs 0–20 and "
-        "little from 20 on; the change is roughly linear (§5.5.1, §6.1, §7).",
-        "caption": "Each panel is a sentence of T1, each line a word of it; the words that move "
-        "most are named. The dashed line is where the paper sees the movement end. One seed, as in "
-        "the paper; the interval is over all seeds and all correctly classified sentences.",
+        "says": "The saliency of words, standardised within each epoch, changes much in epochs "
+        "0–20 and little after epoch 20; the change is roughly linear (§5.5.1, §6.1, §7).",
+        "caption": "Each panel shows a sentence of T1, and each line a word of it. The words that "
+        "change most are named. The dashed line marks the end of the paper's period of large "
+        "changes. The figure shows one seed, as in the paper; the interval of the claim uses all "
+        "seeds and all correctly classified sentences.",
     },
     "fig4": {
         "title": "Fig. 4: misclassified sentences",
-        "says": "It moves much in epochs 0–20 too, and keeps moving up and down after 20: for many "
-        "words it has not converged in the second half of training (§5.5.1, §6.1, §7).",
-        "caption": "Drawn as Fig. 3, from sentences that the model misclassifies. The interval is "
-        "over all seeds and all misclassified sentences.",
+        "says": "Saliency also changes much in epochs 0–20, and it keeps going up and down after "
+        "epoch 20: for many words it has not converged in the second half of training (§5.5.1, "
+        "§6.1, §7).",
+        "caption": "As Fig. 3, for sentences that the model misclassifies. The interval of the "
+        "claim uses all seeds and all misclassified sentences.",
     },
     "fig5": {
-        "title": "Fig. 5: movement from epoch to epoch",
-        "says": "Summed over all words, saliency of 100 misclassified sentences changes more from "
-        "epoch to epoch than that of 100 correctly classified ones, at most epochs; the curves are "
-        "broadly similar (§5.5.2). Over the whole training the misclassified change more (§6.1, "
-        "§7).",
-        "caption": "Left: the paper's drawing, one seed. Middle: all sentences of T1, mean over "
-        "seeds with its interval. Right: the same of the gradient of the logit difference. With "
-        "the model's own label, saliency is (1 − p) times that gradient, so part of the gap is the "
-        "model's lack of confidence; the right panel leaves that part out.",
+        "title": "Fig. 5: change from epoch to epoch",
+        "says": "At most epochs, the saliency of 100 misclassified sentences, summed over all "
+        "words, changes more from one epoch to the next than that of 100 correctly classified "
+        "ones; the two curves are broadly similar (§5.5.2). Over the whole training, the "
+        "misclassified sentences change more (§6.1, §7).",
+        "caption": "Left: as in the paper, one seed. Middle: all sentences of T1, the mean over "
+        "seeds with its interval. Right: the same for the gradient of the logit difference. With "
+        "the model's own label, saliency is (1 − p) times that gradient. So part of the gap between "
+        "the curves comes from the model's uncertainty; the right panel removes that part.",
     },
     "fig6": {
         "title": "Fig. 6: accuracy of the six models",
-        "says": "Epochs 40–50: T1andT2 about 0.78, T1andT2h about 0.76, the four others about 0.75 "
-        "(§6.2). T1andT2h lies above T1andT2l throughout, and falls from epoch 20 on.",
-        "caption": "Accuracy on T3 of the models of the second phase, mean over seeds; the upright "
-        "bars are its intervals at some epochs, moved aside so that all can be seen (the CSV has "
-        "every epoch's); the dashed lines are the paper's levels.",
+        "says": "In epochs 40–50, T1andT2 reaches about 0.78, T1andT2h about 0.76 and the four "
+        "others about 0.75 (§6.2). T1andT2h is above T1andT2l throughout, and falls from epoch 20 "
+        "on.",
+        "caption": "Accuracy on T3 of the models of the second phase, mean over seeds. The vertical "
+        "bars are intervals at some epochs, shifted sideways so that they do not overlap; the CSV "
+        "has the intervals of all epochs. The dashed lines are the paper's levels.",
     },
 }
 
-#: Readings whose default was calibrated, not taken from the paper.
+#: Readings whose default comes from the calibration, not from the paper.
 CALIBRATED = ("n_filters", "dropout", "optimizer", "learning_rate", "batch_size")
 
-#: A figure or table above this size is named, not held in the page.
+#: Figures and tables larger than this, in bytes, are named but not embedded in the page.
 EMBEDDED_BYTES = 600_000
 
 MEDIA_TYPES = {".csv": "text/csv", ".json": "application/json"}
 
 
-def _text(value):
-    """A value of a claim as text: numbers with all digits, NaN as nothing."""
+def _text(value: float | tuple[float, ...]) -> str:
+    """A number of a claim as text with all its digits; empty for NaN."""
     if isinstance(value, tuple):
         return ", ".join(f"{n:.0f}" for n in value)
     return "" if math.isnan(value) else repr(float(value))
 
 
 def write_claims(run: Run, verdicts: list[Verdict]) -> None:
-    """Write the verdicts: a table, and every component with its p values.
+    """Write the verdicts: ``claims.csv``, and with all components and p values ``claims.json``.
 
     Args:
-        run: where to.
-        verdicts: of :func:`replicate.claims.judge`.
+        run: the run to write to.
+        verdicts: the result of :func:`replicate.claims.judge`.
+
+    Example:
+        >>> from replicate.claims import judge
+        >>> write_claims(sample_run(), judge([]))
+        >>> sample_run().verdicts["verdict"][0]
+        'inconclusive'
     """
     rows = [
         (v.claim.id, v.claim.statement, v.claim.paper, _text(v.ours), _text(v.low), _text(v.high),
@@ -111,8 +122,8 @@ def write_claims(run: Run, verdicts: list[Verdict]) -> None:
     run.save_claims(rows, whole)
 
 
-def _number(value):
-    """JSON has no NaN."""
+def _number(value: Any) -> Any:
+    """None for NaN, which JSON does not have."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -120,12 +131,17 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
     """Write the report from the run's claims, figures and settings.
 
     Args:
-        run: with or without finished seeds.
-        verdicts: of :func:`replicate.claims.judge`.
-        seeds: those that are finished; None looks.
+        run: a run; it may have no finished seed.
+        verdicts: the result of :func:`replicate.claims.judge`.
+        seeds: the finished seeds, if they are known already.
 
     Returns:
-        The page.
+        The path of the page.
+
+    Example:
+        >>> from replicate.claims import judge
+        >>> write_report(sample_run(), judge([])).name
+        'report.html'
     """
     seeds = run.finished_seeds() if seeds is None else seeds
     templates = Path(__file__).parent / "templates"
@@ -147,7 +163,7 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
     claims = [_row(verdict) for verdict in verdicts]
     page = environment.get_template("report.html").render(
         policy=_policy(style, scripts),
-        # Our own files, named in the policy by these very bytes.
+        # Our own files: their hashes in the policy are of exactly these bytes.
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         data=None if data is None else Markup(explorer.safe_json(data)),
@@ -176,11 +192,11 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
 VERDICTS = ("reproduced", "contradicted", "inconclusive")
 
 
-# --- numbers as they are shown ---------------------------------------------------
+# --- numbers as text --------------------------------------------------------------
 
 
-def decimals(value, digits=3):
-    """A number with a fixed number of decimals, a true minus, and no minus before zero.
+def decimals(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of decimals; a dash for NaN, and no minus before zero.
 
     Example:
         >>> decimals(-0.0213), decimals(-0.0001), decimals(float("nan"))
@@ -192,8 +208,8 @@ def decimals(value, digits=3):
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def short(value):
-    """A small number with three digits, as the page's JavaScript writes it.
+def short(value: float) -> str:
+    """A small number with three digits, in the form that the page's JavaScript uses.
 
     Example:
         >>> short(0.000989593), short(0.0)
@@ -202,8 +218,8 @@ def short(value):
     return re.sub(r"e([-+])0*(\d)", r"e\1\2", f"{value:.2e}") if value else "0"
 
 
-def grouped(value):
-    """A whole number with a comma every three digits.
+def grouped(value: int) -> str:
+    """A whole number with commas between thousands.
 
     Example:
         >>> grouped(10662)
@@ -215,10 +231,10 @@ def grouped(value):
 # --- parts of the page -------------------------------------------------------------
 
 
-def _policy(style, scripts):
-    """The content-security policy: nothing but these very scripts and styles."""
+def _policy(style: str, scripts: Sequence[str]) -> str:
+    """The content-security policy: it allows exactly these scripts and styles."""
 
-    def hashes(texts):
+    def hashes(texts: Sequence[str]) -> str:
         digests = (hashlib.sha256(text.encode("utf-8")).digest() for text in texts)
         return " ".join(f"'sha256-{base64.b64encode(d).decode('ascii')}'" for d in digests)
 
@@ -234,7 +250,7 @@ def _policy(style, scripts):
     )
 
 
-def _row(verdict):
+def _row(verdict: Verdict) -> dict[str, Any]:
     ours = verdict.ours
     found = isinstance(ours, tuple) or not math.isnan(ours)
     return {
@@ -255,15 +271,16 @@ def _row(verdict):
     }
 
 
-def _plot(verdict, width=150, pad=6):
-    """Places in a small drawing of a claim's interval, or None where there is none.
+def _plot(verdict: Verdict, width: int = 150, pad: int = 6) -> dict[str, float] | None:
+    """Coordinates of the small drawing of a claim's interval.
 
     Returns:
-        dict: x of the interval's ends, of ours, of the value it is held
-        against, and of the ends of where the claim would have it.
+        The x coordinates of the interval, of our number, of the value that it is
+        compared with, and of the area where the claim holds; None without an interval.
     """
     if not verdict.claim.components or not math.isfinite(verdict.low):
         return None
+    assert isinstance(verdict.ours, float)  # only S1, which has no components, has several
     component = verdict.claim.components[0]
     value = component.value
     reach = component.margin if component.kind == "within" else 0.0
@@ -271,10 +288,10 @@ def _plot(verdict, width=150, pad=6):
     low, high = min(points), max(points)
     if low == high:
         return None
-    # Room beyond the outermost, so that "above" and "below" have a side.
+    # Leave a margin, so that the area of "above" and "below" is visible.
     low, high = low - 0.12 * (high - low), high + 0.12 * (high - low)
 
-    def x(number):
+    def x(number: float) -> float:
         return round(pad + (width - 2 * pad) * (number - low) / (high - low), 1)
 
     start = x(value - reach) if component.kind == "within" else x(value)
@@ -292,8 +309,8 @@ def _plot(verdict, width=150, pad=6):
     }
 
 
-def _vectors(run):
-    """What the run's word vectors are, and whether they are the paper's."""
+def _vectors(run: Run) -> dict[str, Any]:
+    """Facts about the run's word vectors, and whether they are the paper's."""
     facts = run.settings["vectors"]
     title = VECTOR_TITLES.get(facts["sha256"], "")
     if facts["name"] == "random":
@@ -301,8 +318,8 @@ def _vectors(run):
     return {**facts, "title": title or facts["name"], "full": title == "GoogleNews, full file"}
 
 
-def _file(place):
-    """A file as a download link: its name and, unless it is large, a data: address."""
+def _file(place: Path) -> dict[str, Any] | None:
+    """A download link: the name of the file and, unless it is large, a data: address."""
     if not place.exists():
         return None
     data = place.read_bytes()
@@ -313,7 +330,7 @@ def _file(place):
     return {"name": place.name, "size": len(data), "address": address}
 
 
-def _figures(run, claims):
+def _figures(run: Run, claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     made = []
     for name, texts in FIGURES.items():
         made.append(
@@ -328,8 +345,8 @@ def _figures(run, claims):
     return made
 
 
-def _picture(stem):
-    """A figure as a data: address: SVG, or PNG where that is too large."""
+def _picture(stem: Path) -> str:
+    """A figure as a data: address: the SVG, or the PNG if the SVG is too large."""
     for suffix, kind in ((".svg", "image/svg+xml"), (".png", "image/png")):
         place = stem.with_suffix(suffix)
         if place.exists() and (suffix == ".png" or place.stat().st_size <= EMBEDDED_BYTES):
@@ -337,21 +354,23 @@ def _picture(stem):
     return ""
 
 
-def _table_1(run):
+def _table_1(run: Run) -> dict[str, Any] | None:
     place = run.figure("table1").with_suffix(".csv")
     if not place.exists():
         return None
     return {"rows": read_csv(place, ("subset", "paper", "ours")), "file": _file(place)}
 
 
-def _extremes(data, most=12, least=8):
-    """First and last words by rank, for readers without JavaScript."""
+def _extremes(
+    data: dict[str, Any], most: int = 12, least: int = 8
+) -> list[tuple[int, str, float, int]]:
+    """The first and the last words by rank, for readers without JavaScript."""
     words = data["words"]
     rows = list(zip(words["rank"], words["word"], words["wac"], words["count"]))
     return rows[:most] + rows[max(most, len(rows) - least) :]
 
 
-def _readings(run):
+def _readings(run: Run) -> list[dict[str, Any]]:
     made = []
     for name, default, others, doc in Config.readings():
         value = run.settings[name]
@@ -371,8 +390,8 @@ def _readings(run):
     return made
 
 
-def _command(run):
-    """The command that repeats the run, from its settings; files are named without their folders."""
+def _command(run: Run) -> str:
+    """The command that repeats the run; it names files without their folders."""
     settings = run.settings
     seeds = settings["seeds"]
     if seeds == list(range(len(seeds))):
@@ -385,7 +404,7 @@ def _command(run):
     parts = [f"replicate run --preset {preset} --seeds {shown}"]
     if not sample:
         parts += [f"--corpus {shlex.quote(name)}" for name in files]
-    # The sample's own vectors lie beside it.
+    # The sample's own vectors are the default of its preset.
     if not (sample and vectors["name"] == SAMPLE_VECTORS):
         parts.append(f"--vectors {shlex.quote(vectors['name'])}")
     if vectors["name"] == "random":
@@ -394,7 +413,7 @@ def _command(run):
         if settings[row["name"]] != getattr(PRESETS[preset], row["name"]):
             option = "--epochs " if row["name"] == "epochs" else f"--set {row['name']}="
             parts.append(option + row["value"])
-    # What does not change the numbers, or only their last digits.
+    # Options that do not change the numbers, or only their last digits.
     if settings["device"] != "@cpu":
         parts.append(f"--device {settings['device']}")
     if settings["implementation"] != "fused":

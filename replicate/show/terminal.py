@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: progress while it works, and its verdicts."""
+"""Terminal output: the progress of a run, and its verdicts."""
 
 import logging
 from types import TracebackType
@@ -27,14 +27,23 @@ _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yello
 
 
 class Display:
-    """One live display of all training runs; nothing where it is not a terminal, or quiet.
+    """A live display with a progress bar for each training run; without a terminal, no bars.
 
     Args:
-        console: where to.
-        total_epochs: of all training runs together.
+        console: the console to print on.
+        total_epochs: the number of epochs of all training runs together.
         quiet: show nothing.
         verbose: print a line for every finished training run.
-        live: False where several processes share one terminal.
+        live: show bars; False if several processes share one terminal.
+
+    Example:
+        >>> import io
+        >>> console = Console(file=io.StringIO())
+        >>> with Display(console, total_epochs=2, verbose=True) as display:
+        ...     display.bar("T1", "seed 0, T1", total=2, epoch=1, accuracy=0.5)
+        ...     display.end("T1", "seed 0, T1", "done")
+        >>> console.file.getvalue()
+        'seed 0, T1: done\\n'
     """
 
     def __init__(
@@ -76,7 +85,7 @@ class Display:
         self.progress.stop()
 
     def bar(self, name: Any, label: str, total: int, epoch: int, accuracy: float | None) -> None:
-        """Show that a training run has done `epoch` of `total` epochs."""
+        """Show that a training run has finished `epoch` of its `total` epochs."""
         if name not in self.bars:
             self.bars[name] = self.progress.add_task(label, total=total, note="")
             self.finished[name] = 0
@@ -86,7 +95,7 @@ class Display:
         self.finished[name] = epoch
 
     def end(self, name: Any, label: str, how: str) -> None:
-        """Show that a training run is over."""
+        """Remove the bar of a training run, and log how the run ended."""
         log.info("%s: %s", label, how)
         if name in self.bars:
             self.progress.remove_task(self.bars.pop(name))
@@ -95,7 +104,16 @@ class Display:
 
 
 def print_claims(console: Console, verdicts: list[Verdict]) -> None:
-    """Print the verdict on every claim; the statements only where the terminal is wide."""
+    """Print a table with the verdict on every claim; a wide terminal also shows the statements.
+
+    Example:
+        >>> import io
+        >>> from replicate.claims import judge
+        >>> console = Console(file=io.StringIO())
+        >>> print_claims(console, judge([]))
+        >>> "inconclusive" in console.file.getvalue()
+        True
+    """
     wide = console.width >= 110
     table = Table(title="Claims of the paper", title_justify="left", expand=False)
     for name, justify in (

@@ -1,4 +1,4 @@
-/* The report's word explorer.  Text of the corpus is only ever set as text, never as markup. */
+/* The word explorer of the report.  Words of the corpus are always inserted as text, never as markup. */
 (() => {
 "use strict";
 
@@ -14,7 +14,7 @@ const CODE = new Uint8Array(128);
   CODE[c.charCodeAt(0)] = i;
 });
 
-/** Whole numbers of `width` characters each, from number `start` on. */
+/** The inverse of `packed` in explorer.py: `n` whole numbers of `width` characters, from number `start` on. */
 function whole(text, width, start = 0, n = text.length / width) {
   const out = new Uint32Array(n);
   for (let i = 0, at = start * width; i < n; i++) {
@@ -25,7 +25,7 @@ function whole(text, width, start = 0, n = text.length / width) {
   return out;
 }
 
-/** Saliencies: the squared share of the greatest one. */
+/** Saliencies from packed numbers q: top (q / levels)^2. */
 function saliencies(text, start, n) {
   return Float64Array.from(whole(text, 2, start, n), (q) => data.top * (q / data.levels) ** 2);
 }
@@ -61,7 +61,7 @@ const tokensOf = (s) => tokens.subarray(sentenceStart[s], sentenceStart[s + 1]);
 const state = {
   sort: "rank", up: true, page: 0, word: -1, matching: [],
   epoch: data.epochs.length - 1, hover: null, first: 0,
-  // A misclassified one to begin with: their saliency is the stronger.
+  // Start with a misclassified sentence, because its saliency is higher.
   sentence: data.maps.sentence.length ? data.kept.correct % data.maps.sentence.length : -1,
 };
 const PAGE = 16;
@@ -90,7 +90,7 @@ function match() {
   }
   const compare = SORTS[state.sort];
   found.sort(state.up ? compare : (a, b) => compare(b, a));
-  // The word itself comes before words that contain it.
+  // An exact match comes before words that only contain the query.
   const exact = query ? found.findIndex((i) => lower[i] === query) : -1;
   if (exact > 0) found.unshift(...found.splice(exact, 1));
   state.matching = found;
@@ -117,7 +117,7 @@ function drawTable() {
   rows.select("bdi").text((i) => words.word[i]);
   rows.select("td:nth-child(3)").text((i) => short(words.wac[i]));
   rows.select("td:nth-child(4)").text((i) => words.count[i]);
-  byId("found").textContent = found.length ? `${grouped(found.length)} word${found.length === 1 ? "" : "s"}` : "No word of T1 is like that.";
+  byId("found").textContent = found.length ? `${grouped(found.length)} word${found.length === 1 ? "" : "s"}` : "No word of T1 matches.";
   byId("page").textContent = `${state.page + 1} of ${grouped(pages)}`;
   byId("before").disabled = state.page === 0;
   byId("after").disabled = state.page >= pages - 1;
@@ -129,7 +129,7 @@ function prepareTable() {
     const name = this.dataset.sort;
     const button = d3.select(this).text(null).append("button").attr("type", "button").text(name);
     button.on("click", () => {
-      // Numbers of most interest first; a second click turns the order round.
+      // High numbers first; a second click reverses the order.
       state.up = state.sort === name ? !state.up : name === "rank" || name === "word";
       state.sort = name;
       d3.selectAll("#word-table th").attr("aria-sort", function () {
@@ -168,7 +168,7 @@ function choose(word) {
 
 const LINES = ["#D55E00", "#009E73", "#CC79A7", "#E69F00"];
 
-/** Curves of a word: mean, and where they are kept quantiles and single occurrences. */
+/** Curves of a word: the mean and, if the page has them, quantiles and single occurrences. */
 function curvesOf(word) {
   const n = data.epochs.length;
   const mean = saliencies(words.mean, word * n, n);
@@ -189,7 +189,7 @@ function drawWord() {
     `wac ${short(words.wac[word])}`,
     `${grouped(count)} time${count === 1 ? "" : "s"} in T1`,
   ];
-  if (words.known) parts.push(words.known[word] === "1" ? "has a vector" : "no vector of its own");
+  if (words.known) parts.push(words.known[word] === "1" ? "has a vector" : "has no vector");
   byId("word-name").textContent = words.word[word];
   byId("word-facts").textContent = parts.join(" · ");
   const curves = words.mean ? curvesOf(word) : null;
@@ -254,22 +254,22 @@ function drawLegend(word, curves) {
     span.append(() => document.createTextNode(text));
   };
   const count = words.count[word];
-  entry("mean-key", count === 1 ? "its one occurrence" : `mean of ${grouped(count)} occurrences`);
+  entry("mean-key", count === 1 ? "its only occurrence" : `mean of ${grouped(count)} occurrences`);
   if (curves.quantiles.length) {
     const q = data.details.quantiles.map(quantile);
-    entry("area inner-key", `${q[1]} to ${q[2]} of them`);
+    entry("area inner-key", `quantiles ${q[1]} to ${q[2]}`);
     entry("area outer-key", `${q[0]} to ${q[3]}`);
-    legend.append(() => document.createTextNode("thin: single occurrences, in the sentences below"));
+    legend.append(() => document.createTextNode("thin lines: single occurrences, in the sentences below"));
   } else if (count > 1) {
     legend.append(() => document.createTextNode(
-      `The spread is kept for ${grouped(details.size)} words; for this one only the mean is.`,
+      `This page has the spread of ${grouped(details.size)} words, but only the mean of this one.`,
     ));
   }
 }
 
 const MOST_TEXTS = 7;
 
-/** Sentences with a word: those whose lines are drawn, then others. */
+/** Sentences that contain a word: first those with a line in the chart. */
 function drawTexts(word, curves) {
   const chosen = [];
   if (curves) {
@@ -284,14 +284,14 @@ function drawTexts(word, curves) {
   }
   const list = d3.select("#texts");
   list.selectAll("*").remove();
-  if (!chosen.length) list.append("li").attr("class", "none").text("None of the sentences kept in this page has it.");
+  if (!chosen.length) list.append("li").attr("class", "none").text("No sentence on this page contains it.");
   for (const { sentence, position, line } of chosen) {
     const item = list.append("li");
     if (line >= 0) item.append("i").attr("class", "key").style("border-color", LINES[line]);
     const text = item.append("span").attr("dir", "auto");
     tokensOf(sentence).forEach((token, i) => {
       if (i) text.append(() => document.createTextNode(" "));
-      // The same word elsewhere in the sentence is another occurrence.
+      // A line belongs to one occurrence: do not mark the same word elsewhere in the sentence.
       const mine = line >= 0 ? i === position : token === word;
       text.append(mine ? "mark" : "span").text(allWords[token]);
     });
@@ -309,11 +309,11 @@ const nCorrect = data.kept.correct;
 const mapStart = [0];
 for (const s of maps.sentence) mapStart.push(mapStart.at(-1) + sentences.length[s]);
 const predicted = whole(maps.predicted, 2);
-const doubt = whole(maps.doubt, 2);
+const uncertainty = whole(maps.uncertainty, 2);
 const mapCache = new Map();
 const COLUMN = 3;
 
-/** Saliency of a mapped sentence: one array an epoch. */
+/** Saliency of heat map `m`: one array for each epoch. */
 function mapOf(m) {
   if (!mapCache.has(m)) {
     const length = mapStart[m + 1] - mapStart[m];
@@ -336,7 +336,7 @@ function luminance(colour) {
   return 0.2126 * x + 0.7152 * y + 0.0722 * z;
 }
 
-/** Background of a value, and black or white, whichever is easier to read on it. */
+/** Background colour of a value, and black or white for the text, whichever has more contrast. */
 function shade(value) {
   if (value <= 0) return { background: null, colour: null };
   const background = ramp()(share(value));
@@ -360,12 +360,13 @@ function spansOf(parent, sentence) {
 }
 
 const mapEpoch = () => {
-  // Heat maps may have fewer epochs than the curves: the nearest of theirs.
+  // Heat maps may have fewer epochs than the curves: take the nearest one.
   const wanted = data.epochs[state.epoch];
   return d3.leastIndex(maps.epochs, (e) => Math.abs(e - wanted));
 };
 
-function tell(element, label, given, p) {
+/** Write the true label, the predicted label and its probability. */
+function showLabels(element, label, given, p) {
   element.text(null);
   element.append("span").text(`true: ${data.labels[label]} · model: `);
   element.append("span").attr("class", label === given ? null : "off").text(data.labels[given]);
@@ -380,7 +381,7 @@ function drawCards() {
     const list = d3.select(`#${id}`);
     list.selectAll("*").remove();
     const start = from + state.first;
-    if (start >= to) list.append("li").attr("class", "none").text(to > from ? "No more of these." : "There is none.");
+    if (start >= to) list.append("li").attr("class", "none").text(to > from ? "No more sentences of this kind." : "T1 has no sentence of this kind.");
     for (let m = start; m < Math.min(to, start + COLUMN); m++) {
       const item = list.append("li").attr("aria-current", m === state.sentence ? "true" : null);
       const meta = item.append("p").attr("class", "meta");
@@ -394,7 +395,7 @@ function drawCards() {
           drawSentence();
           byId("sentence").scrollIntoView({ block: "nearest" });
         });
-      // What the colours tell, for those who do not see them.
+      // The strongest words as text, for screen readers.
       const strongest = item.append("p").attr("class", "hidden");
       cards.push({ m, meta, spans, strongest });
     }
@@ -423,7 +424,7 @@ function drawScale() {
 
 let raster = null;
 
-/** The chosen sentence: words by epochs, and its words in the final model of every arm. */
+/** The chosen sentence: its words at every epoch, and with the final model of every arm. */
 function drawSentence() {
   const m = state.sentence;
   d3.select("#raster").selectAll("*").remove();
@@ -434,7 +435,7 @@ function drawSentence() {
   const own = tokensOf(s);
   byId("sentence-facts").textContent =
     `Sentence ${sentences.number[s]} of the corpus, true label ${data.labels[sentences.label[s]]}. ` +
-    "T2h and T2l go on from T1's weights without T1's sentences; the other arms had this sentence in training.";
+    "T2h and T2l continue from T1's weights and do not train on T1; the other arms train on this sentence.";
   const values = mapOf(m);
   const height = 17;
   const left = Math.min(130, 14 + 7 * d3.max(own, (token) => allWords[token].length));
@@ -463,12 +464,12 @@ function drawSentence() {
   raster = { x, now };
 
   const total = mapStart[nMaps];
-  const doubts = whole(data.arms.doubt, 2);
+  const byArm = whole(data.arms.uncertainty, 2);
   data.arms.arm.forEach((arm, a) => {
     const row = d3.select("#arms").append("div");
     const name = row.append("dt");
     const given = data.arms.predicted[a][m];
-    tell(name, sentences.label[s], given, 1 - doubts[a * nMaps + m] / data.levels);
+    showLabels(name, sentences.label[s], given, 1 - byArm[a * nMaps + m] / data.levels);
     name.insert("strong", ":first-child").text(`${arm} `);
     const spans = spansOf(row.append("dd"), s);
     colour(spans, saliencies(data.arms.saliency, a * total + mapStart[m], own.length));
@@ -477,7 +478,7 @@ function drawSentence() {
 
 // --- epoch ---------------------------------------------------------------------------
 
-/** The chart's upright line, and the numbers there: where the pointer is, else at the epoch chosen. */
+/** The chart's vertical line and the numbers there: at the pointer, else at the chosen epoch. */
 function drawReadout() {
   if (!chart) return;
   const e = state.hover ?? state.epoch;
@@ -485,11 +486,11 @@ function drawReadout() {
   chart.now.attr("x1", at).attr("x2", at);
   const { mean, quantiles } = chart.curves;
   let text = `Epoch ${data.epochs[e]}: mean ${shown(mean[e])}`;
-  if (quantiles.length) text += `; half of the occurrences ${shown(quantiles[1][e])} … ${shown(quantiles[2][e])}`;
+  if (quantiles.length) text += `; middle half of the occurrences ${shown(quantiles[1][e])} … ${shown(quantiles[2][e])}`;
   byId("readout").textContent = text;
 }
 
-/** What depends on the epoch alone. */
+/** Everything that depends only on the epoch. */
 function drawNow() {
   const e = state.epoch;
   for (const slider of document.querySelectorAll("input.epoch")) {
@@ -503,7 +504,7 @@ function drawNow() {
     const values = mapOf(m)[k];
     colour(spans, values);
     const at = m * maps.epochs.length + k;
-    tell(meta, sentences.label[maps.sentence[m]], predicted[at], 1 - doubt[at] / data.levels);
+    showLabels(meta, sentences.label[maps.sentence[m]], predicted[at], 1 - uncertainty[at] / data.levels);
     const own = tokensOf(maps.sentence[m]);
     const order = d3.sort(d3.range(own.length), (i) => -values[i]).slice(0, 3);
     strongest.text(`Strongest words: ${order.map((i) => `${allWords[own[i]]} ${shown(values[i])}`).join(", ")}.`);
@@ -569,14 +570,14 @@ for (const [id, step] of [["fewer", -COLUMN], ["more", COLUMN]]) {
 }
 prepareTable();
 match();
-// A word to begin with: the most unstable of those that occur often enough to have a spread.
+// Start with the most unstable word that occurs ten times or more and has a spread.
 const often = d3.range(nWords).filter((i) => details.has(i) && words.count[i] >= 10);
 choose(d3.least(often.length ? often : d3.range(nWords), SORTS.rank));
 drawAll();
 
 let width = 0;
 new ResizeObserver(() => {
-  // A change of height alone comes from our own drawing.
+  // Drawing changes the height of the page: redraw only if the width changed.
   if (document.body.clientWidth === width) return;
   width = document.body.clientWidth;
   drawWord();
