@@ -607,6 +607,48 @@ def test_what_was_read_is_reported(tmp_path):
     assert str(tmp_path) not in json.dumps(kept)
 
 
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("pair-windows-1252", "train.pos: read as Windows-1252, for line 1 is not UTF-8"),
+        ("pair-utf16", "train.neg: read as UTF-16"),
+        ("pair-cr", "train.pos: lines end in CR"),
+        ("pair-blank-lines", "train.pos: 2 blank lines passed over"),
+        ("kim.all", "TREC.train.all: the number before a text taken as its label"),
+        ("objects-names", "x.jsonl: column 'Review' taken as text"),
+        ("aclImdb-with-unsup", "train: unsup left out"),
+        ("folders-of-both-encodings", "1.txt: read as Windows-1252, for line 1 is not UTF-8"),
+    ],
+)
+def test_nothing_is_guessed_in_silence(name, told, tmp_path):
+    """What is not as its name says stands in the notes; of what is, there are none."""
+    files, _ = LINES[name]
+    paths = put(tmp_path, files)
+    if "/" in next(iter(files)):
+        paths = [tmp_path / next(iter(files)).split("/")[0]]
+    texts = labelled_texts(paths)
+    list(texts)
+    assert told in texts.notes
+    plain = labelled_texts(put(tmp_path, pair()))
+    assert len(list(plain)) == 3 and plain.notes == []
+
+
+def test_a_line_without_end_is_not_read_to_its_end(tmp_path, monkeypatch, refused):
+    """A small packed file of one endless line is refused after some megabytes."""
+    taken = []
+
+    class Counted(gzip.GzipFile):
+        def read(self, size=-1):
+            taken.append(len(data := super().read(size)))
+            return data
+
+    [path] = put(tmp_path, {"x.csv.gz": gzip.compress(b"a" * (64 << 20), 1)})
+    monkeypatch.setattr("replicate.io.lines._opened", lambda path: Counted(path, "rb"))
+    with refused(path, "line 1", "longer than"):
+        read_corpus([path])
+    assert 4 << 20 < sum(taken) < 16 << 20
+
+
 def test_one_text_without_words_in_many_is_left_out(tmp_path):
     """It is counted with its line; the others are whole."""
     rows = [(str(i % 2), f"word{i}") for i in range(150)] + [("1", "...")]
@@ -937,8 +979,12 @@ def test_any_phrases(seed, tmp_path):
         np.testing.assert_array_equal(rows[:80], np.array(list(vectors.values())))
 
 
+#: "x y" with a vector whose bytes make "x" a word of a sound vector, and "ABgood" the next.
+UNCLEAR = b"2 1\nx y \x80\x3fABgood " + np.float32(1).tobytes()
+
 #: Name -> bytes and parts of the message.
 BAD_VECTORS = {
+    "two-blanks-that-fit": (UNCLEAR, ["vector 1 of 2", "not clear", "save the vectors as text"]),
     "utf16": (text_vectors().encode("utf-16"), ["UTF-16", "UTF-8"]),
     "utf16-without-mark": (text_vectors().encode("utf-16-le"), ["UTF-16", "UTF-8"]),
     "old-mac": (text_vectors(end="\r").replace("\n", "\r"), ["CR"]),
