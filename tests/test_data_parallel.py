@@ -90,39 +90,49 @@ class Rank:
             param.grad = sum(grads) / np.float32(self.size)
 
 
+def together(n, work):
+    """``work(comm)`` on each of n ranks at once: what it returned, by rank."""
+    barrier, slots, errors, returned = threading.Barrier(n, timeout=60), [None] * n, [], [None] * n
+
+    def guarded(rank):
+        try:
+            returned[rank] = work(Rank(rank, slots, barrier))
+        except BaseException as error:
+            errors.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=guarded, args=(rank,)) for rank in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in errors:
+        if not isinstance(error, threading.BrokenBarrierError):
+            raise error
+    assert errors == []
+    return returned
+
+
 @pytest.fixture
 def ranks(monkeypatch):
-    """``ranks(n, run)``: n threads carry out a run together; what rank 0 reported."""
+    """``ranks(n, run)``: n ranks carry out a run together; what rank 0 reported."""
     own = threading.local()
     monkeypatch.setattr(data_parallel, "communicator", lambda: own.comm)
     monkeypatch.setattr(data_parallel, "wait", lambda: own.comm.exchange("wait", None))
 
-    def together(n, run):
-        barrier, slots, errors, reported = threading.Barrier(n, timeout=60), [None] * n, [], []
+    def carry_out(n, run):
+        reported = []
 
-        def work(rank):
-            own.comm = Rank(rank, slots, barrier)
-            try:
-                if rank:
-                    data_parallel.follow(run.out)
-                else:
-                    data_parallel.lead(run, lambda *message: reported.append(message))
-            except BaseException as error:
-                errors.append(error)
-                barrier.abort()
+        def work(comm):
+            own.comm = comm
+            if comm.rank:
+                return data_parallel.follow(run.out)
+            return data_parallel.lead(run, lambda *message: reported.append(message))
 
-        threads = [threading.Thread(target=work, args=(rank,)) for rank in range(n)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for error in errors:
-            if not isinstance(error, threading.BrokenBarrierError):
-                raise error
-        assert errors == []
+        assert together(n, work)[1:] == [0] * (n - 1)
         return reported
 
-    return together
+    return carry_out
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +325,26 @@ def test_ranks_share_a_batch(size):
         assert sorted(sum((share[i] for share in shares), [])) == sorted(whole)
     if size == 1:
         assert shares == [labels_of(EpochIterator(*arguments))]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_an_empty_share_adds_nothing(size, prepared):
+    """More ranks than sentences: saliency and evaluation are those of one process."""
+    run = prepared("run")
+    model, three = run.model(0), np.array([5, 8, 9])
+    sentences = run.corpus.take(three)
+
+    def work(comm):
+        measured = data_parallel.gathered_measure(model, *sentences, comm)()
+        return measured, data_parallel.SumEvaluator(model, run.corpus, three, comm).evaluate()
+
+    found = together(size, work)
+    expected = recorder.saliency_measure(model, *sentences)()
+    for name in ("token_saliency", "predicted", "doubt"):
+        assert getattr(found[0][0], name).tobytes() == getattr(expected, name).tobytes()
+    assert [measured for measured, _ in found[1:]] == [None] * (size - 1)
+    for _, evaluated in found:
+        np.testing.assert_allclose(evaluated, Evaluator(model, run.corpus, three).evaluate())
 
 
 # --- ranks that are processes ------------------------------------------------------------

@@ -79,14 +79,14 @@ def sweep(tmp_path, out):
     return ["sweep", grid, *data, "--quiet", "--out", tmp_path / out]
 
 
-#: Rank 1 dies when it is given its second task.
+#: Rank 1 dies when it is given its second task, or meets a fault of the program.
 DYING = """
     import os, signal
     from replicate.parallel import mpi, pool
 
     def start(self, task, real=pool.WorkerPool.start):
         if mpi.rank() == 1 and started:
-            os.kill(os.getpid(), signal.SIGKILL)
+            HOW
         started.append(task)
         real(self, task)
 
@@ -98,9 +98,14 @@ DYING = """
 
 
 @needs_mpi
-def test_a_rank_dies_and_the_same_command_does_what_is_missing(tmp_path):
+@pytest.mark.parametrize(
+    "how", ["os.kill(os.getpid(), signal.SIGKILL)", "raise IndexError('of 1')"]
+)
+def test_a_rank_dies_and_the_same_command_does_what_is_missing(how, tmp_path):
     """All ranks end with it, and not as if all were well; finished rows are kept, for any ranks."""
-    died = start(2, sweep(tmp_path, "dies"), code=DYING, script=tmp_path / "dying.py")
+    code = DYING.replace("HOW", how)
+    died = start(2, sweep(tmp_path, "dies"), code=code, script=tmp_path / "dying.py")
+    assert died.stderr.count("IndexError: of 1") == ("raise" in how)
     assert died.returncode not in (0, 2) and "rows:" not in died.stdout
     table = tmp_path / "dies" / "sweep.csv"
     rows = read_rows(table) if table.exists() else []

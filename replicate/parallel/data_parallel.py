@@ -156,7 +156,6 @@ def share_of(offsets: np.ndarray, rank: int, size: int) -> tuple[int, int]:
     """
     cuts = offsets[0] + (offsets[-1] - offsets[0]) * np.arange(size + 1) / size
     ends = np.searchsorted(offsets, cuts)
-    ends[0], ends[-1] = 0, len(offsets) - 1
     return int(ends[rank]), int(ends[rank + 1])
 
 

@@ -32,7 +32,7 @@ def active() -> bool:
 
 
 def world() -> Any:
-    """MPI's communicator of all ranks, started on first use.
+    """MPI's communicator of all ranks, started on first use; from then on a fault ends all ranks.
 
     Raises:
         InputError: where mpi4py or an MPI library is missing.
@@ -46,7 +46,15 @@ def world() -> Any:
     except RuntimeError as error:
         words = str(error).splitlines()[0]
         raise InputError(f"mpiexec: no MPI library is found ({words}); install Open MPI") from None
+    if active():
+        sys.excepthook = _end_all
     return MPI.COMM_WORLD
+
+
+def _end_all(*fault):
+    """Print a traceback and end all ranks: MPI's own end would wait for those that wait here."""
+    sys.__excepthook__(*fault)
+    leave(1)
 
 
 def rank() -> int:

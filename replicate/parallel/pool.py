@@ -287,7 +287,7 @@ def _work(theirs):
     try:
         # Sent, not among the process's arguments: what cannot be imported is reported.
         task = theirs.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         return  # the parent has given this process up
     except BaseException:
         theirs.send(("error", traceback.format_exc()))
