@@ -188,7 +188,7 @@ class TextCNN(chainer.Chain):
 
         Args:
             x: (B, L, D) Variable or array.
-            offsets: (B + 1,) int64; tells windows of words from windows of
+            offsets: (B + 1,) int64; separates windows of words from windows of
                 padding, which take no part in the maximum.
         """
         xp = self.xp

@@ -48,7 +48,7 @@ class EpochIterator(chainer.dataset.Iterator):
         corpus (Corpus): where sentences come from.
         sentences (numpy.ndarray): (n,) indices, the training set.
         batch_size (int): B.
-        seed (int): names the order; arms of like size share it.
+        seed (int): names the order; arms of the same size share it.
         xp: numpy or cupy, where batches go.
 
     Attributes:
@@ -248,7 +248,7 @@ class Snapshot(training.Extension):
 
     Args:
         path: the file, replaced as a whole.
-        fingerprint (str): of what is trained; another run's state is not taken up.
+        fingerprint (str): of what is trained; a state of another run is not used.
         recorder (Recorder): its files are flushed first; may be None.
         seconds (float): least time between two snapshots.
     """
@@ -286,7 +286,7 @@ class Snapshot(training.Extension):
         self._last = time.monotonic()
 
     def resume(self, trainer: Any) -> bool:
-        """Take up a state of this very run.
+        """Resume from a state of this very run.
 
         A damaged file and another run's are ignored: training is repeated and
         gives the same bytes.
@@ -432,7 +432,7 @@ def train(
 ) -> tuple[list, Any]:
     """Train a model on some sentences and evaluate it after every epoch.
 
-    A snapshot in `folder` is taken up when it is there.  Weights are the same
+    A snapshot in `folder` is used when it is there.  Weights are the same
     bits with and without a recorder, and however often training was stopped.
 
     Args:

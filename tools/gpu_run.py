@@ -601,7 +601,7 @@ def measure(arguments, result, form, filters):
             wait()
             recordings.append((time.perf_counter() - began, held, pool()))
 
-    def tell(epoch, accuracy):
+    def on_epoch(epoch, accuracy):
         wait()
         ends.append(time.perf_counter())
         result.add(measured=[*before, {**one, "epochs_done": epoch}])
@@ -610,7 +610,7 @@ def measure(arguments, result, form, filters):
     recorder = Timed.of_model(model, *corpus.take(t1), len(corpus.words), folder)
     ends.append(time.perf_counter())
     rows, _ = train(
-        model, corpus, t1, t3, seed=0, folder=folder, recorder=recorder, on_progress=tell
+        model, corpus, t1, t3, seed=0, folder=folder, recorder=recorder, on_progress=on_epoch
     )
     recording = np.array([taken for taken, _, _ in recordings])
     training = np.diff(ends) - recording

@@ -1,4 +1,4 @@
-"""Bytes to lines of text: encoding, line ends, compression, and what is no text at all.
+"""Bytes to lines of text: encoding, line ends, compression, and files that are not text.
 
 Nothing is guessed in silence: what is not plain UTF-8 stands in a list of notes.
 """
@@ -17,7 +17,7 @@ from .errors import InputError
 
 __all__ = ["LIMIT", "Form", "Member", "Text", "form_of", "lines_of", "readable"]
 
-#: Characters of a line, a row of a table or a text; what is longer is no review.
+#: Characters of a line, a row of a table or a text; longer ones are refused.
 LIMIT = 4 << 20
 _BLOCK = 1 << 20
 
@@ -32,7 +32,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-#: First bytes of what is no text, and what to do instead.
+#: First bytes of files that are not text, and what to do instead.
 _FOREIGN = (
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook; save the sheet as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook; save the sheet as CSV (UTF-8)"),
@@ -86,7 +86,7 @@ def form_of(path: Path | Member, notes: list[str], western: bool = False) -> For
         western (bool): take Windows-1252 where it is not UTF-8.
 
     Raises:
-        InputError: for what is no text, or text of another encoding.
+        InputError: for a file that is not text, or text of another encoding.
     """
     if not path.is_file():
         raise InputError(f"{path}: not a file; check the name")

@@ -55,7 +55,7 @@ class Summary:
         lost (int): texts with U+FFFD, which stands for a lost letter.
         notes (tuple of str): encodings, separators, columns that are not the expected.
         tokens_with_vector (float): share; None for random vectors.
-        pool (int): texts of the pool; None where there is none.
+        pool (int): texts of the pool; None without a pool.
         pool_without_known_word (int): of them, those without a word of the corpus.
 
     Example:

@@ -189,7 +189,7 @@ def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
             object count.
 
     Raises:
-        InputError: for a line that is no object, or lacks its text or label.
+        InputError: for a line that is not an object, or lacks its text or label.
     """
     names: list = []
     for number, line in enumerate(lines_of(path, form_of(path, notes)), start=1):

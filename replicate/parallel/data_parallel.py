@@ -95,14 +95,14 @@ class SumEvaluator(Evaluator):
 
 
 class SentSnapshot(Snapshot):
-    """Rank 0's snapshot, which it sends to the others when it takes it up."""
+    """Rank 0's snapshot, which it sends to the others when it resumes."""
 
     def __init__(self, *arguments: Any, comm: Any) -> None:
         super().__init__(*arguments)
         self.comm = comm
 
     def resume(self, trainer: Any) -> bool:
-        """Take up a state of this very run, as every rank does."""
+        """Resume from a state of this very run, as every rank does."""
         there = super().resume(trainer)
         self.comm.bcast_data(trainer.updater.model)
         return there
