@@ -68,7 +68,7 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> tuple[np.ndarray, np
             count, width = (int(n) if len(n) < 19 else -1 for n in header.groups())
             if not (1 <= width <= _WIDEST and count >= 1):
                 raise InputError(
-                    f"{path}: the header declares {_digits(header[1])} vectors of {_digits(header[2])} dimensions; "
+                    f"{path}: line 1 declares {_digits(header[1])} vectors of {_digits(header[2])} dimensions; "
                     f"1 to {_WIDEST} dimensions are read"
                 )
             body = head[len(first) + 1 :]
