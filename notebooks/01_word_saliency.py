@@ -320,7 +320,7 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# ## What to remember
+# ## What to take along
 #
 # - Saliency is a derivative: how fast the loss of a sentence grows when one of
 #   its words is moved, eq. (4), averaged over dimensions, eq. (6).
