@@ -108,9 +108,9 @@ z = np.einsum("pdk,fkd->pf", windows, W) + b
 print("windows × filters:", z.shape)
 
 # %% [markdown]
-# **Max over time.** Of each filter only the greatest number is kept. All other
-# windows are forgotten, and this is what will make many words unimportant.
-# Then ReLU sets what is below zero to zero.
+# **Max over time.** For each filter, only the largest number is kept. All other
+# windows are ignored, and this is why many words will have no saliency. Then
+# ReLU sets negative numbers to zero.
 
 # %%
 where = z.argmax(axis=0)  # the window that wins, for each filter
@@ -147,7 +147,7 @@ print("R =", corpus.label_names[R])
 #
 # The loss of the sentence is taken against R, **the label that the model itself
 # gives**, not against the true label: $L(f(S), R) = -\log p_R$. So saliency
-# needs no labels, and it tells what the model *thinks*, right or wrong.
+# needs no labels, and it shows what the model *thinks*, right or wrong.
 #
 # Eq. (4) is the absolute value of the derivative of that loss by every number
 # of every word vector:
@@ -155,8 +155,8 @@ print("R =", corpus.label_names[R])
 # $$\mathrm{Grad}_S(i,j) = \left| \frac{\partial L(f(S),R)}{\partial w_{ij}} \right|$$
 #
 # We go back through the network, one layer after another. For softmax and
-# $-\log$ together, the derivative by the logits is simply the probabilities,
-# less one at R.
+# $-\log$ together, the derivative by the logits is the vector of probabilities,
+# with 1 subtracted at R.
 
 # %%
 by_logits = p.copy()
@@ -168,8 +168,9 @@ print("dL / d logits:", by_logits)
 print(f"filters that take part: {(by_maxima != 0).sum()} of {len(by_maxima)}")
 
 # %% [markdown]
-# The maximum hands its derivative to the window that won, and to no other. In
-# that window each of the three words gets the part of the filter that it met.
+# The maximum passes its derivative only to the window that won. In that window,
+# each of the three words gets this derivative times the filter's weights at its
+# position.
 
 # %%
 gradient = np.zeros_like(padded)
@@ -185,7 +186,7 @@ print("Grad:", Grad.shape)
 #
 # $$wa_i = \frac{1}{D} \sum_{j} \mathrm{Grad}_S(i,j)$$
 #
-# The mean over all dimensions: that is the saliency of the word.
+# The saliency of a word is the mean over all dimensions.
 
 # %%
 wa = Grad.mean(axis=1)
@@ -195,10 +196,10 @@ covers = [taking_part & (i <= where) & (where < i + h) for i in range(len(words)
 pd.DataFrame({"word": words, "filters that chose it": [c.sum() for c in covers], "wa": wa.round(6)})
 
 # %% [markdown]
-# A word in no winning window has saliency 0: the network, as it stands, would
-# not notice a small change of it.
+# A word that is in no winning window has saliency 0: a small change of its vector
+# does not change the output of the network.
 #
-# ## The same by the package
+# ## The same with the package
 #
 # `flat_batch` makes a batch of sentences, `word_saliency` does all of the above
 # for every word of it at once. It calls Chainer's own `chainer.grad` for the
@@ -217,7 +218,7 @@ print("by hand and by the package: the same label, probabilities and saliency")
 # %% [markdown]
 # ## The picture
 #
-# The darker a word, the more it drives the answer.
+# A darker word has more influence on the answer.
 
 # %%
 figure, axis = plt.subplots(figsize=(9, 1.3))
@@ -230,17 +231,17 @@ axis.set_title(f"R = {corpus.label_names[R]}, p = {p[R]:.2f}", loc="left")
 plt.show()
 
 # %% [markdown]
-# ## Is the number what it says it is? Eq. (5)
+# ## Does the number mean what it should? Eq. (5)
 #
 # The paper explains eq. (4) by a Taylor expansion: when a number of a word
 # vector grows by a small δ, the loss grows by the derivative times δ.
 #
 # $$L(w_{ij} + \delta) \approx L(w_{ij}) + L'(w_{ij})\,\delta$$
 #
-# That can be tried. We push *all* D numbers of one word by δ, each in the
+# We can test this. We change *all* D numbers of one word by δ, each in the
 # direction in which the loss rises. The loss should rise by δ · D · wa. We make
-# a copy of the sentence for every word, push another word in each, and let the
-# network compute all the losses.
+# a copy of the sentence for every word, change a different word in each copy, and
+# let the network compute all the losses.
 
 # %%
 delta = 1e-3
@@ -262,20 +263,20 @@ plt.show()
 assert np.abs(rise - wa).max() < 0.1 * wa.max()
 
 # %% [markdown]
-# The dots lie on the line: saliency is how fast the loss of the sentence can be
-# made to grow through that word. It says nothing of large changes, such as
-# leaving the word out.
+# The dots are on the line: saliency is how fast the loss of the sentence grows
+# when that word is moved in the worst direction. It says nothing about large
+# changes, such as removing the word.
 #
-# ## Doubt times influence
+# ## Uncertainty times influence
 #
 # With two labels, the derivative of $-\log p_R$ has a simple form:
 #
 # $$\mathrm{Grad}_S = (1 - p_R) \cdot \left| \frac{\partial (z_{other} - z_R)}{\partial w} \right|$$
 #
-# The second factor is how the word moves the two outputs apart. The first is
-# how far the model still doubts, and it is **the same for all words of the
-# sentence**. A model that grows sure of a sentence shrinks the saliency of all
-# its words, whatever they mean. Let us take it apart by hand.
+# The second factor is how strongly the word changes the difference of the two
+# outputs. The first is the uncertainty of the model, and it is **the same for all
+# words of the sentence**. When a model becomes certain of a sentence, the saliency
+# of all its words shrinks, whatever they mean. Let us compute the two factors.
 
 # %%
 difference = (U[1 - R] - U[R]) * (features > 0)  # of z_other - z_R, by the maxima
@@ -292,11 +293,11 @@ print(f"wa = {doubt:.3f} × the gradient of the logit difference, for every word
 
 # %% [markdown]
 # Notebook 2 comes back to this, because the paper compares saliency between
-# epochs, and doubt changes from epoch to epoch.
+# epochs, and uncertainty changes from epoch to epoch.
 #
 # ## Several sentences
 #
-# Short sentences of T3, each with its own scale of colour. The package takes all
+# Short sentences of T3, each with its own colour scale. The package computes all
 # of them in one call.
 
 # %%
@@ -393,10 +394,10 @@ pd.DataFrame({"word": corpus.words[most], "count": count[most], "wac": wac[most]
 #   its words is moved, eq. (4), averaged over dimensions, eq. (6).
 # - It is taken against the model's own label, so it also exists where no true
 #   label is known.
-# - Only words in winning windows have any.
-# - It is the doubt of the model times the influence of the word.
+# - Only words in winning windows have a saliency above 0.
+# - It is the uncertainty of the model times the influence of the word.
 #
 # **To try.** Change the number of epochs (`config.replace(epochs=3)`) and train
-# again: does the same word stay the darkest? Take the padding away
+# again: is the same word still the darkest? Remove the padding
 # (`config.replace(padding="narrow")`): which line of the computation by hand
 # must change?

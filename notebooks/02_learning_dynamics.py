@@ -7,7 +7,7 @@
 # errors.
 #
 # This notebook trains a network, reads what was recorded, draws Figs 3–5, and
-# finds the unstable words. At the end it asks what it is that moves.
+# finds the unstable words. At the end it asks what it is that changes.
 
 # %%
 from tempfile import TemporaryDirectory
@@ -32,9 +32,9 @@ pd.options.display.float_format = "{:.2e}".format
 # %% [markdown]
 # ## Train and record
 #
-# `prepare` makes the folder of a run: settings, corpus, vectors. `run_seed`
-# does all that belongs to one seed: the first phase on T1, and the models of
-# the second phase, which are the matter of notebook 3. It takes seconds on the
+# `prepare` creates the folder of a run: settings, corpus, vectors. `run_seed`
+# runs everything for one seed: the first phase on T1, and the models of the
+# second phase, which are the subject of notebook 3. It takes seconds on the
 # 200 sentences of the sample, and less than a minute on MR.
 
 # %%
@@ -80,7 +80,7 @@ plt.show()
 # ## From saliency to instability: eqs (7)–(9)
 #
 # Take one word. It occurs several times in T1, and each occurrence has its own
-# course over the epochs. That table is `wa_array`, eq. (7). The change from
+# curve over the epochs. That table is `wa_array`, eq. (7). The change from
 # each epoch to the next is eq. (8):
 #
 # $$wad\_array[v,k] = wa\_array[v,k+1] - wa\_array[v,k]$$
@@ -117,8 +117,8 @@ np.testing.assert_allclose(by_hand, wac[word], rtol=1e-6)
 print(f"wac of “{corpus.words[word]}”: {by_hand:.2e}, by hand and by the package")
 
 # %% [markdown]
-# Why differences first? Because a variance of saliency itself would also be
-# great for a word that simply grows. Three courses made up to show it:
+# Why differences first? The variance of saliency itself would also be large for
+# a word whose saliency only grows. Three invented curves show this:
 
 # %%
 k = np.arange(20)
@@ -140,9 +140,9 @@ plt.show()
 # %% [markdown]
 # ## The most and the least unstable words
 #
-# A word that occurs once or twice gets its number from very few courses, so the
+# A word that occurs once or twice gets its number from very few curves, so the
 # table leaves out words that occur fewer than three times. A wac of exactly 0
-# belongs to words that no filter chose at any epoch.
+# means that no filter chose the word at any epoch.
 
 # %%
 table = pd.DataFrame({"word": corpus.words, "occurrences": count, "wac": wac})
@@ -156,9 +156,8 @@ table.tail(8).reset_index(drop=True)
 
 # %% [markdown]
 # Are the unstable words the rare ones, as the paper supposes in section 6.1?
-# Each dot is a word of T1. Do not read the spread as an answer: the mean over
-# few occurrences is noisier, so rare words are spread wider in both
-# directions.
+# Each dot is a word of T1. The wide spread of rare words is not an answer: a mean
+# over few occurrences is noisier, so it spreads in both directions.
 
 # %%
 seen = (count > 0) & (wac > 0)
@@ -176,8 +175,9 @@ plt.show()
 # The paper shows the words of three sentences that the model classifies
 # correctly, and of three that it does not. Saliency is *standardised* in each
 # epoch (mean 0, deviation 1 in the sentence), so only the share of each word
-# remains. The paper sees much movement up to epoch 20, then little in the
-# correctly classified (Fig. 3) and more in the misclassified (Fig. 4).
+# remains. The paper sees large changes up to epoch 20, then small ones in the
+# correctly classified sentences (Fig. 3) and larger ones in the misclassified
+# sentences (Fig. 4).
 
 # %%
 draw_figures(run)
@@ -185,18 +185,18 @@ for number in (3, 4):
     display(Image(filename=run.out / "figures" / f"fig{number}.png", width=760))
 
 # %% [markdown]
-# Three sentences of each kind are a picture and no proof. Which three they are
-# is drawn by the seed, not chosen by us.
+# Three sentences of each kind are an illustration, not a proof. They are drawn at
+# random from the seed; we did not choose them.
 #
-# ## Fig. 5: how much it moves
+# ## Fig. 5: how much saliency changes
 #
 # The sum over the words of |change| from one epoch to the next, now of raw
-# saliency, correctly classified against misclassified. On the left 100 of each
-# are summed, as in the paper; in the middle is the mean sentence of all of T1.
+# saliency, for correctly classified and for misclassified sentences. The left panel
+# sums over 100 sentences of each kind, as in the paper. The middle panel shows the
+# mean over all sentences of T1.
 #
-# Look at the numbers above the left panel. Where there are not 100 of each, as
-# in the sample, the larger set has the larger sum, and only the middle panel
-# compares them.
+# The title of the left panel gives the numbers of sentences. If there are fewer
+# than 100 of one kind, as in the sample, equally many of both are drawn.
 
 # %%
 display(Image(filename=run.out / "figures" / "fig5.png", width=900))
@@ -210,8 +210,8 @@ display(Image(filename=run.out / "figures" / "fig5.png", width=900))
 #
 # $$\mathrm{Grad}_S = (1 - p_R) \cdot \left| \frac{\partial (z_{other} - z_R)}{\partial w} \right|$$
 #
-# The first factor is the doubt of the model. Training makes the model sure of
-# the sentences that it gets right, and less so of the others:
+# The first factor is the uncertainty of the model. Training makes the model
+# certain of the sentences that it classifies correctly, and less of the others:
 
 # %%
 print(f"misclassified at the last epoch: {(~record.correct).sum()} of {len(record.correct)}")
@@ -224,10 +224,10 @@ axis.legend(["correctly classified", "misclassified"], loc="lower left")
 plt.show()
 
 # %% [markdown]
-# A factor that is small makes *changes* small too. So correctly classified
-# sentences would move less even if their words were no more settled. To see the
-# rest, divide by the factor: `logit_saliency` is the gradient of the logit
-# difference alone.
+# A small factor makes *changes* small, too. So the saliency of correctly classified
+# sentences would change less even if their words were just as unstable. To remove
+# the factor, divide by it: `logit_saliency` is the gradient of the logit difference
+# alone.
 
 # %%
 lengths = np.diff(offsets)
@@ -253,7 +253,7 @@ print(f"the misclassified move more at {without:.3f} of the epochs (divided by 1
 
 # %% [markdown]
 # If the second share is well below the first, much of what Fig. 5 shows is
-# doubt and not unsettled words. The same question for the ranking of words:
+# uncertainty, not unstable words. The same question for the ranking of words:
 
 # %%
 wac_influence, _ = word_instability(influence, tokens, len(corpus.words))
@@ -263,17 +263,18 @@ print(f"rank correlation of wac with and without the factor: {agreement:.3f}")
 
 # %% [markdown]
 # A correlation well below 1 means that the ranking depends on the factor: a word
-# can count as unstable because the model's doubt in its whole *sentence* went up
-# and down.
+# can count as unstable because the model's uncertainty about its whole *sentence*
+# went up and down.
 #
-# ## What to take along
+# ## What to remember
 #
 # - Instability, eq. (9), is the variance of the changes of saliency: a steady
-#   course scores 0, an irregular one high.
-# - It needs the record of every epoch. No true label enters it.
+#   curve scores 0, an irregular one scores high.
+# - It needs the record of every epoch, and no true labels.
 # - Words that occur rarely have noisy numbers. Always look at the count.
-# - Part of what moves is the model's doubt in the whole sentence.
+# - Part of the change is a change of the model's uncertainty about the whole
+#   sentence.
 #
 # **To try.** Record with another seed: are the same words on top? Train longer
-# (`PRESETS[preset].replace(epochs=60)`): do the two curves of doubt part
-# further?
+# (`PRESETS[preset].replace(epochs=60)`): does the distance between the two curves of
+# uncertainty grow?

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 3. Two phases: do sentences with unstable words make a better model?
 #
-# Notebook 2 found unstable words. The paper's proposal: of new sentences, those
-# that are rich in such words are worth more than others. To test it, half of
-# the new sentences (T2) are chosen by their words, and six models are trained
-# and compared on sentences that none of them has seen (T3).
+# Notebook 2 found unstable words. The paper proposes that new sentences which are
+# rich in such words are worth more than others. To test this, half of the new
+# sentences (T2) are chosen by their words. Then six models are trained, and
+# compared on sentences that none of them has seen (T3).
 #
 # Here we choose the sentences, train the models with several seeds, and give a
 # verdict on each claim. Then we ask what 200 sentences can decide at all.
@@ -34,11 +34,10 @@ pd.options.display.max_colwidth = None
 # %% [markdown]
 # ## Run it with several seeds
 #
-# A *seed* names all that is drawn at random: which sentences form T1, T2 and
-# T3, the first weights, the order of training. Within a seed all models share
-# them, so that they differ in their training sentences only. The paper reports
-# a single run and no spread. This takes seconds on the sample, and some minutes
-# on MR.
+# A *seed* determines everything that is drawn at random: the sentences of T1, T2
+# and T3, the initial weights, the order of training. All models of a seed share
+# these, so they differ only in their training sentences. The paper reports a single
+# run and no spread. This takes seconds on the sample, and some minutes on MR.
 
 # %%
 preset, paths, vectors = find_data()
@@ -87,9 +86,8 @@ print(f"{len(instability)} sentences of T2 have a score")
 # %% [markdown]
 # ## Two halves
 #
-# T2h are the sentences above the median of the score (the line), T2l those
-# below. Both have the same size. A few sentences lie further to the right than
-# the picture goes.
+# T2h has the sentences above the median of the score (the line), T2l those
+# below. Both have the same size. A few scores are too high for the picture.
 
 # %%
 h, l = median_halves(instability, t2)
@@ -112,8 +110,8 @@ print("highest:", corpus.sentence(t2[instability.argmax()]))
 print("lowest: ", corpus.sentence(t2[instability.argmin()]))
 
 # %% [markdown]
-# Before we train: do the halves differ in other things as well? If they do, a
-# gain of T2h need not come from unstable words.
+# Before we train: do the halves also differ in other ways? If they do, unstable
+# words need not be the reason for a gain of T2h.
 
 # %%
 rows = {}
@@ -129,9 +127,9 @@ pd.DataFrame(rows).round(3)
 # %% [markdown]
 # ## The models
 #
-# `T2h` and `T2l` go on from the weights that T1 left. The other four start
-# afresh. `T1andT2ran` has a random half of T2: the fair rival of `T1andT2h`,
-# for it has as many sentences, only not chosen.
+# `T2h` and `T2l` continue from the weights of the first phase. The other four
+# start from new weights. `T1andT2ran` has a random half of T2. It is the fair
+# comparison for `T1andT2h`: it has the same number of sentences, chosen at random.
 
 # %%
 arms = arm_sentences(subset, h, l, seed=0)
@@ -148,8 +146,8 @@ pd.DataFrame(
 # ## Fig. 6
 #
 # Accuracy on T3 after every epoch of the second phase, mean over the seeds. The
-# upright bars are 95 % intervals over splits of this corpus, at some epochs and
-# moved aside so that all can be seen. The dashed lines are the levels that the
+# vertical bars are 95 % intervals over splits of this corpus at some epochs, shifted
+# sideways so that they do not overlap. The dashed lines are the levels that the
 # paper reports.
 
 # %%
@@ -157,7 +155,7 @@ draw_figures(run)
 display(Image(filename=run.out / "figures" / "fig6.png", width=800))
 
 # %% [markdown]
-# The headline of the paper is the difference between `T1andT2h` and
+# The main result of the paper is the difference between `T1andT2h` and
 # `T1andT2l`. Both share seed and T3, so we may subtract them seed by seed.
 
 # %%
@@ -170,8 +168,8 @@ print("  ".join(f"seed {seed}: {points:+.1f}" for seed, points in zip(seeds, gai
 # %% [markdown]
 # ## Verdicts
 #
-# Every claim is a test over seeds. *Reproduced* means shown, *contradicted*
-# means the opposite was shown, and *inconclusive* that neither was.
+# Every claim is tested over the seeds. *Reproduced*: the claim was shown to hold.
+# *Contradicted*: its opposite was shown. *Inconclusive*: neither was shown.
 
 # %%
 write_claims(run, judge(table))
@@ -179,13 +177,13 @@ verdicts = pd.read_csv(run.out / "claims.csv", keep_default_na=False).set_index(
 verdicts[["statement", "paper", "verdict"]]
 
 # %% [markdown]
-# S1 and A1–A3 speak of the sizes and levels of MR. Another corpus has others,
-# and what is said here of them is nothing against the paper.
+# S1 and A1–A3 are about the sizes and the levels of accuracy of MR. Another corpus
+# has others, so their verdicts here say nothing about the paper.
 #
-# ## Why 200 sentences settle nothing
+# ## Why 200 sentences decide nothing
 #
-# An accuracy is a share of right answers. The share that a model gets on T3 is
-# only an estimate, with a standard error of
+# An accuracy is a share of right answers. The share on T3 is only an estimate, with
+# a standard error of
 #
 # $$\sqrt{a(1-a)/n}$$
 #
@@ -210,13 +208,12 @@ axis.set(xlabel="sentences in T3", ylabel="standard error, points")
 plt.show()
 
 # %% [markdown]
-# With 20 sentences in T3, a single answer is worth five points. Two models that
-# are tested on the same T3 share a part of the error, which is why we subtract
-# them. Several seeds help too, but less than one thinks: all of them split the
-# same sentences.
+# With 20 sentences in T3, one answer changes the accuracy by five points. Two models
+# that are tested on the same T3 share a part of the error, which is why we subtract
+# them. More seeds help, too, but less than one might think, because all of them
+# split the same sentences.
 #
-# The same difference as above, with the 20 seeds of MR that are kept in
-# `results/`:
+# The same difference as above, for the 20 seeds of MR in `results/`:
 
 # %%
 results = Path("../results/paper-googlenews-subset")
@@ -233,9 +230,9 @@ axis.set(ylim=(-0.5, 1.5), xlabel="T1andT2h − T1andT2l, points (line: mean; do
 plt.show()
 
 # %% [markdown]
-# And the verdicts on MR with those seeds. Compare the claims about the movement
-# of saliency (F3 to F5b), which is measured on thousands of words, with those
-# about accuracy (A1 to H): large effects are shown, effects of a point are not.
+# And the verdicts on MR with those seeds. Compare the claims about changes of
+# saliency (F3 to F5b), which are measured on thousands of words, with those about
+# accuracy (A1 to H): large effects are shown, effects of one point are not.
 
 # %%
 mr = pd.read_csv(results / "claims.csv", index_col="id").drop("S1")
@@ -243,13 +240,13 @@ mr["ours"] = mr["ours"].astype(float)
 mr[["paper", "ours", "low", "high", "verdict"]].round(3)
 
 # %% [markdown]
-# ## What to take along
+# ## What to remember
 #
-# - T2 is ranked by the mean wac of a sentence's words, eq. (10), and halved.
-# - Compare within a seed, over many seeds, and against a random half.
-# - Look for what else differs between the halves.
+# - T2 is ranked by the mean wac of a sentence's words, eq. (10), and divided into
+#   two halves.
+# - Compare within a seed, over many seeds, and with a random half.
+# - Check how else the halves differ.
 # - *Inconclusive* is not *false*: neither the effect nor its opposite was shown.
 #
-# **To try.** Run ten seeds: how much shorter do the bars get? Change a
-# reading, for instance `PRESETS[preset].replace(repeated_words="once")`: does
-# any verdict flip?
+# **To try.** Run ten seeds: how much shorter are the bars? Change a reading, for
+# example `PRESETS[preset].replace(repeated_words="once")`: does any verdict change?

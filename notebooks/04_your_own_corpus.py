@@ -1,13 +1,12 @@
 # %% [markdown]
 # # 4. Your own corpus
 #
-# All that the other notebooks do with film reviews can be done with labelled
-# texts of your own: two labels or more, a table with the columns `label` and
-# `text`. This notebook makes such a table, sets up a run, and reads what comes
-# out.
+# You can use your own labelled texts for everything that the other notebooks do with
+# film reviews. You need a table with the columns `label` and `text`, and two labels
+# or more. This notebook makes such a table, sets up a run, and reads the results.
 #
-# The sentences are made up, so we know beforehand which words *should* be hard
-# to learn. It is a good habit: try a method on a case whose answer you know.
+# The sentences are invented, so we know beforehand which words *should* be hard
+# to learn. It is a good habit to try a method first on a case whose answer you know.
 
 # %%
 from itertools import product
@@ -33,9 +32,9 @@ pd.options.display.max_colwidth = None
 # %% [markdown]
 # ## A table of labelled texts
 #
-# Guests write about a meal. *Delicious* is good and *awful* is bad, always.
-# But *hot* is good of a soup and bad of a lemonade, and *cold* the other way
-# round. No word by itself tells what those two mean.
+# Guests write about a meal. *Delicious* is always good, and *awful* is always bad.
+# But *hot* is good for a soup and bad for a lemonade, and *cold* is the opposite.
+# These two words alone do not show whether a text is good or bad.
 
 # %%
 warm = ["soup", "coffee", "tea", "stew", "curry", "porridge"]
@@ -55,15 +54,14 @@ place = Path(folder.name) / "meals.tsv"
 pd.DataFrame(rows).to_csv(place, sep="\t", index=False)
 
 # %% [markdown]
-# The file is plain text, and could as well come from a spreadsheet. Its first
-# lines:
+# The file is plain text, and could also come from a spreadsheet. Its first lines:
 
 # %%
 print("\n".join(place.read_text(encoding="utf-8").splitlines()[:6]))
 
 # %% [markdown]
-# `read_corpus` reads it, cleans the text as Kim (2014) does, and checks it. A
-# bad line would be told by its number.
+# `read_corpus` reads it, cleans the text as Kim (2014) does, and checks it. If a
+# line is wrong, the error names its number.
 
 # %%
 corpus = read_corpus([place])
@@ -72,9 +70,9 @@ print(f"{len(corpus)} texts, {len(corpus.words)} different words, labels {corpus
 # %% [markdown]
 # ## Settings
 #
-# A run has settings for all that the paper leaves open. Write those that you
+# A run has settings for everything that the paper leaves open. Write those that you
 # change into a TOML file; all others keep the values of the preset `paper`. A
-# misspelt name is no silent default:
+# misspelt name is an error:
 
 # %%
 try:
@@ -96,10 +94,10 @@ print(config.epochs, config.n_filters, config.split, config.activation)
 # %% [markdown]
 # ## Run
 #
-# Word vectors come from a file in the formats of word2vec, GloVe or fastText.
-# These few words need none: `"random"` draws a vector for each.
+# Word vectors come from a file in the format of word2vec, GloVe or fastText. For
+# these few words we do not need a file: `"random"` draws a vector for each.
 #
-# The same from the command line:
+# The same on the command line:
 #
 #     replicate run --preset meals.toml --corpus meals.tsv \
 #         --vectors random --dimensions 50 --seeds 3 --out out/meals
@@ -114,8 +112,7 @@ sizes = np.bincount(run.subset(0))[1:]
 print("sentences in T1, T2, T3:", *sizes)
 
 # %% [markdown]
-# **First look: did it learn?** Instability of a model that has learned nothing
-# means nothing.
+# **First check: did the model learn?** If it did not, instability means nothing.
 
 # %%
 figure, axis = plt.subplots(figsize=(6.5, 2.8))
@@ -130,8 +127,8 @@ plt.show()
 # %% [markdown]
 # ## The unstable words
 #
-# Every seed splits the texts anew and gives every word of its T1 a wac, eq.
-# (9). Look at several seeds before you believe in a word.
+# Every seed makes a new split of the texts, and gives every word of its T1 a wac,
+# eq. (9). Look at several seeds before you trust the rank of a word.
 
 # %%
 columns = {}
@@ -155,19 +152,19 @@ print("most unstable: ", *order[::-1][:2])
 print("least unstable:", *order[:2])
 
 # %% [markdown]
-# The words that have no fixed meaning are on top, and those with a clear one
-# are at the bottom. Here the method finds what we put in.
+# The words without a fixed meaning are on top, and those with a clear meaning are at
+# the bottom. Here the method finds what we put in.
 #
-# Mind what it is that we put in, though. *Hot* and *cold* are not badly
-# written and they are not noise: they are words that need their neighbours.
-# And the model is **sure** of sentences with *delicious* or *awful* from early
-# on, which alone makes saliency small and steady (notebook 2).
+# But remember what we put in. *Hot* and *cold* are neither errors nor noise: their
+# meaning depends on their neighbours. And the model is **certain** of sentences with
+# *delicious* or *awful* after a few epochs, which alone makes saliency small and
+# steady (notebook 2).
 #
 # ## One text, epoch by epoch
 #
 # `explain` takes any text, also one that is not in the corpus, and shows the
-# saliency of its words by the models of all epochs, from top to bottom. Above
-# each stands the last answer. `replicate explain` does the same in the terminal.
+# saliency of its words for the models of all epochs, from top to bottom. The title
+# is the last answer. `replicate explain` does the same in the terminal.
 
 # %%
 texts = ["the soup was cold", "the lemonade was cold", "the tea was delicious"]
@@ -185,7 +182,8 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# A word that the corpus lacks has no vector. It is marked, and counts as zeros:
+# A word that is not in the corpus has no vector in the run. It is marked, and its
+# vector is all zeros:
 
 # %%
 (e,) = explain(run, ["the pizza was cold"])
@@ -195,9 +193,9 @@ print(f"answer: {e.labels[-1]}, p = {e.probability[-1]:.2f}")
 # %% [markdown]
 # ## Which sentences does the method choose?
 #
-# The file `sentences.csv` has the score A_S, eq. (10), of every sentence of T2,
-# and the half it fell into. How many sentences of each half (h, l) end with
-# each of the four words:
+# The file `sentences.csv` has the score A_S, eq. (10), of every sentence of T2, and
+# its half (h or l). How many sentences of each half end with each of the four
+# words?
 
 # %%
 table = pd.read_csv(run.seed_folder(0) / "sentences.csv", keep_default_na=False)
@@ -223,21 +221,22 @@ for name in ("H", "O2"):
     print(f"   {v.seeds} seeds could have shown {100 * v.detectable:.1f} points or more")
 
 # %% [markdown]
-# Read the interval, not the mean. A verdict asks for more than an interval above
-# 0: all claims are tested at once, and the more questions one asks, the more
-# often chance says yes. (Holm's correction allows for that.) If the smallest
-# effect that could have been shown is greater than any that you would hope for,
-# take more sentences and more seeds before you conclude anything.
+# Read the interval, not the mean. A verdict needs more than an interval above 0:
+# all claims are tested together, and with more questions, more of them succeed by
+# chance. (Holm's correction allows for that.) If the smallest effect that could have
+# been shown is larger than any effect that you expect, take more sentences and more
+# seeds before you conclude anything.
 #
-# ## What to take along
+# ## What to remember
 #
-# - A table with `label` and `text` is all that is needed.
-# - Check that the model has learned before you read saliency.
-# - Look at unstable words over several seeds, and read the sentences that they
-#   stand in.
-# - Unstable may mean *depends on its neighbours*, *rare*, or *in sentences that
-#   the model doubts*. The number does not tell which.
+# - You only need a table with `label` and `text`.
+# - Check that the model has learned before you interpret saliency.
+# - Look at unstable words over several seeds, and read the sentences that contain
+#   them.
+# - A word may be unstable because it *depends on its neighbours*, because it is
+#   *rare*, or because the model is *uncertain* of its sentences. The number does not
+#   show which.
 #
-# **To try.** Give a tenth of the texts the wrong label on purpose: do their
-# words rise? Put in your own table. To rank a pool of texts that have no label
-# yet, see `replicate select --help`.
+# **To try.** Give a tenth of the texts a wrong label on purpose: do their words get
+# a higher rank? Use your own table. To rank a pool of texts that have no label yet,
+# see `replicate select --help`.

@@ -219,12 +219,12 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
         f"Fig. {number}: word saliency of three {kind} sentences", x=0.01, ha="left", fontsize=11
     )
     whole = PAPER["epochs"]
-    of = "" if config.epochs == whole else f" of {config.epochs}, as 20 of the paper's {whole}"
+    of = "" if config.epochs == whole else f" of {config.epochs} (epoch 20 of the paper's {whole})"
     _caption(
         figure,
         f"{run.title}; seed {seed}\nstandardised within each epoch over "
         f"{_STANDARDISED[config.standardised_over]}; the seven words that change most are named\n"
-        f"dashed: epoch {0.4 * config.epochs:g}{of}; the paper sees large changes up to here",
+        f"dashed: epoch {0.4 * config.epochs:g}{of}, up to which the paper sees large changes",
     )
     figure.subplots_adjust(
         left=0.09, right=0.86, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.32
@@ -456,7 +456,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
         f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: corrected 95 % intervals "
         "over splits of this corpus",
     )
-    figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.13)
+    figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.155)
     save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)
     return save_figure(figure, stem)
 
