@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from ranks import SMALL, _mpi, contents, done, needs_mpi, read_rows, start  # noqa: F401
 
-from replicate.model import initial_model
 from replicate import experiment, recorder, training
 from replicate.config import Config
 from replicate.corpus import Corpus
 from replicate.experiment import prepare, run_seed
 from replicate.io import files
+from replicate.model import initial_model
 from replicate.parallel import data_parallel
 from replicate.run import Options
 from replicate.training import EpochIterator, Evaluator
