@@ -237,9 +237,10 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
     corpus = read_corpus(paths, config.tokens)
     words = set(corpus.words.tolist())
     known = [not words.isdisjoint(tokenize(row.text, config.tokens)) for row in rows]
-    read = corpus.summary.with_pool(known, notes).check()
+    read = corpus.summary.with_pool(known, notes)
     if report is not None:
         report(read)
+    read.check()
     fitted = fit(corpus, vectors, config, out / "training", seeds, dimensions, implementation, tell)
     ranked = rank_pool(fitted, [row.text for row in rows], config)
     chosen = [

@@ -161,7 +161,7 @@ def _texts_of_lines(path: Path | Member, notes: list[str], label: str = "") -> I
         else:
             blank += 1
     if blank:
-        notes.append(f"{path.name}: {blank} blank lines passed over")
+        notes.append(f"{path.name}: blank lines passed over: {blank}")
 
 
 def _pair(

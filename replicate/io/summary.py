@@ -153,7 +153,7 @@ class Summary:
             found.append(f"{self.letters_dropped:.1%} of the letters dropped by the cleaning")
         if self.without_words:
             found.append(
-                f"{len(self.without_words)} texts without words left out ({self._places()})"
+                f"texts without words, left out: {len(self.without_words)} ({self._places()})"
             )
         if self.markup:
             found.append(f"{self.markup:,} texts hold markup, which is read as words")
@@ -221,7 +221,7 @@ class Summary:
         if self.pool_without_known_word > (self.pool or 0) * BOUNDS["pool_without_known_word"]:
             self._refuse(
                 f"{self.pool_without_known_word} of {self.pool} texts of the pool have no word of "
-                "it; give a pool of the same language, encoding and tokenizer"
+                "this corpus; give a pool of the same language, encoding and tokenizer"
             )
         return self
 
