@@ -4,8 +4,11 @@ import re
 import tempfile
 from array import array
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import Any
 from unicodedata import combining
 
 import numpy as np
@@ -55,20 +58,20 @@ class Corpus:
     tokens: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
-    label_names: tuple
-    sha256: dict
+    label_names: tuple[str, ...]
+    sha256: dict[str, str]
     summary: Summary | None = field(default=None, compare=False, repr=False)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def lengths(self):
+    def lengths(self) -> np.ndarray:
         """(N,) int64: words of each sentence."""
         return np.diff(self.offsets)
 
     @property
-    def label_titles(self):
+    def label_titles(self) -> tuple[str, ...]:
         """The labels as they are shown: what MR's 0 and 1 mean, others as they are.
 
         Example:
@@ -80,11 +83,16 @@ class Corpus:
         plain = tuple(self.label_names) == ("0", "1")
         return ("negative", "positive") if of_mr and plain else tuple(self.label_names)
 
-    def sentence(self, n):
-        """The words of sentence `n`, joined by blanks."""
+    def sentence(self, n: int) -> str:
+        """The words of sentence `n`, joined by blanks.
+
+        Example:
+            >>> Corpus.from_texts(["good film", "bad film"], ["1", "0"]).sentence(1)
+            'bad film'
+        """
         return " ".join(self.words[self.tokens[self.offsets[n] : self.offsets[n + 1]]])
 
-    def take(self, sentences):
+    def take(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat tokens and offsets of some sentences, in the order given.
 
         Args:
@@ -110,7 +118,13 @@ class Corpus:
         return tokens, offsets
 
     @classmethod
-    def from_texts(cls, texts, labels, tokens="kim", where="texts"):
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        labels: Iterable[object],
+        tokens: str = "kim",
+        where: str = "texts",
+    ) -> "Corpus":
         """A corpus from Python strings; `labels` are names of labels.
 
         Raises:
@@ -124,7 +138,7 @@ class Corpus:
             raise InputError(f"{place}: no words are left after cleaning; remove it")
         return builder.corpus({}, where)
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write ``corpus.npz``: words, tokens, offsets, label."""
         arrays = {
             "words": self.words,
@@ -135,7 +149,9 @@ class Corpus:
         save_npz(path, arrays)
 
     @classmethod
-    def load(cls, path, label_names, checksums):
+    def load(
+        cls, path: str | Path, label_names: Sequence[str], checksums: dict[str, str]
+    ) -> "Corpus":
         """Read ``corpus.npz`` back.
 
         Raises:
@@ -176,7 +192,7 @@ _UNSPACED = re.compile(
 )
 
 
-def clean_kim(text):
+def clean_kim(text: str) -> str:
     """Kim's (2014) cleaning of a sentence, in lower case.
 
     Other characters than letters, digits and ``(),!?'``` become blanks;
@@ -194,7 +210,7 @@ def clean_kim(text):
     return " ".join(text.lower().split())
 
 
-def tokenize(text, tokens):
+def tokenize(text: str, tokens: str) -> list[str]:
     """Words of a text under the reading `tokens` (kim or whitespace).
 
     A line break of web pages is a blank, however it is spelt.
@@ -211,18 +227,18 @@ def tokenize(text, tokens):
 class _Builder:
     """Grows the flat arrays sentence by sentence: no text is kept, and few tokens in memory."""
 
-    def __init__(self, tokens):
+    def __init__(self, tokens: str) -> None:
         self._rule = tokens
-        self._vocabulary = {}
+        self._vocabulary: dict[str, int] = {}
         self._tokens = array("i")
-        self._spilled = None
+        self._spilled: Any = None
         self._offsets = array("q", [0])
-        self._labels = []
+        self._labels: list[str] = []
         self._longest = (0, "")
         self._letters = self._dropped = self._markup = self._lost = 0
-        self.without_words = []
+        self.without_words: list[str] = []
 
-    def add(self, text, label, place):
+    def add(self, text: str, label: str, place: str) -> None:
         words = tokenize(text, self._rule)
         if self._rule == "kim" and not text.isascii():
             self._dropped += sum(c.isalpha() or combining(c) > 0 for c in text if c > "\x7f")
@@ -245,7 +261,7 @@ class _Builder:
         if len(self._tokens) > _SPILLED:
             self._spill()
 
-    def _check_width(self):
+    def _check_width(self) -> None:
         """One very long word must not make the array of all words many times larger."""
         width, place = self._longest
         limit = max(_PADDED, _PADDED_TIMES * self._letters)
@@ -255,14 +271,14 @@ class _Builder:
                 f"{len(self._vocabulary):,} words; cut it, or put blanks into it"
             )
 
-    def _spill(self):
+    def _spill(self) -> None:
         """Put the tokens that are in memory into a file without a name."""
         if self._spilled is None:
             self._spilled = tempfile.TemporaryFile()
         self._tokens.tofile(self._spilled)
         self._tokens = array("i")
 
-    def _all_tokens(self):
+    def _all_tokens(self) -> np.ndarray:
         """(T,) int32; mapped from the file where there is one, which goes with the array."""
         if self._spilled is None:
             return np.frombuffer(self._tokens, dtype=np.intc).astype(np.int32)
@@ -271,10 +287,11 @@ class _Builder:
             file.flush()
             return np.memmap(file, dtype=np.intc, mode="r")
 
-    def corpus(self, checksums, where, notes=()):
+    def corpus(self, checksums: dict[str, str], where: str, notes: Sequence[str] = ()) -> Corpus:
         names = sorted(set(self._labels), key=_label_order)
         if len(names) < 2:
-            self._summary(where, names, np.array([], dtype=str), [], notes).check()
+            none = np.array([], dtype=int)
+            self._summary(where, names, none.astype(str), none, notes).check()
         if not names:
             raise InputError(f"{where}: empty; a corpus of labelled sentences is needed")
         if len(names) < 2:
@@ -291,7 +308,14 @@ class _Builder:
             summary=self._summary(where, names, words, tokens, notes),
         )
 
-    def _summary(self, where, names, words, tokens, notes):
+    def _summary(
+        self,
+        where: str,
+        names: list[str],
+        words: np.ndarray,
+        tokens: np.ndarray,
+        notes: Sequence[str],
+    ) -> Summary:
         counts = np.bincount(tokens, minlength=len(words))
         letters = counts * np.char.str_len(words)
         numbers = [not word.isalpha() and _is_number(word) for word in words.tolist()]
@@ -320,11 +344,11 @@ class _Builder:
         )
 
 
-def _is_number(word):
+def _is_number(word: str) -> bool:
     return word[-1:].isnumeric() and not any(map(str.isalpha, word))
 
 
-def _label_order(name):
+def _label_order(name: str) -> tuple[int, int, str]:
     """Numbers by value, then names: so 0 and 1 are labels 0 and 1."""
     try:
         return (0, int(name), name)
@@ -332,7 +356,7 @@ def _label_order(name):
         return (1, 0, name)
 
 
-def read_corpus(paths, tokens="kim"):
+def read_corpus(paths: Iterable[str | Path], tokens: str = "kim") -> Corpus:
     """Read a labelled corpus.
 
     Encoding, line ends, gzip and the separator of a table are taken from the
@@ -360,6 +384,11 @@ def read_corpus(paths, tokens="kim"):
         InputError: when a file is missing, empty, damaged, of one label, or
             probably misread; see :meth:`replicate.io.summary.Summary.check`.
 
+    Example:
+        >>> corpus = read_corpus([sample_path()[0]])
+        >>> len(corpus), corpus.label_titles, corpus.summary.words_a_text
+        (200, ('negative', 'positive'), (20.0, 49))
+
     Source:
         Pang and Lee (2005), sentence polarity dataset v1.0.
     """
@@ -368,5 +397,6 @@ def read_corpus(paths, tokens="kim"):
     for text, label, _, place in texts:
         builder.add(text, label, place)
     corpus = builder.corpus(texts.sha256, texts.where, texts.notes)
-    corpus.summary.check()
+    if corpus.summary is not None:
+        corpus.summary.check()
     return corpus

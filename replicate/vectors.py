@@ -3,11 +3,12 @@
 import contextlib
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .config import generator
+from .config import Config, generator
 from .io.errors import InputError
 from .io.files import load_npz, save_npz, sha256
 from .io.wordvectors import VERSION, read_vectors
@@ -15,7 +16,13 @@ from .io.wordvectors import VERSION, read_vectors
 __all__ = ["coverage", "embedding_matrix"]
 
 
-def embedding_matrix(words, vectors, config, dimensions=300, cache=True):
+def embedding_matrix(
+    words: Sequence[str] | np.ndarray,
+    vectors: str | Path,
+    config: Config,
+    dimensions: int = 300,
+    cache: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
     """The input matrix of the network: row 0 is padding, row i + 1 is ``words[i]``.
 
     Words that the file lacks are drawn by the reading ``unknown_words``.  The
@@ -62,7 +69,7 @@ def embedding_matrix(words, vectors, config, dimensions=300, cache=True):
     return matrix, known
 
 
-def coverage(known, tokens):
+def coverage(known: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
     """Share of word types and of word occurrences that have a vector.
 
     Example:
@@ -72,7 +79,9 @@ def coverage(known, tokens):
     return float(known.mean()), float(known[tokens].mean())
 
 
-def _cached(words, vectors):
+def _cached(
+    words: Sequence[str] | np.ndarray, vectors: str | Path
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows under the checksum of file and vocabulary and the reader's version."""
     path = Path(vectors)
     digest = zlib.crc32("\n".join(words).encode("utf-8"))

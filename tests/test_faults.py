@@ -279,7 +279,10 @@ def test_a_full_disk_is_one_line_until_there_is_space(whole, tmp_path):
         check=False, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["exit code 2", f"report: {tmp_path / 'disk' / 'run' / 'report.html'}"]
+    assert done.stdout.splitlines() == [
+        "exit code 2",
+        f"report: {tmp_path / 'disk' / 'run' / 'report.html'}",
+    ]
     place = str(tmp_path / "disk" / "run" / "seed-000")
     assert is_one_line(done.stderr, place, os.strerror(errno.ENOSPC)), done.stderr
     assert differences(tmp_path / "disk.after", whole) == []

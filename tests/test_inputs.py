@@ -613,7 +613,7 @@ def test_what_was_read_is_reported(tmp_path):
         ("pair-windows-1252", "train.pos: read as Windows-1252, for line 1 is not UTF-8"),
         ("pair-utf16", "train.neg: read as UTF-16"),
         ("pair-cr", "train.pos: lines end in CR"),
-        ("pair-blank-lines", "train.pos: 2 blank lines passed over"),
+        ("pair-blank-lines", "train.pos: blank lines passed over: 2"),
         ("kim.all", "TREC.train.all: the number before a text taken as its label"),
         ("objects-names", "x.jsonl: column 'Review' taken as text"),
         ("aclImdb-with-unsup", "train: unsup left out"),
@@ -656,7 +656,7 @@ def test_one_text_without_words_in_many_is_left_out(tmp_path):
     corpus = read_corpus([path])
     assert len(corpus) == 150 and corpus.sentence(149) == "word149"
     assert corpus.summary.to_dict()["texts_without_words"] == ["line 152"]
-    assert "1 texts without words left out (line 152)" in "\n".join(corpus.summary.lines())
+    assert "texts without words, left out: 1 (line 152)" in "\n".join(corpus.summary.lines())
 
 
 def test_one_very_long_word_is_refused_in_many(tmp_path, refused):
@@ -725,10 +725,13 @@ def test_a_pool_of_another_language_is_refused(tmp_path, refused):
             "h.txt": lines(*(b for _, b in RUSSIAN), "the plot", "the cast"),
         },
     )
-    with refused(corpus, "6 of 6 texts of the pool"):
-        select([corpus], pool, "random", CONFIG, tmp_path / "o", 2, dimensions=6)
-    assert not (tmp_path / "o").exists()
     told = []
+    with refused(corpus, "6 of 6 texts of the pool"):
+        select(
+            [corpus], pool, "random", CONFIG, tmp_path / "o", 2, dimensions=6, report=told.append
+        )
+    assert not (tmp_path / "o").exists()
+    assert "pool: 6 texts, 6 of them without a word of the corpus" in told.pop().lines()
     select([corpus], half, "random", CONFIG, tmp_path / "h", 2, dimensions=6, report=told.append)
     assert "pool: 4 texts, 2 of them without a word of the corpus" in told[0].lines()
 

@@ -26,10 +26,10 @@ from ..vectors import coverage, embedding_matrix
 
 __all__ = ["Ranked", "fit", "rank_pool", "read_pool", "select", "size_of"]
 
-#: Share of the labelled texts that is kept back to tell how well the model does.
+#: Share of the labelled texts that is held out to measure the model's accuracy.
 HELD_OUT = 0.1
-#: Words told of each selected text.
-TOLD = 5
+#: Words shown for each selected text.
+SHOWN = 5
 
 SELECTED = ("rank", "score", "text", "words", "label", "line")
 WORDS = ("word", "count", "wac")
@@ -122,7 +122,7 @@ def fit(
 ):
     """Train on labelled texts and measure the instability of their words (eqs 4-9).
 
-    A tenth is held out, drawn by each seed, to tell the accuracy.
+    A tenth is held out, drawn by each seed, to measure the accuracy.
 
     Args:
         paths: see :func:`replicate.corpus.read_corpus`; or a ``Corpus``.
@@ -198,18 +198,18 @@ def rank_pool(fitted, texts, config):
     index = {word: i for i, word in enumerate(fitted.corpus.words)}
     unseen = len(index)  # one more word, whose wac is NaN
     wac = np.append(fitted.wac, np.nan)
-    tokens, offsets, told = [], [0], []
+    tokens, offsets, shown = [], [0], []
     for text in texts:
         ids = [index.get(word, unseen) for word in tokenize(text, config.tokens)]
         tokens += ids
         offsets.append(len(tokens))
         distinct = sorted({i for i in ids if np.isfinite(wac[i])}, key=lambda i: (-wac[i], i))
-        told.append([str(fitted.corpus.words[i]) for i in distinct[:TOLD]])
+        shown.append([str(fitted.corpus.words[i]) for i in distinct[:SHOWN]])
     score = sentence_instability(
         wac, np.array(tokens, dtype=np.int64), np.array(offsets), config.unseen_words,
         config.repeated_words,
     )  # fmt: skip
-    return Ranked(select_top(score, len(score)), score, told)
+    return Ranked(select_top(score, len(score)), score, shown)
 
 
 def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensions=300,
@@ -237,9 +237,10 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
     corpus = read_corpus(paths, config.tokens)
     words = set(corpus.words.tolist())
     known = [not words.isdisjoint(tokenize(row.text, config.tokens)) for row in rows]
-    read = corpus.summary.with_pool(known, notes).check()
+    read = corpus.summary.with_pool(known, notes)
     if report is not None:
         report(read)
+    read.check()
     fitted = fit(corpus, vectors, config, out / "training", seeds, dimensions, implementation, tell)
     ranked = rank_pool(fitted, [row.text for row in rows], config)
     chosen = [

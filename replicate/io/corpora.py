@@ -9,7 +9,7 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .data import POLARITY_FILES, SAMPLE_FILE
@@ -48,7 +48,12 @@ class Texts:
             encoding or separator; whole after the last text.
     """
 
-    def __init__(self, where: object, sha256: dict, read: Callable[["Texts"], Iterable]) -> None:
+    def __init__(
+        self,
+        where: object,
+        sha256: dict[str, str],
+        read: Callable[["Texts"], Iterable[Text]],
+    ) -> None:
         self.where = str(where)
         self.sha256 = sha256
         self.notes: list[str] = []
@@ -58,28 +63,36 @@ class Texts:
         return iter(self._read(self))
 
 
-def labelled_texts(paths: Iterable) -> Texts:
+def labelled_texts(paths: Iterable[str | Path]) -> Texts:
     """Labelled texts of one or two paths; see :func:`replicate.corpus.read_corpus`.
 
     Raises:
         InputError: when a file is missing, empty, damaged or of another kind.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "x.cor"
+        >>> _ = place.write_text("__label__good a fine film\\n")
+        >>> [(row.label, row.text) for row in labelled_texts([place])]
+        [('good', 'a fine film')]
     """
-    paths = [Path(path) for path in paths]
-    for path in paths:
+    files = [Path(path) for path in paths]
+    for path in files:
         if not path.exists():
             raise InputError(f"{path}: no such file; check the name, or run `replicate fetch`")
-    if len(paths) == 2:
+    if len(files) == 2:
         for pair in PAIRS:
-            named = {_suffix(path): path for path in paths}
+            named = {_suffix(path): path for path in files}
             if set(named) == set(pair):
-                return _pair([named[suffix] for suffix in pair], pair, paths[0].parent)
+                both: list[Path | Member] = [named[suffix] for suffix in pair]
+                return _pair(both, pair, files[0].parent)
         raise InputError(
-            f"{paths[0]}, {paths[1]}: two files must be the pair .pos and .neg "
+            f"{files[0]}, {files[1]}: two files must be the pair .pos and .neg "
             "(or .subjective and .objective); name one file otherwise"
         )
-    if len(paths) != 1:
+    if len(files) != 1:
         raise InputError("--corpus: name one file, one folder, or the pair .pos and .neg")
-    path = paths[0]
+    path = files[0]
     if path.is_dir():
         return _folder(path)
     if path.name.lower().endswith((".tar.gz", ".tgz", ".tar")):
@@ -102,6 +115,13 @@ def pool_texts(path: str | Path) -> Texts:
 
     Raises:
         InputError: when the file is missing, damaged or of another kind.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "pool.txt"
+        >>> _ = place.write_text("a fine film\\n\\nso dull\\n")
+        >>> [(row.line, row.text) for row in pool_texts(place)]
+        [(1, 'a fine film'), (3, 'so dull')]
     """
     path = Path(path)
     if not path.is_file():
@@ -112,12 +132,12 @@ def pool_texts(path: str | Path) -> Texts:
     return Texts(path, {path.name: sha256(path)}, lambda texts: read(path, texts.notes))
 
 
-def _suffix(path):
+def _suffix(path: Path) -> str:
     """The ending that names a format, in small letters, with ``.gz`` taken off."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-def _reader(path, labelled):
+def _reader(path: Path, labelled: bool) -> Callable[[Path, list[str]], Iterator[Text]] | None:
     """The function of path and notes that reads a file of this name; None for another name."""
     suffix = _suffix(path)
     if suffix in _TABLES:
@@ -132,7 +152,7 @@ def _reader(path, labelled):
 # --- one text a line -----------------------------------------------------------------
 
 
-def _texts_of_lines(path, notes, label=""):
+def _texts_of_lines(path: Path | Member, notes: list[str], label: str = "") -> Iterator[Text]:
     """A text a line, all of one label; blank lines are passed over."""
     blank = 0
     for number, line in enumerate(lines_of(path, form_of(path, notes, western=True)), start=1):
@@ -141,13 +161,18 @@ def _texts_of_lines(path, notes, label=""):
         else:
             blank += 1
     if blank:
-        notes.append(f"{path.name}: {blank} blank lines passed over")
+        notes.append(f"{path.name}: blank lines passed over: {blank}")
 
 
-def _pair(paths, labels, where, checksums=None):
+def _pair(
+    paths: Sequence[Path | Member],
+    labels: dict[str, str],
+    where: Path,
+    checksums: dict[str, str] | None = None,
+) -> Texts:
     """The sentences of two files, one a line, positives first."""
 
-    def read(texts):
+    def read(texts: Texts) -> Iterator[Text]:
         for path, label in zip(paths, labels.values()):
             sentences = _texts_of_lines(path, texts.notes, label)
             first = next(sentences, None)
@@ -159,7 +184,7 @@ def _pair(paths, labels, where, checksums=None):
     return Texts(where, checksums or {path.name: sha256(path) for path in paths}, read)
 
 
-def _lines_of_texts(path, notes, labelled):
+def _lines_of_texts(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
     """Lines that begin with a label, as fastText or Kim's files have them; others in a pool only."""
     first = next(_texts_of_lines(path, []), None)
     if first is None:
@@ -181,7 +206,7 @@ def _lines_of_texts(path, notes, labelled):
 _KIM_LINE = re.compile(r"(\d{1,2})[ \t]+(?=\S)")
 
 
-def _kim_lines(path, notes):
+def _kim_lines(path: Path, notes: list[str]) -> Iterator[Text]:
     notes.append(f"{path.name}: the number before a text taken as its label")
     for text in _texts_of_lines(path, notes):
         found = _KIM_LINE.match(text.text)
@@ -190,7 +215,7 @@ def _kim_lines(path, notes):
         yield text._replace(label=found[1], text=text.text[found.end() :])
 
 
-def _fasttext(path, notes):
+def _fasttext(path: Path, notes: list[str]) -> Iterator[Text]:
     # The sample is a part of MR, whose labels are 1 and 0.
     names = {"pos": "1", "neg": "0"} if path.name == SAMPLE_FILE else {}
     for text in _texts_of_lines(path, notes):
@@ -217,7 +242,7 @@ def _fasttext(path, notes):
 # --- folders and archives --------------------------------------------------------------
 
 
-def _folder(path):
+def _folder(path: Path) -> Texts:
     """MR's pair, or a folder of texts for each label, one text a file."""
     pair = [path / name for name in POLARITY_FILES]
     with readable(path):
@@ -234,11 +259,12 @@ def _folder(path):
             "name a file, or run `replicate fetch`"
         )
     files = [(p.name, file) for p in folders for file in _texts_in(p)]
-    checksums: dict = {}
+    checksums: dict[str, str] = {}
 
-    def read(texts):
+    def read(texts: Texts) -> Iterator[Text]:
         texts.notes += [f"{path.name}: {p.name} left out" for p in inner if p not in folders]
-        digest, odd = hashlib.sha256(), []
+        odd: list[str] = []
+        digest = hashlib.sha256()
         for label, file in files:
             text = "\n".join(lines_of(file, form_of(file, odd, western=True)))
             digest.update(f"{label}/{file.name} {sha256(file)}\n".encode(errors="surrogateescape"))
@@ -251,7 +277,7 @@ def _folder(path):
     return Texts(path, checksums, read)
 
 
-def _texts_in(folder):
+def _texts_in(folder: Path) -> list[Path]:
     """The files of a folder of texts, by name."""
     with readable(folder):
         inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
@@ -267,7 +293,7 @@ def _texts_in(folder):
     return inside
 
 
-def _archive(path):
+def _archive(path: Path) -> Texts:
     """MR from its archive, in memory; nothing is unpacked to the disk."""
     with readable(path), open(path, "rb") as file:
         found = polarity_archive(file.read(_ARCHIVE_LIMIT + 1), path)

@@ -62,7 +62,7 @@ def data_folders() -> list[Path]:
 
 
 def find_data(
-    preset: str | None = None, corpus: Sequence = (), vectors: str | Path | None = None
+    preset: str | None = None, corpus: Sequence[str | Path] = (), vectors: str | Path | None = None
 ) -> tuple[str, list[Path], str | Path]:
     """Corpus and word vectors: what is named, and the rest from the folders of data.
 
@@ -109,7 +109,7 @@ def find_data(
     return preset or "paper", paths, _named(vectors)
 
 
-def _named(vectors):
+def _named(vectors: str | Path) -> str | Path:
     if str(vectors) != "random" and not Path(vectors).is_file():
         raise InputError(f"{vectors}: no such file; name a word-vector file, or random")
     return vectors

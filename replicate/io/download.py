@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class Source:
     """
 
     name: str
-    urls: tuple
+    urls: tuple[str, ...]
     sha256: str
     size: int
 
@@ -142,7 +142,7 @@ def fetch(
     return {path.name: path for path in paths}
 
 
-def _session():
+def _session() -> requests.Session:
     """HTTPS only: a redirect to plain HTTP finds no adapter either."""
     session = requests.Session()
     session.adapters.clear()
@@ -168,9 +168,9 @@ def _held(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _from_archives(session, dest):
+def _from_archives(session: requests.Session, dest: Path) -> list[str]:
     """Take both files of the corpus from an archive; the reasons of the mirrors that failed."""
-    refusals = []
+    refusals: list[str] = []
     if all(_is_right(dest / source.name, source) for source in CORPUS):
         return refusals
     for url in ARCHIVES:
@@ -191,7 +191,13 @@ def _from_archives(session, dest):
     return refusals
 
 
-def _get(session, source, dest, progress, refusals=()):
+def _get(
+    session: requests.Session,
+    source: Source,
+    dest: Path,
+    progress: Progress | None,
+    refusals: Sequence[str] = (),
+) -> Path:
     path, part = dest / source.name, dest / f"{source.name}.part"
     if _is_right(path, source):
         return path
@@ -217,7 +223,9 @@ def _get(session, source, dest, progress, refusals=()):
     )
 
 
-def _complete(session, url, source, part, progress):
+def _complete(
+    session: requests.Session, url: str, source: Source, part: Path, progress: Progress | None
+) -> None:
     """Bring `part` to its end, again and again from where the connection broke off."""
     for _ in range(_CONNECTIONS):
         start = _size(part)
@@ -232,7 +240,9 @@ def _complete(session, url, source, part, progress):
     raise _Refused(f"broken off at byte {_size(part):,} ({reason or 'closed'})")
 
 
-def _append(session, url, source, part, progress):
+def _append(
+    session: requests.Session, url: str, source: Source, part: Path, progress: Progress | None
+) -> str:
     """Add to `part` what one answer brings; the reason why it ended early, or ""."""
     start = _size(part)
     with _answer(session, url, start) as response:
@@ -260,7 +270,7 @@ def _append(session, url, source, part, progress):
     return ""
 
 
-def _answer(session, url, start=0):
+def _answer(session: requests.Session, url: str, start: int = 0) -> requests.Response:
     """The answer with the file from byte `start` on, or from its beginning (status 200)."""
     # Identity: the bytes as they are stored, neither packed nor unpacked on the way.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
@@ -281,7 +291,7 @@ def _answer(session, url, start=0):
     return response
 
 
-def _blocks(response, limit):
+def _blocks(response: requests.Response, limit: int) -> Iterator[bytes]:
     """The bytes of an answer, at most `limit`, that do not begin as an HTML page does."""
     done = 0
     for block in response.raw.stream(_BLOCK, decode_content=False):
@@ -293,17 +303,17 @@ def _blocks(response, limit):
         yield block
 
 
-def _cause(error):
+def _cause(error: BaseException) -> str:
     """The innermost cause of an error, in one line."""
     while error.__context__ is not None:
         error = error.__context__
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _is_right(path, source):
+def _is_right(path: Path, source: Source) -> bool:
     same_size = path.is_file() and path.stat().st_size == source.size
     return same_size and checksum(path) == source.sha256
 
 
-def _size(path):
+def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0

@@ -17,7 +17,7 @@ from .errors import InputError
 
 __all__ = ["LIMIT", "Form", "Member", "Text", "form_of", "lines_of", "readable"]
 
-#: Characters of a line, a row of a table or a text; longer ones are refused.
+#: Most characters of a line, of a row of a table, and of a text.
 LIMIT = 4 << 20
 _BLOCK = 1 << 20
 
@@ -87,6 +87,10 @@ def form_of(path: Path | Member, notes: list[str], western: bool = False) -> For
 
     Raises:
         InputError: for a file that is not text, or text of another encoding.
+
+    Example:
+        >>> form_of(Member("x.txt", b"caf\\xe9 noir", "x.tar"), notes := [], western=True), notes
+        (Form(encoding='cp1252', end='\\n'), ['x.txt: read as Windows-1252, for line 1 is not UTF-8'])
     """
     if not path.is_file():
         raise InputError(f"{path}: not a file; check the name")
@@ -125,10 +129,11 @@ def form_of(path: Path | Member, notes: list[str], western: bool = False) -> For
     return Form(encoding, end)
 
 
-def _looked_through(path, encoding):
+def _looked_through(path: Path | Member, encoding: str) -> tuple[int, str]:
     """The line of the first byte that is not of an encoding, or 0; and the line end."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    number, found, length = 1, set(), 0
+    number, length = 1, 0
+    found: set[str] = set()
     with _opened(path) as file:
         block = None
         while block != b"":
@@ -152,11 +157,11 @@ def _looked_through(path, encoding):
     return 0, "\r" if found == {"\r"} else "\n"
 
 
-def _too_long(path, number):
+def _too_long(path: Path | Member, number: int) -> InputError:
     return InputError(f"{path}: line {number} is longer than {LIMIT:,} characters; cut it")
 
 
-def _outside_ascii(path):
+def _outside_ascii(path: Path | Member) -> tuple[float, int]:
     """Share and number of the letters of a file that are outside ASCII, counted in bytes."""
     counts = [0, 0]
     with _opened(path) as file:
@@ -191,7 +196,15 @@ def readable(path: object) -> Iterator[None]:
 
 
 def lines_of(path: Path | Member, form: Form) -> Iterator[str]:
-    """Lines of a text file without their ends; a CR alone within a line is a blank."""
+    """Lines of a text file without their ends; a CR alone within a line is a blank.
+
+    Raises:
+        InputError: for a line of more than :data:`LIMIT` characters, or damage.
+
+    Example:
+        >>> list(lines_of(Member("x.txt", b"one\\r\\ntwo\\n", "x.tar"), Form("utf-8", "\\n")))
+        ['one', 'two']
+    """
     decoder = codecs.getincrementaldecoder(form.encoding)()
     with readable(path), _opened(path) as file:
         rest, number, block = "", 0, None

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 from .errors import InputError
 
@@ -65,18 +66,18 @@ class Summary:
     """
 
     where: str
-    labels: dict
+    labels: dict[str, int]
     tokens: int
     words: int
-    words_a_text: tuple
+    words_a_text: tuple[float, int]
     letters: int = 0
     dropped: int = 0
     numbers: float = 0.0
-    unspaced: tuple = (0.0, 0.0)
-    without_words: tuple = ()
+    unspaced: tuple[float, float] = (0.0, 0.0)
+    without_words: tuple[str, ...] = ()
     markup: int = 0
     lost: int = 0
-    notes: tuple = ()
+    notes: tuple[str, ...] = ()
     tokens_with_vector: float | None = None
     pool: int | None = None
     pool_without_known_word: int = 0
@@ -114,7 +115,7 @@ class Summary:
             self, pool=len(known), pool_without_known_word=lacking, notes=notes
         )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """What was read, for JSON; files are named without their folders."""
         found = {
             "texts": self.texts,
@@ -152,7 +153,7 @@ class Summary:
             found.append(f"{self.letters_dropped:.1%} of the letters dropped by the cleaning")
         if self.without_words:
             found.append(
-                f"{len(self.without_words)} texts without words left out ({self._places()})"
+                f"texts without words, left out: {len(self.without_words)} ({self._places()})"
             )
         if self.markup:
             found.append(f"{self.markup:,} texts hold markup, which is read as words")
@@ -220,22 +221,22 @@ class Summary:
         if self.pool_without_known_word > (self.pool or 0) * BOUNDS["pool_without_known_word"]:
             self._refuse(
                 f"{self.pool_without_known_word} of {self.pool} texts of the pool have no word of "
-                "it; give a pool of the same language, encoding and tokenizer"
+                "this corpus; give a pool of the same language, encoding and tokenizer"
             )
         return self
 
-    def _refuse(self, words):
+    def _refuse(self, words: str) -> NoReturn:
         raise InputError(f"{self.where}: {words}")
 
-    def _places(self):
+    def _places(self) -> str:
         some = [self._short(place) for place in self.without_words[:10]]
         return ", ".join(some) + (", …" if len(self.without_words) > 10 else "")
 
-    def _short(self, place):
+    def _short(self, place: str) -> str:
         return Path(place.removeprefix(f"{self.where}: ")).name
 
 
-def _meant(label):
+def _meant(label: str) -> float | str:
     """What a label may mean: numbers by value, names without case, width and marks."""
     text = unicodedata.normalize("NFKC", label).casefold().strip()
     try:

@@ -42,6 +42,16 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
     Raises:
         InputError: for a missing column, two columns that could be meant, a
             row of another width, or a row without a label.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "x.csv"
+        >>> _ = place.write_text('Review;label\\n"good; fine";1\\n')
+        >>> notes = []
+        >>> [(row.label, row.text) for row in table(place, notes, ",", labelled=True)]
+        [('1', 'good; fine')]
+        >>> notes
+        ['x.csv: parted by semicolons', "x.csv: column 'Review' taken as text"]
     """
     form = form_of(path, notes)
     lines = enumerate(lines_of(path, form), start=1)
@@ -69,7 +79,9 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
         yield Text(row[text_at], label, number, f"{path}: line {number}")
 
 
-def _header(path, notes, number, line, separator, labelled):
+def _header(
+    path: Path, notes: list[str], number: int, line: str, separator: str, labelled: bool
+) -> tuple[str, int, int, int | None]:
     """The separator and the width of a header, and where text and label stand in it."""
     for tried in dict.fromkeys((separator, *_SEPARATORS)):
         try:
@@ -95,7 +107,7 @@ def _header(path, notes, number, line, separator, labelled):
     )
 
 
-def _column(path, number, cells, names):
+def _column(path: Path, number: int, cells: list[str], names: list[str]) -> int | None:
     """Where one of some names stands among the cells of a header, or None.
 
     Raises:
@@ -118,16 +130,19 @@ def _column(path, number, cells, names):
     return None
 
 
-def _note_name(path, notes, name, kind):
+def _note_name(path: Path, notes: list[str], name: str, kind: str) -> None:
     if name != kind:
         notes.append(f"{path.name}: column {shorten(name)} taken as {kind}")
 
 
-def _quoted_rows(path: Path, form: Form, separator: str) -> Iterator[tuple]:
+def _quoted_rows(
+    path: Path, form: Form, separator: str
+) -> Iterator[tuple[int, list[str], list[str]]]:
     """Rows by RFC 4180: the line of each row's end, its fields, and its lines."""
-    taken, length, number = [], 0, 0
+    taken: list[str] = []
+    length = number = 0
 
-    def lines():
+    def lines() -> Iterator[str]:
         nonlocal length
         for line in lines_of(path, form):
             taken.append(line)
@@ -136,22 +151,27 @@ def _quoted_rows(path: Path, form: Form, separator: str) -> Iterator[tuple]:
                 raise csv.Error(f"a row is longer than {LIMIT:,} characters")
             yield line + "\n"
 
-    # csv has one limit for all readers of a process.
-    before = csv.field_size_limit(LIMIT)
+    reader = csv.reader(lines(), delimiter=separator, strict=True)
     try:
-        reader = csv.reader(lines(), delimiter=separator, strict=True)
-        for row in reader:
+        while (row := _next_row(reader)) is not None:
             number = reader.line_num
             yield number, row, taken
             taken.clear()
             length = 0
     except csv.Error as error:
         raise InputError(f"{path}: after line {number}: {error}; correct that line") from None
+
+
+def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
+    """The next row, whose fields may be long; csv has one limit for all readers of a process."""
+    before = csv.field_size_limit(LIMIT)
+    try:
+        return next(reader, None)
     finally:
         csv.field_size_limit(before)
 
 
-def _is_quoted(path, form, width, head):
+def _is_quoted(path: Path, form: Form, width: int, head: int) -> bool:
     """Whether all rows of a table with tabs are as RFC 4180 says, and as wide as the header."""
     try:
         for number, row, lines in _quoted_rows(path, form, "\t"):
@@ -165,20 +185,16 @@ def _is_quoted(path, form, width, head):
     return True
 
 
-def _plain_rows(path, form, width):
+def _plain_rows(path: Path, form: Form, width: int) -> Iterator[tuple[int, list[str], list[str]]]:
     """A row a line, unquoted where that leaves the width of the header."""
-    before = csv.field_size_limit(LIMIT)
-    try:
-        for number, line in enumerate(lines_of(path, form), start=1):
-            if '\\"' in line and re.search('(^|\t)"', line):
-                raise InputError(
-                    f"{path}: line {number}: a quote after a backslash; save the table with "
-                    "quotes doubled, as pandas and Excel do"
-                )
-            row = next(csv.reader([line], delimiter="\t"), [])
-            yield number, row if len(row) == width else line.split("\t"), line
-    finally:
-        csv.field_size_limit(before)
+    for number, line in enumerate(lines_of(path, form), start=1):
+        if '\\"' in line and re.search('(^|\t)"', line):
+            raise InputError(
+                f"{path}: line {number}: a quote after a backslash; save the table with "
+                "quotes doubled, as pandas and Excel do"
+            )
+        row = _next_row(csv.reader([line], delimiter="\t")) or []
+        yield number, row if len(row) == width else line.split("\t"), [line]
 
 
 def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
@@ -190,8 +206,15 @@ def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
 
     Raises:
         InputError: for a line that is not an object, or lacks its text or label.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "x.jsonl"
+        >>> _ = place.write_text('{"label": 1, "text": "good film"}')
+        >>> [(row.label, row.text) for row in json_lines(place, [], labelled=True)]
+        [('1', 'good film')]
     """
-    names: list = []
+    names: list[str | None] = []
     for number, line in enumerate(lines_of(path, form_of(path, notes)), start=1):
         place = f"{path}: line {number}"
         if not line.strip():
@@ -211,7 +234,7 @@ def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
                 names.append(None if at is None else cells[at])
                 if at is not None:
                     _note_name(path, notes, cells[at], known[0])
-        text, label = (value.get(name) for name in names)
+        text, label = (None if name is None else value.get(name) for name in names)
         if isinstance(label, (bool, int, float)):
             label = json.dumps(label)
         label = " ".join(label.split()) if isinstance(label, str) else ""
@@ -226,5 +249,5 @@ def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
         yield Text(text, label, number, place)
 
 
-def _no_number(name):
+def _no_number(name: str) -> None:
     raise ValueError(name)

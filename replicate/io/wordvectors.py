@@ -68,7 +68,7 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> tuple[np.ndarray, np
             count, width = (int(n) if len(n) < 19 else -1 for n in header.groups())
             if not (1 <= width <= _WIDEST and count >= 1):
                 raise InputError(
-                    f"{path}: line 1 declares {_digits(header[1])} vectors of {_digits(header[2])} dimensions; "
+                    f"{path}: line 1 has {_shown(header[1])} vectors of {_shown(header[2])} dimensions; "
                     f"1 to {_WIDEST} dimensions are read"
                 )
             body = head[len(first) + 1 :]
@@ -92,7 +92,7 @@ def _check_kind(path, head):
         raise InputError(f"{path}: its lines end in CR; save it with LF as line end")
 
 
-def _digits(digits):
+def _shown(digits):
     return digits.decode() if len(digits) < 19 else f"a number of {len(digits)} digits of"
 
 
@@ -112,7 +112,7 @@ def _is_text(body, width):
 
 
 def _width_of(lines):
-    """How many numbers most lines end in; a word that looks like a number is not one of them."""
+    """How many numbers most lines end in, without the first field, even if it looks like one."""
     widths: Counter = Counter()
     for line in lines:
         fields = line.split()
@@ -206,7 +206,7 @@ def _text_lines(file, head):
         if not block:
             break
         if len(rest) > _LONGEST_LINE:
-            break  # the caller reports this line, unread
+            break  # the reader refuses this line
         rest += block
     if rest:
         yield rest
@@ -350,7 +350,7 @@ def _scan(buffer, filled, ended, most, width, table, starts, text, known, rows):
 
 @numba.njit(cache=True, nogil=True)
 def _blank_after(buffer, start, filled):
-    """Place of the first blank from `start` on, at most 4,096 bytes on; -1 without one."""
+    """Place of the first blank from `start` on, at most 4,096 bytes on; else -1."""
     for i in range(start, min(filled, start + 4096)):
         if buffer[i] == 32:
             return i
@@ -359,7 +359,7 @@ def _blank_after(buffer, start, filled):
 
 @numba.njit(cache=True, nogil=True)
 def _blank_in_word(buffer, start, stop):
-    """Place of the first blank before any control character; -1 without one."""
+    """Place of the first blank before any control character; else -1."""
     for i in range(start, stop):
         if buffer[i] <= 32:
             return i if buffer[i] == 32 else -1

@@ -223,8 +223,20 @@ def _of_one_file(name):
 
 for _kind, _name in (
     ("tsv", "x.tsv"), ("csv", "x.csv"), ("csv.gz", "x.csv.gz"), ("fastText", "x.cor"),
+    ("jsonl", "x.jsonl"), ("numbered", "x.train.all"),
 ):  # fmt: skip
     reader(_kind)(_of_one_file(_name))
+
+
+@reader("folders")
+def folders(data):
+    put("labels/neg/0_1.txt", b"bad film")
+    _both([put("labels/pos/0_9.txt", data).parents[1]])
+
+
+@reader("pool.txt")
+def pool_of_lines(data):
+    read_pool(put("pool.txt", data))
 
 
 @reader("pool")
@@ -479,10 +491,15 @@ def _seeds():
         "tsv": [table, b'text\tlabel\n"a ""b"" c"\tx\nd <br /> e\ty\n', b"\xef\xbb\xbf" + table],
         "csv": [commas, table.replace(b"\t", b",")],
         "csv.gz": [gzip.compress(commas, mtime=0), gzip.compress(commas, 0, mtime=0)],
+        "jsonl": [b'{"label": 1, "text": "good film"}\n{"label": "0", "text": "b\\u00e9"}\n'],
+        "numbered": [b"1 good film\n0 bad film\n"],
+        "folders": [b"a good\nfilm", "très bon film".encode()],
+        "pool.txt": [b"a film\n\nanother\r\n", "\ufeffa film\n".encode("utf-16")],
         "fastText": [b"__label__pos good film\n__label__neg bad \x93film\x94\n"],
         "pool": [commas, b"text\na film\n"],
         "vectors": [
-            binary, b"3 4\n" + b"".join(records), vector_text(True), vector_text(False, "\r\n"),
+            binary, b"3 4\n" + b"".join(records), binary.replace(b"film ", b"bad film "),
+            vector_text(True), vector_text(False, "\r\n"),
             gzip.compress(binary, mtime=0), vector_text(True).replace(b"good", b"so good"),
         ],
         "config": [toml, b"epochs = 3\njudged_epoch = 2\nlearning_rate = 1e-2\n"],
