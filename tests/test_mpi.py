@@ -79,7 +79,7 @@ def done(*arguments, **options):
 
 def contents(folder):
     """Relative name -> bytes; without what tells the time."""
-    timed = {"run.log", "timing.json", "report.html", ".lock"}
+    timed = {"run.log", "timing.json", "report.html", ".replicate.lock"}
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(Path(folder).rglob("*"))

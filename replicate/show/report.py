@@ -163,7 +163,7 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
         table1=_table_1(run),
         readings=_readings(run),
         timing=run.timing,
-        command=_command(run),
+        command=command(run),
         files=[f for f in map(_file, run.claims_files) if f],
         margin=MARGIN,
         alpha=ALPHA,
@@ -371,7 +371,7 @@ def _readings(run):
     return made
 
 
-def _command(run):
+def command(run):
     """The command that repeats the run, from its settings; files are named without their folders."""
     settings = run.settings
     seeds = settings["seeds"]
