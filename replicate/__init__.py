@@ -14,6 +14,8 @@ The names in ``__all__`` cover most uses.  A module is imported when its name is
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .environment import set_surroundings
+
 if TYPE_CHECKING:
     from .config import Config as Config
     from .corpus import Corpus as Corpus
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from .show.explain import explain as explain
 
 __version__ = "1.0.0"
+
+set_surroundings()
 
 #: Public name -> the module that defines it.
 _HOME = {

@@ -1,13 +1,28 @@
-"""The commands.  Exit codes: 0 done, 1 a claim failed, 2 wrong use or bad input, 130 interrupted."""
+"""The commands.
+
+Exit codes: 0 done, 1 a claim failed, 2 wrong use or bad input, 3 a fault of the program,
+130 interrupted by somebody.
+"""
 
 import contextlib
+import io
 import json
 import logging
+import math
 import os
 import platform
+import shlex
 import sys
 import time
+import traceback
+from importlib import metadata
 from pathlib import Path
+
+from .environment import THREADS, inherited, versions
+
+# Before NumPy is imported: the matrix library reads the number of its threads then.
+# Workers get that of --threads.
+os.environ.update(dict.fromkeys(THREADS, "1"))
 
 import click
 from rich.console import Console
@@ -17,7 +32,7 @@ from rich.table import Table
 from . import __version__
 from .config import ARMS, PRESETS, Config
 from .io.errors import InputError
-from .io.files import folder_lock, load_json, save_csv
+from .io.files import load_json, save_csv
 from .parallel import mpi
 from .parallel.pool import start_server
 from .show.terminal import Display, print_claims
@@ -27,28 +42,98 @@ log = logging.getLogger("replicate")
 
 def main(arguments=None):
     """Entry point of the console script; never returns."""
+    if sys.stdout is sys.__stdout__:
+        _take_streams()
     try:
+        for line in _conflicts():
+            click.echo(line, err=True)
         code = cli.main(arguments, prog_name="replicate", standalone_mode=False)
+        sys.stdout.flush()
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         code = 2
     except click.ClickException as error:
         error.show()
         code = 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command again continues", err=True)
-        code = 130
-    except BrokenPipeError:
-        # The reader of our output has gone; Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         # Nobody foresaw it where it happened; its traceback is in run.log.
-        where = "" if error.filename is None else f"{error.filename}: "
-        told = " ".join(f"{where}the system refused ({error.strerror or error})".split())
+        where = "" if getattr(error, "filename", None) is None else f"{error.filename}: "
+        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
+        told = " ".join(f"{where}the system refused ({reason})".split())
         click.echo(f"error: {told}; mend that, then run the same command again", err=True)
         code = 2
+    except (KeyboardInterrupt, click.Abort) as error:
+        # Click takes an EOFError, wherever it comes from, for somebody's interrupt.
+        if isinstance(error.__cause__, EOFError):
+            click.echo(_fault(error.__cause__), err=True)
+            code = 3
+        else:
+            click.echo("interrupted; the same command again continues", err=True)
+            code = 130
+    except Exception as error:
+        click.echo(_fault(error), err=True)
+        code = 3
+    with contextlib.suppress(OSError):  # of what was written before an error
+        sys.stdout.flush()
     mpi.leave(code or 0)
+
+
+def _fault(error):
+    """One line on an error that nobody foresaw."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    reason = " ".join(traceback.format_exception_only(error)[-1].split())[:300]
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return (
+        f"error: a fault of the program ({where}: {reason}); its traceback is in run.log of the "
+        "run folder, if there is one: please report it"
+    )
+
+
+class _Stream(io.FileIO):
+    """Standard output or error whose reader may have gone: what is written then is lost."""
+
+    full = False
+
+    def write(self, data):
+        try:
+            return len(data) if self.full else super().write(data)
+        except BrokenPipeError:
+            return len(data)
+        except OSError:
+            self.full = True  # said once, not at every further line and at the end
+            raise
+
+
+def _take_streams():
+    """Let no command fail, or end with another exit code, for what its output can take.
+
+    Characters that the encoding of the output lacks are written as ``?``.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before the command began
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            continue
+        stream.flush()
+        raw = io.BufferedWriter(_Stream(stream.fileno(), "w", closefd=False))
+        made = io.TextIOWrapper(
+            raw, stream.encoding, "replace", line_buffering=name == "stderr" or stream.isatty()
+        )
+        setattr(sys, name, made)
+
+
+def _conflicts():
+    """A line for each other distribution that installs a package ``replicate`` over this one."""
+    package = Path(__file__).parent
+    for found in metadata.distributions(path=[str(package.parent)]):
+        if found.name == "word-saliency-replication":
+            continue
+        if "replicate/__init__.py," in (found.read_text("RECORD") or ""):
+            yield (
+                f"warning: the distribution {found.name} {found.version} installs a package "
+                f"replicate too, and files in {package} are mixed; "
+                "install one of them in another environment"
+            )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,9 +166,14 @@ def _jobs(jobs):
 
 
 def _cores():
+    """Cores that this process may use: a container may have a share of them only."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(1, cores)
 
 
 def _options(*options):
@@ -125,20 +215,21 @@ _machine_options = _options(
 )  # fmt: skip
 
 _setting_options = _options(
-    click.option("--preset", default="sample", show_default=True, metavar="sample|paper|FILE.toml"),
     click.option("--epochs", type=click.IntRange(1, 100_000), help="Epochs of each phase."),
     click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE",
                  help="A reading; see `replicate readings`."),
 )  # fmt: skip
 
 
-def _config(preset, epochs, assignments):
-    if preset in PRESETS:
-        config = PRESETS[preset]
+def _config(preset, epochs, assignments, presets=PRESETS, base="paper"):
+    """Settings of a preset, or of a TOML file that changes those of `base`."""
+    if preset in presets:
+        config = presets[preset]
     elif preset.endswith(".toml"):
-        config = Config.from_toml(preset, PRESETS["paper"])
+        config = Config.from_toml(preset, presets[base])
     else:
-        raise InputError(f"--preset {preset}: choose sample, paper, or a file that ends in .toml")
+        offered = ", ".join(presets)
+        raise InputError(f"--preset {preset}: choose {offered}, or a file that ends in .toml")
     if epochs:
         config = config.replace(epochs=epochs)
     return config.with_assignments(assignments)
@@ -183,7 +274,8 @@ class _LogFile(logging.FileHandler):
 def _logging(out):
     """A log file in the run folder."""
     try:
-        handler = _LogFile(Path(out) / "run.log", encoding="utf-8")
+        # A name of a file may have bytes that are no characters.
+        handler = _LogFile(Path(out) / "run.log", encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(
             f"{out}: cannot be written ({error.strerror}); choose another --out"
@@ -193,8 +285,10 @@ def _logging(out):
     log.setLevel(logging.INFO)
     try:
         yield
-    except OSError:
-        log.exception("the system refused")
+    except (InputError, click.ClickException, click.Abort):
+        raise
+    except Exception:
+        log.exception("ended by an error")
         raise
     finally:
         log.removeHandler(handler)
@@ -205,6 +299,8 @@ def _logging(out):
 
 
 @cli.command()
+@click.option("--preset", default="sample", show_default=True, metavar="sample|paper|FILE.toml",
+              help="Settings; a file changes those of paper.")  # fmt: skip
 @_setting_options
 @_data_options
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
@@ -249,10 +345,10 @@ def run(
     from .run import Options, Run
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
-    Run.check_folder(out)
-    with folder_lock(out), _logging(out):
+    with Run.locked(out), _logging(out):
         began = time.monotonic()
         work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
+        _report_differences(work.out, work.settings)
         log.info("command: %s", " ".join(sys.argv[1:]))
         total = config.epochs * sum(
             not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
@@ -281,9 +377,20 @@ def run(
             print_claims(console, verdicts)
         if outcome.failures:
             click.echo("unfinished; the same command again does what is missing", err=True)
-            return 1
+            return 3
         click.echo(f"report: {work.report_file}")
     return 0
+
+
+def _report_differences(out, settings):
+    """Say that results go on under other versions than they began with."""
+    from .run import differences
+
+    found = differences(settings, versions(), inherited())
+    if found:
+        line = f"{out}: goes on with another {', '.join(found)}; its settings keep both"
+        log.warning(line)
+        click.echo(line, err=True)
 
 
 def _timing(work, seconds, peak, jobs):
@@ -315,22 +422,19 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     """
     if mpi.active() and mpi.rank() > 0:
         return mpi.follow(_jobs(jobs), threads)
-    from .beyond.sweep import (
-        collect_rows,
-        read_grid,
-        run_sweep,
-        sweep_rows,
-        verdicts_by_specification,
-    )
+    from .beyond import sweep as sweeping
     from .run import Options
     from .show.figures import specification_curve
 
-    specifications, seeds = read_grid(grid)
+    specifications, seeds = sweeping.read_grid(grid)
     paths, vectors = _data("paper", corpus, vectors)
-    out = Path(out)
+    out, data = Path(out), (paths, vectors, "", dimensions)
+    options = Options(device, implementation)
     console = Console()
-    with folder_lock(out), _logging(out):
-        have = collect_rows(out)
+    with sweeping.locked(out), _logging(out):
+        settings = sweeping.prepare_sweep(out, specifications, data, options)
+        _report_differences(out, settings)
+        have = sweeping.collect_rows(out)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
         total = sum(s.config.epochs * len(ARMS) for s in left)
         done = {}
@@ -347,23 +451,22 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
                     done[name] = message
                     display.end(name, label, message)
 
-            options = Options(device, implementation)
-            data = (paths, vectors)
-            outcome = run_sweep(
+            outcome = sweeping.run_sweep(
                 out, specifications, seeds, data, options, _jobs(jobs), tell, threads
             )
-        rows = sweep_rows(out / "sweep.csv")
+        rows = sweeping.sweep_rows(out / "sweep.csv")
         header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
-        save_csv(out / "verdicts.csv", header, verdicts_by_specification(rows))
+        save_csv(out / "verdicts.csv", header, sweeping.verdicts_by_specification(rows))
         if rows:
             specification_curve(rows, out / "specification_curve")
-    for (name, seed), reason in outcome.failures.items():
-        click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+        for (name, seed), reason in outcome.failures.items():
+            log.error("%s, seed %s: %s", name, seed, reason)
+            click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
     if not quiet:
         click.echo(
             f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {out / 'sweep.csv'}"
         )
-    return 1 if outcome.failures else 0
+    return 3 if outcome.failures else 0
 
 
 @cli.command()
@@ -405,10 +508,21 @@ def verify(folder):
     work = Run(folder)
     verdicts = verdicts_of(work)
     print_claims(Console(), verdicts)
+    _report_unfinished(work, verdicts)
     code, lines = claims.verify(verdicts, _committed(work.identity))
     for line in lines:
         click.echo(line)
     return code
+
+
+def _report_unfinished(work, verdicts):
+    """Say how many seeds were judged, where some are unfinished."""
+    from .show.report import command
+
+    done = verdicts[0].seeds
+    if done < len(work.seeds):
+        again = command(work).replace("--out DIR", f"--out {shlex.quote(str(work.out))}")
+        click.echo(f"{done} of {len(work.seeds)} seeds; continue with: {again}", err=True)
 
 
 def _committed(identity):
@@ -427,8 +541,8 @@ def report(folder):
     from .run import Run
 
     work = Run(folder)
-    with folder_lock(work.out):
-        conclude(work)
+    with Run.locked(work.out), _logging(work.out):
+        _report_unfinished(work, conclude(work))
     click.echo(f"report: {work.report_file}")
     return 0
 
@@ -462,11 +576,12 @@ def questions(folder, shares, jobs, quiet, verbose):
     from .run import Run
 
     work = Run(folder)
+    beyond.check_run(work)
+    seeds = work.finished_seeds()
+    if not seeds:
+        raise InputError(f"{folder}: no finished seed; run it first")
     console = Console()
-    with folder_lock(work.out), _logging(work.out):
-        seeds = work.finished_seeds()
-        if not seeds:
-            raise InputError(f"{folder}: no finished seed; run it first")
+    with Run.locked(work.out), _logging(work.out):
         each = rivals.trainings(shares)
         with _display(console, each * len(seeds), quiet, verbose) as display:
 
@@ -479,11 +594,22 @@ def questions(folder, shares, jobs, quiet, verbose):
 
             outcome = rivals.run_rivals(work, seeds, shares, jobs or _cores(), tell)
         for seed, reason in outcome.failures.items():
+            log.error("seed %s: %s", seed, reason)
             click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
         written = beyond.write_answers(work, [s for s in seeds if s not in outcome.failures])
     for place in written:
         click.echo(place)
-    return 1 if outcome.failures else 0
+    return 3 if outcome.failures else 0
+
+
+#: End of a page that `explain` wrote: it is written again, and nobody else's is.
+_EXPLAINED = "\n<!-- made by replicate explain -->\n"
+
+
+def _ends_with(place, text):
+    with contextlib.suppress(OSError):
+        return Path(place).read_bytes().endswith(text.encode())
+    return False
 
 
 @cli.command()
@@ -500,9 +626,11 @@ def explain(folder, texts, seed, as_json, html):
     from .run import Run
     from .show import explain as explaining
 
+    if html and Path(html).exists() and not _ends_with(html, _EXPLAINED):
+        raise InputError(f"--html {html}: is there already, and no page of explain; choose another")
     explained = explaining.explain(Run(folder), list(texts), seed)
     if html:
-        save_text(html, explaining.render_html(explained))
+        save_text(html, explaining.render_html(explained) + _EXPLAINED)
         click.echo(html)
     elif as_json:
         click.echo(json.dumps(explaining.to_json(explained), ensure_ascii=False, indent=2))
@@ -512,6 +640,8 @@ def explain(folder, texts, seed, as_json, html):
 
 
 @cli.command()
+@click.option("--preset", default="own", show_default=True, metavar="own|sample|paper|FILE.toml",
+              help="Settings; a file changes those of own.")  # fmt: skip
 @_setting_options
 @_data_options
 @click.option(
@@ -534,29 +664,30 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
     """
     from .beyond import own_data as selecting
 
-    # The sample's settings fit its 200 sentences, not data of one's own.
-    config = _config("paper" if preset == "sample" else preset, epochs, assignments)
+    presets = {"own": selecting.PRESET, **PRESETS}
+    config = _config(preset, epochs, assignments, presets, base="own")
     if not corpus:
         raise InputError(
             "--corpus: name the labelled texts, a .tsv or .csv with columns label and text"
         )
     paths, vectors = _data("paper", corpus, vectors)
     console = Console(stderr=True)
-    with folder_lock(out), _display(console, config.epochs * len(seeds), quiet, False) as display:
+    with selecting.locked(out), _logging(out):
+        with _display(console, config.epochs * len(seeds), quiet, False) as display:
 
-        def tell(seed, epoch, accuracy):
-            display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
+            def tell(seed, epoch, accuracy):
+                display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
-        def report(read):
-            if not quiet:
-                console.print(
-                    *read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True
-                )
+            def report(read):
+                if not quiet:
+                    console.print(
+                        *read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True
+                    )
 
-        place = selecting.select(
-            paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, tell,
-            report,
-        )  # fmt: skip
+            place = selecting.select(
+                paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, tell,
+                report,
+            )  # fmt: skip
     if not quiet:
         facts = load_json(Path(out) / "select.json")
         held = ", ".join(f"{value:.3f}" for value in facts["accuracy_held_out"])
@@ -583,7 +714,6 @@ def readings():
 @cli.command()
 def doctor():
     """What this machine has: versions, device, data found, and what is missing."""
-    from .experiment import versions
     from .fast import compat
     from .fast.device import chainer_device
     from .io.data import POLARITY_FILES, VECTOR_FILES, data_folders
@@ -592,7 +722,10 @@ def doctor():
     for name, version in versions().items():
         table.add_row(name, version)
     table.add_row("supplied to Chainer", ", ".join(compat.SUPPLIED) or "nothing was missing")
+    for name, value in inherited().items():
+        table.add_row(name, value)
     table.add_row("cores", str(_cores()))
+    table.add_row("package replicate", "\n".join(_conflicts()) or "this distribution's only")
     try:
         chainer_device("@cupy:0")
         table.add_row("@cupy:0", "there")

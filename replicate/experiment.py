@@ -5,20 +5,18 @@ complete if all its files exist and have the checksums stored with them.  An
 incomplete stage runs again, from its last snapshot.
 """
 
-import platform
 import zlib
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__
 from .claims import Verdict, judge
 from .config import ARMS, Config
-from .corpus import read_corpus
+from .corpus import Corpus, read_corpus
+from .environment import inherited, versions
 from .fast.compat import chainer
 from .fast.device import chainer_device
 from .instability import sentence_instability
@@ -26,7 +24,7 @@ from .io.errors import InputError, shorten
 from .io.files import sha256
 from .model import TextCNN, initial_model, trained_model
 from .recorder import Recorder
-from .run import Options, Run
+from .run import Options, Run, content_of, continued, matrix_of, same_data
 from .selection import arm_sentences, median_halves, unscored_arms
 from .split import split_corpus, subset_sizes
 from .statistics import seed_statistics
@@ -34,8 +32,10 @@ from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
 __all__ = [
+    "check_converged",
     "conclude",
     "prepare",
+    "read_data",
     "run_arm",
     "run_first_phase",
     "run_seed",
@@ -85,6 +85,7 @@ def run_stage(
         run_arm(run, seed, arm, on_epoch, parts)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def run_first_phase(
     run: Run, seed: int, on_epoch: OnEpoch | None = None, parts: Parts = PARTS
 ) -> None:
@@ -117,6 +118,7 @@ def run_first_phase(
     )  # fmt: skip
     # 4.3.2: unstable words (eqs 7-9), and the scores A_S of the sentences of T2 (eq. 10).
     wac, count = recorder.word_instability(config.ddof)
+    check_converged(rows, config, f"{run.out}: seed {seed}, T1", wac[count > 0])
     tokens, offsets = corpus.take(t2)
     scores = sentence_instability(wac, tokens, offsets, config.unseen_words, config.repeated_words)
     # 4.3.3: the two halves of T2, and the training sentences of the six models.
@@ -130,6 +132,7 @@ def run_first_phase(
     )  # fmt: skip
 
 
+@np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def run_arm(
     run: Run, seed: int, arm: str, on_epoch: OnEpoch | None = None, parts: Parts = PARTS
 ) -> None:
@@ -165,6 +168,7 @@ def run_arm(
         optimizer=optimizer, recorder=recorder, on_progress=on_epoch, parts=parts,
         fingerprint=_fingerprint(run, seed, arm, sentences),
     )  # fmt: skip
+    check_converged(rows, config, f"{run.out}: seed {seed}, {arm}")
     run.save_arm(
         seed, arm, weights=model.weights(embedding=config.vectors_mode == "finetuned"), rows=rows,
         recorded=recorder.names if recorder else (),
@@ -281,19 +285,46 @@ def prepare(
             f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs; choose more epochs"
         )
     chainer_device(options.device)
-    corpus = read_corpus(corpus_paths, config.tokens)
-    subset_sizes(len(corpus))
-    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
-    types, tokens = coverage(known, corpus.tokens)
-    is_file = str(vectors) != "random"
+    corpus, matrix, known, facts = read_data(config, corpus_paths, vectors, dimensions)
     settings = {
         "format": 1,
         "preset": preset,
         **config.to_dict(),
         "seeds": sorted(seeds),
         **vars(options),
+        **facts,
+        "versions": versions(),
+        "environment": inherited(),
+    }
+    if Run.exists(out):
+        settings = _merged(Run(out), settings)
+    run = Run.create(out, settings, corpus, matrix, known)
+    run.keep_first_epoch_weights()
+    return run
+
+
+def read_data(
+    config: Config, corpus_paths: Sequence[str | Path], vectors: str | Path, dimensions: int = 300
+) -> tuple[Corpus, np.ndarray, np.ndarray, dict[str, Any]]:
+    """Corpus and word vectors, and what identifies them.
+
+    Args:
+        config: readings.
+        corpus_paths, vectors, dimensions: see :func:`prepare`.
+
+    Returns:
+        The corpus, the network's input matrix (V + 1, D) float32, the known words (V,)
+        bool, and facts for ``config.json``.
+    """
+    corpus = read_corpus(corpus_paths, config.tokens)
+    subset_sizes(len(corpus))
+    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
+    types, tokens = coverage(known, corpus.tokens)
+    is_file = str(vectors) != "random"
+    facts = {
         "corpus": {
             "sha256": corpus.sha256,
+            "content": content_of(corpus),
             "label_names": list(corpus.label_names),
             "sentences": len(corpus),
             "words": len(corpus.words),
@@ -302,40 +333,73 @@ def prepare(
         "vectors": {
             "name": Path(vectors).name if is_file else "random",
             "sha256": sha256(vectors) if is_file else "",
+            "matrix": matrix_of(matrix, known),
             "dimensions": matrix.shape[1],
             "known_words": types,
             "known_tokens": tokens,
         },
-        "versions": versions(),
     }
-    if Run.exists(out):
-        settings = _merged(out, settings)
-    return Run.create(out, settings, corpus, matrix, known)
+    return corpus, matrix, known, facts
 
 
-def _merged(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an existing run with more seeds; InputError if other settings differ."""
-    have = Run.settings_of(out)
-    for name in settings:
-        if name not in ("seeds", "versions", "preset") and have.get(name) != settings[name]:
+def _merged(run: Run, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run that is there, with further seeds; refused where others differ."""
+    have = run.settings
+    compared = [*Config.names(), *vars(run.options)]
+    for name in compared:
+        if have[name] != settings[name]:
             raise InputError(
-                f"{out}: was made with {name} = {shorten(have.get(name))}, not "
+                f"{run.out}: was made with {name} = {shorten(have[name])}, not "
                 f"{shorten(settings[name])}; choose another --out or the old setting"
             )
+    same_data(run.out, {**have, **run.data_facts()}, settings)
     seeds = sorted(set(settings["seeds"]) | set(have["seeds"]))
-    return {**settings, "versions": have["versions"], "preset": have["preset"], "seeds": seeds}
+    return {**continued(have, settings), "seeds": seeds}
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages that the numbers depend on: name -> version."""
-    names = ("chainer", "numpy", "scipy", "numba", "gensim", "cupy-cuda12x", "cupy-cuda13x")
-    found = {"python": platform.python_version(), "replicate": __version__}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    return found
+def check_converged(
+    rows: Sequence[Sequence[float]], config: Config, what: str, wac: np.ndarray | None = None
+) -> None:
+    """Look whether training gave numbers.
+
+    Args:
+        rows: of :func:`replicate.training.train`.
+        config: readings.
+        what: was trained, for the message.
+        wac: of words that occurred; None where nothing was recorded.
+
+    Raises:
+        InputError: if a loss is NaN, infinity or beyond any classifier's, if the saliency
+            of a word is NaN, or if that of no word ever changed.
+
+    Example:
+        >>> check_converged([(1, 0.5, 0.7, 0.7)], Config(), "T1")
+        >>> check_converged([(1, 0.5, 0.7, 0.7), (2, 0.5, 0.7, float("nan"))], Config(), "T1")
+        Traceback (most recent call last):
+            ...
+        replicate.io.errors.InputError: T1: training diverged at epoch 2 (loss nan); lower \
+learning_rate, now 0.0005, or choose another optimizer
+    """
+    for epoch, _, *losses in rows:
+        # The untrained network has no training loss.
+        for loss in losses if epoch else losses[:1]:
+            if not loss <= _GREATEST_LOSS:  # NaN neither
+                raise _diverged(what, f"at epoch {epoch:g} (loss {loss:.3g})", config)
+    if wac is not None and not np.isfinite(wac).all():
+        raise _diverged(what, "(the saliency of a word is not a number)", config)
+    # The variance of a single difference is 0.
+    if wac is not None and len(rows) > 2 and not wac.any():
+        raise _diverged(what, "(the saliency of no word ever changed)", config)
+
+
+#: A classifier whose mean loss is greater gives the right label a probability of e^-10,000.
+_GREATEST_LOSS = 1e4
+
+
+def _diverged(what: str, how: str, config: Config) -> InputError:
+    rate = f"lower learning_rate, now {config.learning_rate:g}, or "
+    remedy = f"{'' if config.optimizer == 'AdaDelta' else rate}choose another optimizer"
+    return InputError(f"{what}: training diverged {how}; {remedy}")
 
 
 # --- parts of a stage ------------------------------------------------------------------
@@ -363,8 +427,9 @@ def _keeps_epochs(run: Run, seed: int) -> bool:
 
 
 def _fingerprint(run: Run, seed: int, arm: str, sentences: NDArray[np.integer]) -> str:
-    """Identifies a training run, so that it never resumes from a snapshot of another one."""
-    settings = {name: value for name, value in run.settings.items() if name != "seeds"}
+    """Identifies a training run and its versions: only its own snapshot is resumed from."""
+    now = {"versions": versions(), "environment": inherited(), "continued": [], "seeds": []}
+    settings = {**run.settings, **now}
     text = f"{sorted(settings.items())} {seed} {arm} {zlib.crc32(sentences.tobytes())}"
     return f"{zlib.crc32(text.encode()):08x}"
 

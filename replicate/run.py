@@ -4,9 +4,11 @@
 network was trained.  Chainer is not imported, so results can be read without it.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +21,9 @@ from .config import ARMS, Config
 from .corpus import Corpus
 from .io.errors import InputError
 from .io.files import (
-    is_temporary,
+    OWN,
+    check_own_folder,
+    folder_lock,
     load_json,
     load_npy,
     load_npz,
@@ -29,11 +33,26 @@ from .io.files import (
     save_json,
     save_npy,
     save_npz,
+    save_text,
     sha256,
+    temporary_gone,
 )
 from .io.table import Table
 
-__all__ = ["VECTOR_TITLES", "Options", "Record", "Run"]
+__all__ = [
+    "VECTOR_TITLES",
+    "CorpusFacts",
+    "Options",
+    "Record",
+    "Run",
+    "Surroundings",
+    "VectorFacts",
+    "content_of",
+    "continued",
+    "differences",
+    "matrix_of",
+    "same_data",
+]
 
 ACCURACY = ("arm", "epoch", "accuracy", "loss")
 TRAINING = (*ACCURACY, "training_loss")
@@ -93,6 +112,14 @@ class Options:
     record_arms: bool = False
 
 
+#: What a run starts from beside its settings, and the file that says that they are being
+#: written: without it, and without settings, such files are somebody else's.
+_ARRAYS = ("corpus.npz", "vectors.npy", "known.npy")
+_PREPARING = f"{OWN}preparing"
+
+#: Folders of a run in which files are written, as patterns.
+_FOLDERS = ("", "figures", "questions", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals")
+
 # --- config.json ---------------------------------------------------------------------
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -100,24 +127,43 @@ _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Seed = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
-class _CorpusFacts(msgspec.Struct):
+class CorpusFacts(msgspec.Struct):
+    """``corpus`` of ``config.json``."""
+
     sha256: dict[str, str]
     label_names: Annotated[list[str], msgspec.Meta(min_length=2)]
     sentences: _Count
     words: _Count
     tokens: _Count
+    content: str = ""  # version 1.0.0 does not write it
 
 
-class _VectorFacts(msgspec.Struct):
+class VectorFacts(msgspec.Struct):
+    """``vectors`` of ``config.json``."""
+
     name: str
     sha256: str
     dimensions: _Count
     known_words: _Share
     known_tokens: _Share
+    matrix: str = ""  # version 1.0.0 does not write it
 
 
-class _Facts(msgspec.Struct):
-    """Schema of ``config.json`` without the readings, which :class:`Config` checks."""
+class _State(msgspec.Struct):
+    versions: dict[str, str]
+    environment: dict[str, str]
+
+
+class Surroundings(msgspec.Struct, kw_only=True):
+    """What numbers depend on beside settings and data, as results began and went on."""
+
+    versions: dict[str, str]
+    environment: dict[str, str] = {}  # 1.0.0 does not write it
+    continued: list[_State] = []
+
+
+class _Facts(Surroundings, kw_only=True):
+    """What ``config.json`` holds beside the readings, which :class:`Config` checks."""
 
     preset: str
     seeds: Annotated[list[_Seed], msgspec.Meta(min_length=1)]
@@ -126,9 +172,8 @@ class _Facts(msgspec.Struct):
     stored: bool
     epoch_weights: Literal["first", "all", "none"]
     record_arms: bool
-    corpus: _CorpusFacts
-    vectors: _VectorFacts
-    versions: dict[str, str]
+    corpus: CorpusFacts
+    vectors: VectorFacts
 
 
 def read_settings(place: Path) -> dict[str, Any]:
@@ -147,6 +192,90 @@ def read_settings(place: Path) -> dict[str, Any]:
 
 def _not_ours(place: Path, error: Exception) -> InputError:
     return InputError(f"{place}: not written by this program ({error}); name a run folder")
+
+
+# --- what identifies data, and what numbers depend on beside it -------------------------
+
+
+def content_of(corpus: Corpus) -> str:
+    """Checksum of a corpus as it is used: of words, sentences and labels, not of its files."""
+    digest = hashlib.sha256("\n".join([*corpus.label_names, "", *corpus.words]).encode())
+    for array, kind in ((corpus.tokens, "<i4"), (corpus.offsets, "<i8"), (corpus.labels, "<i4")):
+        digest.update(np.asarray(array, dtype=kind).tobytes())
+    return digest.hexdigest()
+
+
+def matrix_of(vectors: np.ndarray, known: np.ndarray) -> str:
+    """Checksum of the word vectors that are used: of the rows of known words, not of a file.
+
+    Args:
+        vectors: (V + 1, D) float32, row 0 padding.
+        known: (V,) bool; what other words get is drawn from the settings.
+    """
+    digest = hashlib.sha256(f"{vectors.shape} float32".encode())
+    digest.update(np.asarray(known, dtype=bool).tobytes())
+    digest.update(np.asarray(vectors[1:][known], dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def same_data(place: Path, have: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Look whether results that are there are of this corpus and these word vectors.
+
+    Args:
+        place: of the results, for the message.
+        have, now: ``corpus`` and ``vectors``, as ``config.json`` has them.
+
+    Raises:
+        InputError: if one is another.
+    """
+    for name, digest, title in (
+        ("corpus", "content", "another corpus"),
+        ("vectors", "matrix", "other word vectors"),
+    ):
+        if have[name][digest] != now[name][digest]:
+            raise InputError(
+                f"{place}: was made with {title} ({_facts(have[name])}; now "
+                f"{_facts(now[name])}); choose another --out or the old {name}"
+            )
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    if "dimensions" in facts:
+        words = f"{facts['dimensions']} dimensions, {facts['known_words']:.1%} of words"
+        return f"{facts['name']}, {words}, sha256 {facts['sha256'][:12] or 'none'}"
+    files = ", ".join(f"{name} sha256 {digest[:12]}" for name, digest in facts["sha256"].items())
+    return f"{facts['sentences']} sentences, {files}"
+
+
+def continued(have: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of results that are there, when they are gone on with under other versions.
+
+    Args:
+        have, now: with ``versions`` and ``environment``.
+
+    Returns:
+        `have`; what is new of `now` is added to its list ``continued``.
+    """
+    names = ("versions", "environment")
+    began = {name: have.get(name) or now[name] for name in names}  # 1.0.0 has no environment
+    mine = {name: now[name] for name in names}
+    known = [began, *have.get("continued", [])]
+    return {**have, **({} if mine in known else {"continued": [*known[1:], mine]})}
+
+
+def differences(
+    settings: Mapping[str, Any], versions: Mapping[str, str], environment: Mapping[str, str]
+) -> list[str]:
+    """What numbers depend on and is not now as it was when a run began: ``"numpy 2.4 (now 2.5)"``."""
+    pairs = [(settings["versions"], versions)]
+    if settings.get("environment"):  # 1.0.0 does not write it
+        pairs.append((settings["environment"], environment))
+    return [
+        f"{name} {before.get(name, 'none')} (now {now.get(name, 'none')})"
+        for before, now in pairs
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
 
 
 # --- what was recorded -----------------------------------------------------------------
@@ -268,15 +397,27 @@ class Run:
         """Check that a run can be created in a folder, without changing anything there.
 
         Raises:
-            InputError: if the folder contains other files and no run.
+            InputError: for a folder that holds other files and no run, or another
+                program's ``config.json``.
         """
         out = Path(out)
-        if not out.is_dir() or Run.exists(out):
-            return
-        # A run that was interrupted while it was being created leaves these.
-        own = {"corpus.npz", "vectors.npy", "known.npy", ".lock", "run.log"}
-        if any(f.name not in own and not is_temporary(f) for f in out.iterdir()):
-            raise InputError(f"{out}: contains other files and no run; choose an empty --out")
+        if Run.exists(out):
+            Run.settings_of(out)
+        else:
+            interrupted = (out / _PREPARING).exists()
+            check_own_folder(out, "run", _ARRAYS if interrupted else ())
+
+    @staticmethod
+    @contextlib.contextmanager
+    def locked(out: str | Path) -> Iterator[None]:
+        """The lock of a folder in which a run is or may be made.
+
+        Raises:
+            InputError: for a folder of other files, or one that another run uses.
+        """
+        Run.check_folder(out)
+        with folder_lock(out, _FOLDERS):
+            yield
 
     @classmethod
     def create(
@@ -301,11 +442,14 @@ class Run:
         """
         out = Path(out)
         cls.check_folder(out)
-        remove_temporaries(out)
+        remove_temporaries(out, _FOLDERS)
+        if not cls.exists(out):
+            save_text(out / _PREPARING, "")
         corpus.save(out / "corpus.npz")
         save_npy(out / "vectors.npy", vectors)
         save_npy(out / "known.npy", known)
         save_json(out / "config.json", settings)
+        temporary_gone(out / _PREPARING)
         return cls(out)
 
     # Inputs that all seeds share.
@@ -336,10 +480,17 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """Digest of readings, corpus and vectors; runs that differ only in seeds share it."""
-        facts = [self.config.to_dict(), self.settings["corpus"]["sha256"]]
-        facts += [self.settings["vectors"][name] for name in ("sha256", "dimensions")]
+        """Digest of readings, corpus and vectors: what results of one kind have in common."""
+        data = self.data_facts()
+        facts = [self.config.to_dict(), data["corpus"]["content"], data["vectors"]["matrix"]]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def data_facts(self) -> dict[str, dict[str, Any]]:
+        """``corpus`` and ``vectors`` of ``config.json``; version 1.0.0 left out two checksums."""
+        corpus, vectors = dict(self.settings["corpus"]), dict(self.settings["vectors"])
+        corpus["content"] = corpus.get("content") or content_of(self.corpus)
+        vectors["matrix"] = vectors.get("matrix") or matrix_of(self.vectors, self.known)
+        return {"corpus": corpus, "vectors": vectors}
 
     @property
     def title(self) -> str:
@@ -452,9 +603,15 @@ class Run:
 
         Arms that are not finished are missing.
         """
-        place = self.seed_folder(seed) / "accuracy.csv"
+        place, numbers = self.seed_folder(seed) / "accuracy.csv", dict.fromkeys(ACCURACY[1:], float)
+        if place.exists():
+            tables = [read_csv(place, ACCURACY, numbers)]
+        else:  # the command was stopped when this seed was done, and others were not
+            tables = [
+                read_csv(self.folder(seed, arm) / "training.csv", TRAINING, numbers) for arm in ARMS
+            ]
         curves: dict[str, list[list[float]]] = {}
-        for row in read_csv(place, ACCURACY, dict.fromkeys(ACCURACY[1:], float)):
+        for row in itertools.chain(*tables):
             curves.setdefault(row["arm"], []).append([row[name] for name in ACCURACY[1:]])
         return {arm: np.array(rows) for arm, rows in curves.items()}
 
@@ -535,6 +692,26 @@ class Run:
         spec = {name: ("f", (self.config.epochs, *shape)) for name, shape in shapes.items()}
         arrays: dict[str, NDArray[np.float32]] = load_npz(place, spec)
         return arrays
+
+    def keep_first_epoch_weights(self) -> None:
+        """Under ``epoch_weights = "first"``, leave those of the first seed only.
+
+        A seed that was the first is none any more when a lower one is added: the files
+        are then those of all seeds run at once.
+        """
+        if self.options.epoch_weights != "first":
+            return
+        for seed in set(self.seeds) - {min(self.seeds)}:
+            folder = self.folder(seed, "T1")
+            if not (folder / "weights.npz").exists():
+                continue
+            if self.finished(seed, "T1"):
+                digests = load_json(folder / "stage.json")["sha256"]
+                save_json(
+                    folder / "stage.json",
+                    {"sha256": {n: d for n, d in digests.items() if n != "weights.npz"}},
+                )
+            temporary_gone(folder / "weights.npz")
 
     def optimizer_state(self, seed: int) -> dict[str, NDArray[Any]]:
         """The optimiser's state after T1, kept with the reading ``optimizer_state = carried``."""

@@ -171,8 +171,9 @@ def test_what_chainer_asks_of_what_is_supplied(fresh_python):
     ask = """
 import chainer._environment_check as environment
 sys.platform = "darwin"
-environment.check()
-sys.exit(len(environment.numpy.distutils.system_info.get_info("blas_opt")))
+with compat.supplied():
+    environment.check()
+    sys.exit(len(environment.numpy.distutils.system_info.get_info("blas_opt")))
 """
     lacking = "numpy.distutils pkg_resources"
     fresh_python(LACKING + PRESENT + "from replicate.fast import compat\n" + ask, lacking, "")
@@ -180,7 +181,7 @@ sys.exit(len(environment.numpy.distutils.system_info.get_info("blas_opt")))
     other = "def require(requirement):\n    raise KeyError\nenvironment.pkg_resources.require = require\n"
     told = fresh_python(
         LACKING + PRESENT + "from replicate.fast import compat\n"
-        + ask.replace("environment.check()", other + "environment.check()"),
+        + ask.replace("with compat", other + "with compat"),
         lacking, "", fails=True,
     )  # fmt: skip
     assert "Failed to check requirement: cupy" in told
@@ -196,9 +197,54 @@ def test_sctypes_have_the_kinds_of_numpy():
         assert sizes == sorted(sizes)
 
 
-def test_supplied_once():
-    """A second call finds nothing missing."""
-    assert compat.supply_missing() == []
+#: Another package that does without pkg_resources, or without numpy.distutils.
+ANOTHER = """
+def missing(name):
+    try:
+        __import__(name)
+    except ImportError:
+        return True
+    return False
+
+import numpy as np
+print([n for n in sys.argv[1].split() if "sctypes" not in n and missing(n)], hasattr(np, "distutils"))
+print(sorted({"pkg_resources", "numpy.distutils", "numpy.distutils.system_info"} & set(sys.modules)))
+"""
+
+
+def test_other_packages_find_what_is_missing(fresh_python):
+    """A stand-in is gone when Chainer is imported: who looks for the module gets ImportError."""
+    lacking = "numpy.distutils pkg_resources"
+    code = LACKING + PRESENT + "from replicate.fast import compat\n" + USE + ANOTHER
+    assert fresh_python(code, lacking, "").splitlines() == [f"{lacking.split()} False", "[]"]
+    # Twin: within the context they are there, and parts of Chainer that want them import.
+    within = "with compat.supplied():\n    import chainer.testing, chainer.gradient_check\n    "
+    inside = within + ANOTHER.replace("\n", "\n    ")
+    code = LACKING + PRESENT + "from replicate.fast import compat\n" + inside
+    told = fresh_python(code, lacking, "").splitlines()
+    assert told == ["[] True", str(sorted(MODULES.split()))]
+
+
+@pytest.mark.parametrize(
+    "variable, value",
+    [
+        ("CHAINER_DTYPE", "float64"),
+        ("CHAINER_DTYPE", "mixed16"),
+        ("CHAINER_LAZY_GRAD_SUM", "1"),
+        ("CHAINER_USE_CUDNN", "never"),
+        ("CHAINER_USE_IDEEP", "auto"),
+    ],
+)
+def test_numbers_do_not_depend_on_chainers_variables(variable, value, fresh_python):
+    """What Chainer would take from the environment is set."""
+    show = "print([getattr(chainer.config, n) for n in ('dtype', 'lazy_grad_sum', 'use_cudnn', 'use_ideep')])"
+    ours = "from replicate.fast import compat\nimport chainer\n" + show
+    plain = "import warnings\nwarnings.simplefilter('ignore')\nimport chainer\n" + show
+    assert fresh_python(ours, **{variable: value}) == fresh_python(ours)
+    if not compat.SUPPLIED or compat.SUPPLIED == ["numpy.sctypes"]:
+        # Twin: Chainer alone obeys the variable.
+        plain = "import numpy as np\nnp.sctypes = {'int': [np.int64], 'float': []}\n" + plain
+        assert fresh_python(plain, **{variable: value}) != fresh_python(plain)
 
 
 def test_in_silence(fresh_python):

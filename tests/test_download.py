@@ -196,7 +196,7 @@ def refused(source, folder):
 
 
 def names(folder):
-    return sorted(p.name for p in folder.iterdir() if p.name != ".fetch.lock")
+    return sorted(p.name for p in folder.iterdir() if p.name != ".replicate.fetch.lock")
 
 
 # Whole files
@@ -226,9 +226,13 @@ def test_a_right_file_is_not_asked_for_again(server, tmp_path):
 
 
 @pytest.mark.parametrize("there", [b"short", bytes(len(BODY))])
-def test_a_wrong_file_is_replaced(server, tmp_path, there):
+def test_another_file_of_the_name_is_left_alone(server, tmp_path, there):
+    """It is somebody's; nothing is asked for, and no other file is made."""
     (tmp_path / "file.bin").write_bytes(there)
-    assert get(source_of(server.url("/f", page(BODY))), tmp_path).read_bytes() == BODY
+    with pytest.raises(InputError, match="not the published file; move it away"):
+        get(source_of(server.url("/f", page(BODY))), tmp_path)
+    assert (tmp_path / "file.bin").read_bytes() == there
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"] and server.asked == []
 
 
 def test_bytes_are_kept_as_stored_when_a_server_calls_them_packed(server, tmp_path):

@@ -64,7 +64,7 @@ def files_of(folder):
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name not in (".lock", "run.log", "timing.json")
+        if p.is_file() and p.name not in (".replicate.lock", "run.log", "timing.json")
     }
 
 

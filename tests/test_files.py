@@ -1,6 +1,7 @@
 """Files are whole or not there, are read with checks, and are never unpickled."""
 
 import builtins
+import csv
 import errno
 import gc
 import hashlib
@@ -17,6 +18,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -130,6 +132,7 @@ import os, resource, signal, sys
 from replicate.io.errors import InputError
 from replicate.io.files import save_npy
 import numpy as np
+import pandas
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 place = sys.argv[1]
 save_npy(place, np.arange(3))
@@ -614,7 +617,7 @@ def test_a_held_folder_is_refused_until_its_holder_is_killed(holder, tmp_path, r
     holder.send_signal(signal.SIGKILL)
     assert holder.wait() == -signal.SIGKILL
     with folder_lock(folder):
-        assert (folder / ".lock").exists()
+        assert (folder / ".replicate.lock").exists()
 
 
 def test_a_lock_is_given_back(tmp_path, refused):
@@ -697,12 +700,47 @@ def test_a_mapped_member_of_another_length_is_refused(tmp_path, refused):
 
 
 def test_temporaries_of_killed_processes_are_swept(tmp_path):
-    """What atomic left goes, in all folders; whole files and a record's rows stay."""
+    """What atomic left goes, in the folders that are named; all else stays."""
     (tmp_path / "a").mkdir()
-    for name in (".x.npy.123.replicate.part", "a/.stage.json.9.replicate.part"):
+    (tmp_path / "a" / "nested").mkdir()
+    ours = (".x.npy.123.replicate.part", "a/.stage.json.9.replicate.part")
+    others = {
+        *("x.npy", "saliency.npy.part", ".lock", ".mine.5.part", ".mine.part", ".replicate.lock"),
+        *(".5.replicate.part", ".x.five.replicate.part", "a/nested/.x.npy.1.replicate.part"),
+    }
+    for name in (*ours, *others):
         (tmp_path / name).touch()
-    for name in ("x.npy", "saliency.npy.part", ".lock", ".mine.5.part", ".mine.part"):
-        (tmp_path / name).touch()
+
+    def left():
+        return {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+
     storage.remove_temporaries(tmp_path)
-    left = {p.name for p in tmp_path.rglob("*") if p.is_file()}
-    assert left == {"x.npy", "saliency.npy.part", ".lock", ".mine.5.part", ".mine.part"}
+    assert left() == {*others, ours[1]}
+    storage.remove_temporaries(tmp_path, ("", "a", "b", "c*/*"))
+    assert left() == others
+
+
+@pytest.mark.parametrize(
+    "text", ["a\rb", "\r", "a\r\nb", 'say "a"\rb', "a,b", "a\nb", '"', "plain", " x ", ""]
+)
+def test_a_table_keeps_its_rows(text, tmp_path):
+    """Also with a lone CR, which Python's module left unquoted before 3.11.9 and 3.12.3."""
+    place = tmp_path / "t.csv"
+    save_csv(place, ("first", "second"), [(text, 1.5), ("next", 2.0)])
+    with open(place, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["first", "second"], [text, "1.5"], ["next", "2.0"]]
+    frame = pandas.read_csv(place, keep_default_na=False)
+    assert frame["first"].tolist() == [text, "next"] and frame["second"].tolist() == [1.5, 2.0]
+    if "\r" not in text:
+        # Twin: other rows are written as they always were.
+        plain = io.StringIO()
+        writer = csv.writer(plain, lineterminator="\n")
+        writer.writerows([("first", "second"), (text, "1.5"), ("next", "2.0")])
+        assert place.read_bytes().decode() == plain.getvalue()
+
+
+def test_a_name_that_is_not_utf_8_is_written(tmp_path):
+    """Python has such bytes as surrogates, which no text can hold."""
+    storage.save_json(tmp_path / "a.json", {b"caf\xe9.tsv".decode("utf-8", "surrogateescape"): 1})
+    assert storage.load_json(tmp_path / "a.json") == {"caf?.tsv": 1}

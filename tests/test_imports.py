@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 
 #: A module imports only from modules before it in this list, also within a folder.
 ORDER = """
+    environment
     io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors
     io.download
     fast.compat fast.device fast.kernels fast.convolution fast.adam
@@ -83,6 +84,8 @@ def wrong_imports(name, source, order=ORDER):
     if name == "__init__":
         source = source.partition("\nif TYPE_CHECKING:")[0]
     before = set() if name.endswith("__init__") else set(order)
+    if name == "__init__":
+        before = {"environment"}
     if name in order:
         before = set(order[: order.index(name)])
     allowed = before if name == "__main__" else before - {"cli"}

@@ -563,7 +563,7 @@ def test_command_repeats_the_run(tmp_path, settings, options, seeds):
     run = prepare(
         tmp_path / "run", config, options, seeds, [tmp_path / "c.tsv"], "random", dimensions=4
     )
-    found, given = parsed(report._command(run))
+    found, given = parsed(report.command(run))
     assert found == config and given["seeds"] == seeds and given["dimensions"] == 4
     assert given["vectors"] == "random" and given["streaming"] == (not options.stored)
     assert given["epoch_weights"] == options.epoch_weights
@@ -579,7 +579,7 @@ def test_command_names_the_files_of_the_corpus(tmp_path):
     run = prepare(
         tmp_path / "run", PRESETS["paper"], Options(), [0], [tmp_path], "random", dimensions=4
     )
-    assert parsed(report._command(run))[1]["corpus"] == ("rt-polarity.pos", "rt-polarity.neg")
+    assert parsed(report.command(run))[1]["corpus"] == ("rt-polarity.pos", "rt-polarity.neg")
 
 
 @pytest.mark.parametrize("changed", [{}, {"epochs": 7}, {"n_filters": 5, "tokens": "whitespace"}])
@@ -588,13 +588,13 @@ def test_command_of_the_sample_needs_no_file(tmp_path, changed):
     sample, vectors = sample_path()
     config = PRESETS["sample"].replace(**changed)
     run = prepare(tmp_path / "run", config, Options(), [0, 1], [sample], vectors, "sample")
-    command = report._command(run)
+    command = report.command(run)
     found, given = parsed(command)
     assert found == config and given["seeds"] == [0, 1]
     assert cli._data(given["preset"], given["corpus"], given["vectors"]) == ([sample], vectors)
     assert command.count("--") == 3 + len(changed)
     other = prepare(tmp_path / "other", config, Options(), [0], [sample], "random", dimensions=4)
-    assert parsed(report._command(other))[1]["vectors"] == "random"
+    assert parsed(report.command(other))[1]["vectors"] == "random"
 
 
 def test_epochs_that_are_not_the_papers_are_told(run, html):
@@ -613,4 +613,4 @@ def test_epochs_that_are_not_the_papers_are_told(run, html):
 def test_command_quotes_odd_names(run):
     folder = Run(run.out)
     folder.settings["vectors"].update(name="my 'vectors'; rm x.bin")
-    assert parsed(report._command(folder))[1]["vectors"] == "my 'vectors'; rm x.bin"
+    assert parsed(report.command(folder))[1]["vectors"] == "my 'vectors'; rm x.bin"

@@ -55,7 +55,7 @@ def files_of(run):
     return {
         str(p.relative_to(run.out)): p.read_bytes()
         for p in sorted(run.out.rglob("*"))
-        if p.is_file() and p.name not in (".lock", "run.log", "timing.json")
+        if p.is_file() and p.name not in (".replicate.lock", "run.log", "timing.json")
     }
 
 

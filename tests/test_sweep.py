@@ -89,6 +89,7 @@ def test_a_sweep_goes_on_from_the_table_alone(grid, data, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     # Only some rows come along, as after a stop.
+    shutil.copy(whole / "sweep.json", elsewhere)
     (elsewhere / "sweep.csv").write_text("\n".join(text.splitlines()[:4]) + "\n")
     told = []
     run_sweep(elsewhere, specifications, seeds, data, on_progress=lambda *m: told.append(m))
@@ -107,6 +108,7 @@ def test_rows_that_others_finished_are_collected(grid, data, tmp_path):
     place.parent.mkdir(parents=True)
     place.write_text(f"{lines[0]}\n{lines[1]}\n")
     place.with_suffix("").mkdir()  # the folder of its run
+    shutil.copy(whole / "sweep.json", out)
     rest = out / "sweep.csv"
     rest.write_text(f"{lines[0]}\n{lines[2]}\n")
     done = []

@@ -158,13 +158,11 @@ def compare(run, folder):
 def main(folder):
     """Compare and print the outcome; returns the exit code."""
     run = Run(folder)
-    mine = {**run.settings, "seeds": None, "versions": None}
+    mine = {**run.settings, **run.data_facts()}
 
     def same(settings):
-        keys = [*run.config.to_dict(), "corpus", "vectors"]
-        return all(
-            _without_names(settings.get(key)) == _without_names(mine.get(key)) for key in keys
-        )
+        readings = all(settings.get(name) == mine[name] for name in run.config.to_dict())
+        return readings and all(_same_data(settings, mine, *names) for names in CHECKSUMS)
 
     place = committed(same)
     if place is None:
@@ -178,8 +176,19 @@ def main(folder):
     return int(bool(wrong))
 
 
-def _without_names(value):
-    return {k: v for k, v in value.items() if k != "name"} if isinstance(value, dict) else value
+#: Entry of the settings -> its checksum of what was used.
+CHECKSUMS = (("corpus", "content"), ("vectors", "matrix"))
+
+
+def _same_data(committed, mine, entry, checksum):
+    """Whether two runs are of the same data, however its files are named and packed."""
+    if checksum in committed[entry]:
+        return committed[entry][checksum] == mine[entry][checksum]
+    # Results of version 1.0.0 have checksums of the files only.
+    files = committed[entry]["sha256"], mine[entry]["sha256"]
+    return files[0] == files[1] or (
+        entry == "corpus" and sorted(files[0].values()) == sorted(files[1].values())
+    )
 
 
 if __name__ == "__main__":

@@ -2,22 +2,36 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..claims import column
 from ..inference import ON_T1, Component, test_component
+from ..io.errors import InputError
 from ..io.files import save_csv
 from ..run import Run
-from ..show.figures import STYLE, save_figure
+from ..show.figures import save_figure, styled
 from . import convergence, rivals
 
-__all__ = ["draw_convergence", "draw_rivals", "write_answers"]
+__all__ = ["check_run", "draw_convergence", "draw_rivals", "write_answers"]
 
 QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
 RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
 CONFOUNDS = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
+
+
+def check_run(run: Run) -> None:
+    """Look whether a run kept all that the questions need, before anything is trained.
+
+    Raises:
+        InputError: if it did not.
+    """
+    rivals.check_run(run)
+    if not run.options.record_arms:
+        raise InputError(
+            f"{run.out}: the saliency of the second phase was not recorded; "
+            "run again in another --out, with --record-arms"
+        )
 
 
 def write_answers(run: Run, seeds: list[int]) -> list[Path]:
@@ -70,7 +84,7 @@ def draw_rivals(rows, stem, title):
     scores = [s for s in rivals.SCORES if any(r[0] == s.name for r in rows)]
     columns = 5
     lines = -(-len(scores) // columns)
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(11, 2.1 * lines + 0.9))
         axes = np.atleast_2d(figure.subplots(lines, columns, sharex=True, sharey=True))
         for axis, score in zip(axes.flat, scores):
@@ -132,7 +146,7 @@ def draw_convergence(table, stem, title):
         "late": "late / early movement: log ratio, unstable to stable",
     }
     stem, rows = Path(stem), []
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(9, 3.4))
         for axis, (kind, label) in zip(figure.subplots(1, 2), kinds.items()):
             for i, phase in enumerate(phases):

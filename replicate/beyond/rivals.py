@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from ..config import PAPER, generator
+from ..experiment import check_converged
 from ..inference import ALPHA, Component, holm, test_component
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError
@@ -29,6 +30,7 @@ __all__ = [
     "SCORES",
     "SHARES",
     "Score",
+    "check_run",
     "compare",
     "confounds",
     "correlations",
@@ -112,6 +114,18 @@ def score_sentences(run: Run, seed: int) -> dict[str, np.ndarray]:
     Raises:
         InputError: when the run kept neither.
     """
+    check_run(run)
+    t1, t2, _ = run.split(seed)
+    scores = {**_of_words(run, seed, t1, t2), **_of_predictions(run, seed, t2)}
+    return {score.name: scores[score.name] for score in SCORES}
+
+
+def check_run(run: Run) -> None:
+    """Look whether a run kept what sentences are scored by.
+
+    Raises:
+        InputError: when saliency, or the weights of every epoch, were not kept.
+    """
     if not run.options.stored:
         raise InputError(
             f"{run.out}: no saliency was kept; run again in another --out, without --streaming"
@@ -121,9 +135,6 @@ def score_sentences(run: Run, seed: int) -> dict[str, np.ndarray]:
             f"{run.out}: the weights of every epoch were not kept; "
             "run again in another --out, with --epoch-weights all"
         )
-    t1, t2, _ = run.split(seed)
-    scores = {**_of_words(run, seed, t1, t2), **_of_predictions(run, seed, t2)}
-    return {score.name: scores[score.name] for score in SCORES}
 
 
 def _of_words(run, seed, t1, t2):
@@ -299,6 +310,7 @@ def _selections(run, seed, shares):
     return {key: np.sort(np.concatenate([t1, added])) for key, added in made.items()}, scores
 
 
+@np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def work_on_rivals(out, seed, shares, on_progress):
     """Task: scores of a seed, and every selection trained; what is there already is kept."""
     run = Run(out)
@@ -327,6 +339,7 @@ def work_on_rivals(out, seed, shares, on_progress):
             initial_model(run, seed), run.corpus, sentences, t3, seed=seed, folder=folder,
             fingerprint=f"{run.identity} {seed} {arm} {share}",
         )  # fmt: skip
+        check_converged(curve, run.config, f"{run.out}: seed {seed}, {arm} {share:g}")
         curve = np.array([row[:2] for row in curve if row[0] > 0])
         late = window(curve[:, 0], *PAPER["level_epochs"])
         rows.append([arm, share, float(curve[late, 1].mean()), float(curve[:, 1].mean())])

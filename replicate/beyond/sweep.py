@@ -4,25 +4,63 @@ A finished specification and seed is one row of ``sweep.csv``, so a sweep goes
 on elsewhere from the table alone.
 """
 
+import contextlib
 import itertools
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from ..claims import judge
 from ..config import PRESETS, Config, is_seed
-from ..experiment import prepare, run_seed, statistics_of
+from ..environment import inherited, versions
+from ..experiment import prepare, read_data, run_seed, statistics_of
 from ..io.errors import InputError, shorten
-from ..io.files import read_csv, read_text, save_csv, toml_table
+from ..io.files import (
+    check_own_folder,
+    folder_lock,
+    load_json,
+    read_csv,
+    read_text,
+    save_csv,
+    save_json,
+    toml_table,
+)
 from ..parallel.mpi import run_shares
 from ..parallel.pool import Task
-from ..run import Options
+from ..run import CorpusFacts, Options, Surroundings, VectorFacts, continued, same_data
 
-__all__ = ["Specification", "read_grid", "run_sweep", "sweep_rows", "verdicts_by_specification"]
+__all__ = [
+    "Specification",
+    "locked",
+    "prepare_sweep",
+    "read_grid",
+    "run_sweep",
+    "sweep_rows",
+    "verdicts_by_specification",
+]
 
 
 #: Specifications of a sweep.
 _MOST = 10_000
+#: What all rows have in common: data, options, versions.
+SETTINGS = "sweep.json"
+
+
+class _Data(msgspec.Struct):
+    corpus: CorpusFacts
+    vectors: VectorFacts
+
+
+class _Facts(Surroundings, kw_only=True):
+    """What ``sweep.json`` holds; ``data`` is by the reading ``tokens``."""
+
+    data: dict[str, _Data]
+    device: str
+    implementation: str
 
 
 class Specification:
@@ -125,6 +163,85 @@ def sweep_rows(place):
     return {(row["specification"], row["seed"]): row for row in read_csv(place, header, numbers)}
 
 
+@contextlib.contextmanager
+def locked(out: str | Path) -> Iterator[None]:
+    """The lock of a folder in which a sweep is or may be made.
+
+    Raises:
+        InputError: for a folder of other files, or one that another command uses.
+    """
+    out = Path(out)
+    if (out / SETTINGS).exists():
+        _read_settings(out)
+    else:
+        check_own_folder(out, "sweep")
+    with folder_lock(out, ("", "work")):
+        yield
+
+
+def _read_settings(out: Path) -> dict[str, Any]:
+    """``sweep.json``: the data and the options that all rows have in common."""
+    settings = load_json(out / SETTINGS)
+    try:
+        msgspec.convert(settings, _Facts)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InputError(
+            f"{out / SETTINGS}: not of this program ({error}); choose another --out"
+        ) from None
+    return settings
+
+
+def prepare_sweep(
+    out: str | Path, specifications: list[Specification], data: tuple, options: Options
+) -> dict[str, Any]:
+    """Write ``sweep.json``, or check that the rows that are there are of these very data.
+
+    Args:
+        out: DIR.
+        specifications: each reading ``tokens`` among them has a vocabulary of its own.
+        data: see :func:`run_sweep`.
+        options: device and implementation.
+
+    Returns:
+        What ``sweep.json`` holds.
+
+    Raises:
+        InputError: for bad data, or other data or options than those of the rows.
+    """
+    out = Path(out)
+    # One specification of each: known words do not depend on other readings.
+    of_tokens = {spec.config.tokens: spec.config for spec in specifications}
+    paths, vectors = data[:2]
+    now: dict[str, Any] = {
+        "format": 1,
+        "data": {
+            tokens: read_data(config, paths, vectors, *data[3:])[3]
+            for tokens, config in sorted(of_tokens.items())
+        },
+        "device": options.device,
+        "implementation": options.implementation,
+        "versions": versions(),
+        "environment": inherited(),
+    }
+    if (out / SETTINGS).exists():
+        have = _read_settings(out)
+        for name in ("device", "implementation"):
+            if have[name] != now[name]:
+                raise InputError(
+                    f"{out}: was made with {name} = {shorten(have[name])}, not "
+                    f"{shorten(now[name])}; choose another --out or the old setting"
+                )
+        for tokens in set(have["data"]) & set(now["data"]):
+            same_data(out, have["data"][tokens], now["data"][tokens])
+        now = {**continued(have, now), "data": {**now["data"], **have["data"]}}
+    elif (out / "sweep.csv").exists():
+        raise InputError(
+            f"{out}: has rows, and no {SETTINGS} that says of which data; choose another --out"
+        )
+    save_json(out / SETTINGS, now)
+    return now
+
+
 def run_specification(folder, name, seed, settings, data, options, on_progress):
     """Task: one specification and seed in a folder of its own; its row is left beside it."""
     config = Config(**settings)
@@ -176,7 +293,8 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, on_progres
         out: DIR; partial runs are in ``DIR/work``.
         specifications (list of Specification): what to run.
         seeds (list of int): each of them with each.
-        data (tuple): corpus paths and vectors, as :func:`replicate.experiment.prepare`.
+        data (tuple): corpus paths and vectors, and maybe preset and dimensions, as
+            :func:`replicate.experiment.prepare` takes them.
         options (Options): device and implementation.
         jobs (int): at once.
         on_progress: callable ``(name, message)``.
@@ -187,6 +305,7 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, on_progres
     """
     out = Path(out)
     options = options or Options()
+    prepare_sweep(out, specifications, data, options)
     rows = collect_rows(out)
     tasks = []
     carried = {**vars(options), "stored": False, "epoch_weights": "none"}

@@ -4,15 +4,18 @@ Chainer was last released in 2022. At import it asks for three things that
 have since been removed elsewhere: ``numpy.sctypes`` (gone in NumPy 2),
 ``numpy.distutils.system_info`` (gone with ``distutils`` in Python 3.12) and
 ``pkg_resources`` (gone in setuptools 82; not installed by default on Python
-3.12).  Each is supplied only where it is missing, and only as far as Chainer
-reads it.  Nothing else is touched.  All other modules take Chainer
-from here, never from itself: then the order of imports cannot be wrong.
+3.12).  Each is supplied only where it is missing, only as far as Chainer reads
+it, and the modules only while Chainer is imported.  Nothing else is touched.
+All other modules take Chainer from here, never from itself: then the order of
+imports cannot be wrong.
 """
 
+import contextlib
 import importlib
 import sys
 import types
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -26,7 +29,7 @@ __all__ = [
     "function_node",
     "optimizer_hooks",
     "optimizers",
-    "supply_missing",
+    "supplied",
     "training",
     "type_check",
 ]
@@ -87,34 +90,41 @@ def _pkg_resources():
     sys.modules["pkg_resources"] = module
 
 
-def supply_missing():
-    """Supply what Chainer misses and return the names of what was supplied.
+@contextlib.contextmanager
+def supplied() -> Iterator[list[str]]:
+    """Supply what Chainer misses, for as long as it takes to import a part of Chainer.
 
-    Returns:
-        list of str: empty where nothing was missing.
+    Afterwards the modules are gone: another package that looks for one finds
+    that it is missing, not a module without content.  ``numpy.sctypes`` stays, because Chainer
+    reads it later too.  :mod:`chainer.testing` and :mod:`chainer.gradient_check` are
+    imported within this context; the rest of Chainer is imported here.
+
+    Yields:
+        list of str: names of what was supplied, empty where nothing was missing.
 
     Example:
-        >>> supply_missing()  # importing this module has done it already
-        []
+        >>> with supplied():
+        ...     import chainer.testing
     """
-    supplied = []
+    names = []
     if "sctypes" not in vars(np):
-        np.sctypes = _sctypes()
-        supplied.append("numpy.sctypes")
-    for name, supply in [
-        ("numpy.distutils.system_info", _system_info),
-        ("pkg_resources", _pkg_resources),
-    ]:
-        if not _importable(name):
-            supply()
-            supplied.append(name)
-    return supplied
+        np.sctypes = _sctypes()  # type: ignore[attr-defined]
+        names.append("numpy.sctypes")
+    wanted = {"numpy.distutils.system_info": _system_info, "pkg_resources": _pkg_resources}
+    missing = {name: supply for name, supply in wanted.items() if not _importable(name)}
+    there, has_distutils = set(sys.modules), "distutils" in vars(np)
+    for supply in missing.values():
+        supply()
+    try:
+        yield [*names, *missing]
+    finally:
+        for name in {"numpy.distutils", *missing} - there:
+            sys.modules.pop(name, None)
+        if not has_distutils:
+            vars(np).pop("distutils", None)
 
 
-#: What this interpreter lacked, in the order supplied.
-SUPPLIED = supply_missing()
-
-with warnings.catch_warnings():
+with supplied() as _names, warnings.catch_warnings():
     # Chainer's own import warns of things that its age explains.
     warnings.simplefilter("ignore")
     import chainer
@@ -124,3 +134,13 @@ with warnings.catch_warnings():
     from chainer.backends import cuda
     from chainer.training import extensions
     from chainer.utils import type_check
+
+#: What this interpreter lacked, in the order supplied.
+SUPPLIED = _names
+
+# Chainer takes these from the environment (CHAINER_DTYPE and others), and numbers depend
+# on them: they are what Chainer has where nothing is set.
+chainer.global_config.dtype = np.dtype(np.float32)
+chainer.global_config.lazy_grad_sum = False
+chainer.global_config.use_cudnn = "auto"
+chainer.global_config.use_ideep = "never"

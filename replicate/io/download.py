@@ -124,22 +124,22 @@ def fetch(
 
     Raises:
         InputError: when no mirror gives a file over HTTPS (with the reason
-            of each), the folder cannot be written or is in use, or the disk
-            is full.
+            of each), the folder cannot be written or is in use, the disk is
+            full, or another file has the name of one.
 
     Example:
         >>> import tempfile
         >>> fetch(tempfile.mkdtemp(), corpus=False, vectors=False)
         {}
     """
-    dest, paths = Path(dest_dir), []
+    dest = Path(dest_dir)
+    sources = [*(CORPUS if corpus else ()), *([VECTORS] if vectors else ())]
+    missing = [source for source in sources if not _is_there(dest / source.name, source)]
     with _held(dest), _session() as session:
-        if corpus:
-            refusals = _from_archives(session, dest)
-            paths += [_get(session, source, dest, progress, refusals) for source in CORPUS]
-        if vectors:
-            paths.append(_get(session, VECTORS, dest, progress))
-    return {path.name: path for path in paths}
+        refusals = _from_archives(session, dest) if {*CORPUS} & {*missing} else []
+        for source in missing:
+            _get(session, source, dest, progress, refusals if source in CORPUS else ())
+    return {source.name: dest / source.name for source in sources}
 
 
 def _session() -> requests.Session:
@@ -155,7 +155,7 @@ def _held(folder: Path) -> Iterator[None]:
     """Keep other fetches off a folder; what the disk refuses becomes one clear line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".fetch.lock", timeout=0):
+        with FileLock(folder / ".replicate.fetch.lock", timeout=0):
             yield
     except Timeout:
         raise InputError(
@@ -171,8 +171,6 @@ def _held(folder: Path) -> Iterator[None]:
 def _from_archives(session: requests.Session, dest: Path) -> list[str]:
     """Take both files of the corpus from an archive; the reasons of the mirrors that failed."""
     refusals: list[str] = []
-    if all(_is_right(dest / source.name, source) for source in CORPUS):
-        return refusals
     for url in ARCHIVES:
         try:
             with _answer(session, url) as response:
@@ -308,6 +306,18 @@ def _cause(error: BaseException) -> str:
     while error.__context__ is not None:
         error = error.__context__
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _is_there(path: Path, source: Source) -> bool:
+    """Whether a file is there already; a different file under its name is the user's, and stays."""
+    if not path.exists():
+        return False
+    if not _is_right(path, source):
+        raise InputError(
+            f"{path}: is there already, and is not the published file; "
+            "move it away, or choose another folder"
+        )
+    return True
 
 
 def _is_right(path: Path, source: Source) -> bool:

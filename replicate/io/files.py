@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import tarfile
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +30,11 @@ else:
 
 __all__ = [
     "DAMAGED_TAR",
+    "OWN",
     "atomic",
+    "check_own_folder",
     "folder_lock",
-    "is_temporary",
+    "is_own",
     "load_json",
     "load_npy",
     "load_npz",
@@ -49,8 +53,10 @@ __all__ = [
 
 
 _TEXT_LIMIT = 64 << 20
-# A name that nobody else gives: what has it may be removed.
-_TEMPORARY = ".replicate.part"
+# Names that nobody else gives: what has one may be removed.
+OWN = ".replicate."
+_LOCK = f"{OWN}lock"
+_TEMPORARY = f"{OWN}part"
 # More names joined by dots than any table here has: tomllib's memory grows
 # with the square of their number.
 _LONG_KEY = re.compile(r"""(\.[ \t]*("(\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*){20}""")
@@ -138,16 +144,54 @@ def atomic(path):
         raise
 
 
-def is_temporary(path: str | Path) -> bool:
-    """Whether a name is one that :func:`atomic` gives a file while it is written."""
-    return re.fullmatch(rf"\..+\.[0-9]+{re.escape(_TEMPORARY)}", Path(path).name) is not None
+def is_own(path: str | Path) -> bool:
+    """Whether a name is one that only this program gives.
+
+    Example:
+        >>> is_own(".replicate.lock"), is_own(".config.json.42.replicate.part"), is_own(".x.part")
+        (True, True, False)
+    """
+    name = Path(path).name
+    temporary = re.fullmatch(rf"\..+\.[0-9]+{re.escape(_TEMPORARY)}", name)
+    return name.startswith(OWN) or temporary is not None
 
 
-def remove_temporaries(folder: str | Path) -> None:
-    """Remove what killed processes left of :func:`atomic`; the folder's lock must be held."""
-    for path in Path(folder).rglob(f".*{_TEMPORARY}"):
-        if is_temporary(path):
-            temporary_gone(path)
+def check_own_folder(folder: str | Path, what: str, names: Iterable[str] = ()) -> None:
+    """Look whether a folder may be written to, before anything in it is touched.
+
+    Args:
+        folder: DIR; it may be missing.
+        what: a folder of these may be written to, for the message.
+        names: files and folders in it that are the program's, beside those with its own names.
+
+    Raises:
+        InputError: if it holds anything else.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return
+    found = {path.name for path in folder.iterdir()}
+    # The log has a name that others give too, but it is never there without the lock's file.
+    names = {*names, "run.log"} if _LOCK in found else set(names)
+    others = sorted(name for name in found - names if not is_own(name))
+    if others:
+        raise InputError(
+            f"{folder}: holds {shorten(others[0])}, and no {what}; choose an empty --out"
+        )
+
+
+def remove_temporaries(folder: str | Path, places: Iterable[str] = ("",)) -> None:
+    """Remove what killed processes left of :func:`atomic`; the folder's lock must be held.
+
+    Args:
+        folder: DIR.
+        places: the folders below it that are looked at, as patterns: ``""`` is DIR itself.
+            Others are somebody else's, or those of a run inside of DIR that is at work.
+    """
+    for place in places:
+        for path in Path(folder).glob(f"{place}/.*{_TEMPORARY}" if place else f".*{_TEMPORARY}"):
+            if is_own(path):
+                temporary_gone(path)
 
 
 def temporary_gone(path):
@@ -184,9 +228,13 @@ def save_npz(path, arrays):
 
 
 def save_text(path, text):
-    """Write UTF-8 text; see :func:`atomic`."""
+    """Write UTF-8 text; see :func:`atomic`.
+
+    A byte of a file name that is no UTF-8 is written as ``?``: Python has it as a
+    character that no text can hold.
+    """
     with atomic(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", errors="replace"))
 
 
 def save_json(path, value):
@@ -197,9 +245,14 @@ def save_json(path, value):
 def save_csv(path, header, rows):
     """Write a CSV table; floats keep all their digits (``repr``)."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    plain = csv.writer(text, lineterminator="\n")
+    # Before Python 3.11.9 and 3.12.3 the module leaves a lone CR unquoted, at which readers
+    # break the line.
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in itertools.chain([header], rows):
+        cells = [_cell(value) for value in row]
+        has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (quoted if has_return else plain).writerow(cells)
     save_text(path, text.getvalue())
 
 
@@ -258,7 +311,9 @@ def load_json(path):
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         reason = str(error).removeprefix(f"{path}: ").partition(";")[0]
-        raise InputError(f"{path}: cannot be read ({reason}); is this a run folder?") from None
+        if not reason.startswith("cannot be read"):
+            reason = f"cannot be read ({reason})"
+        raise InputError(f"{path}: {reason}; is this a run folder?") from None
     return value
 
 
@@ -416,16 +471,20 @@ def sha256(path):
 
 
 @contextlib.contextmanager
-def folder_lock(folder):
+def folder_lock(folder, places=("",)):
     """Lock a folder, so that two runs do not use it.  The kernel releases the lock if we die.
 
     At the end, temporary files of workers that were stopped are removed.
+
+    Args:
+        folder: DIR, made where it is missing; it must be the program's own, or empty.
+        places: see :func:`remove_temporaries`.
 
     Raises:
         InputError: if another process has the lock, or the folder is not writable.
     """
     folder = Path(folder)
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / _LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -441,5 +500,5 @@ def folder_lock(folder):
     try:
         yield
     finally:
-        remove_temporaries(folder)
+        remove_temporaries(folder, places)
         lock.release()

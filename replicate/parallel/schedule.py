@@ -13,7 +13,6 @@ from ..config import ARMS, PRESETS
 from ..experiment import UNSCORED, conclude, prepare, run_stage
 from ..io.data import find_data
 from ..io.errors import InputError
-from ..io.files import folder_lock
 from ..run import Options, Run
 from .mpi import run_shares
 from .pool import Outcome, Task
@@ -107,8 +106,7 @@ def run_experiment(
     chosen = list(range(seeds)) if isinstance(seeds, int) else sorted(set(seeds))
     folder = Path(out or Path("out") / preset)
     _, paths, rows = find_data(preset, corpus, vectors)
-    Run.check_folder(folder)
-    with folder_lock(folder):
+    with Run.locked(folder):
         run = prepare(folder, config, Options(), chosen, paths, rows, preset)
         outcome = run_all(run, jobs or os.cpu_count() or 1, on_progress)
         conclude(run)

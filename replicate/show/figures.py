@@ -5,9 +5,10 @@ are those of Okabe and Ito, which colour-blind readers can distinguish.  An arm 
 the same colour in every figure.
 """
 
+import contextlib
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ __all__ = [
     "drawn_sentences",
     "save_figure",
     "specification_curve",
+    "styled",
 ]
 
 #: The colour of each arm in every figure.
@@ -70,6 +72,15 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
 def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
     """Draw Figs 3-6 and Table 1 from the finished seeds of a run, into ``DIR/figures``.
 
@@ -91,7 +102,7 @@ def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
     _table_1(run, seeds[0])
     records = {seed: run.record(seed) for seed in seeds}
     drawn = []
-    with mpl.rc_context(STYLE):
+    with styled():
         if run.options.stored:
             for number, wrong in ((3, False), (4, True)):
                 drawn.append(_figure_words(run, seeds[0], run.figure(f"fig{number}"), wrong))
@@ -515,7 +526,7 @@ def specification_curve(
     order = sorted(by_name, key=lambda n: (tested[lead][n].mean, n))
     changes = sorted({part for n in by_name for part in n.split("; ")} - {"default"})
     x = np.arange(len(order))
-    with mpl.rc_context(STYLE):
+    with styled():
         height = 1.6 * len(statistics) + 0.16 * len(changes) + 1.0
         figure = Figure(figsize=(10, height))
         heights = [1.6] * len(statistics) + [0.16 * len(changes)]
@@ -538,7 +549,7 @@ def specification_curve(
             has = [j for j, n in enumerate(order) if change in n.split("; ")]
             grid.scatter(has, [i] * len(has), s=13, color="#000000")
         grid.set_yticks(range(len(changes)), changes, fontsize=6.5)
-        grid.set_ylim(len(changes) - 0.5, -0.5)
+        grid.set_ylim(max(1, len(changes)) - 0.5, -0.5)
         grid.set_xticks(
             [order.index("default")] if "default" in order else [],
             ["default"] if "default" in order else [],
@@ -587,7 +598,7 @@ def calibration(rows: Sequence[Mapping[str, Any]], stem: str | Path) -> Path:
         "fall": "#D55E00",
         "steady": "#009E73",
     }
-    with mpl.rc_context(STYLE):
+    with styled():
         height = 0.17 * len(rows) + 1.1
         figure = Figure(figsize=(8, height))
         axis = figure.subplots()

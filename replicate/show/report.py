@@ -179,7 +179,7 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
         table1=_table_1(run),
         readings=_readings(run),
         timing=run.timing,
-        command=_command(run),
+        command=command(run),
         files=[f for f in map(_file, run.claims_files) if f],
         margin=MARGIN,
         alpha=ALPHA,
@@ -390,7 +390,7 @@ def _readings(run: Run) -> list[dict[str, Any]]:
     return made
 
 
-def _command(run: Run) -> str:
+def command(run: Run) -> str:
     """The command that repeats the run; it names files without their folders."""
     settings = run.settings
     seeds = settings["seeds"]

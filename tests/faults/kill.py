@@ -32,7 +32,7 @@ COMMAND = [
 ]  # fmt: skip
 KINDS = ("SIGKILL", "SIGTERM", "Ctrl-C", "power cut")
 #: What tells the time of day, or quotes what does.
-TIMED = {"run.log", "timing.json", "report.html", ".lock"}
+TIMED = {"run.log", "timing.json", "report.html", ".replicate.lock"}
 
 
 def start(folder):
@@ -94,7 +94,9 @@ def kill(process, kind, folder, draw):
         return f"{kind}: did not end within a minute"
     if kind == "power cut":
         # What was written last may not have reached the disk whole.
-        written = [p for p in Path(folder).rglob("*") if p.is_file() and p.name != ".lock"]
+        written = [
+            p for p in Path(folder).rglob("*") if p.is_file() and p.name != ".replicate.lock"
+        ]
         if written:
             last = max(written, key=lambda p: p.stat().st_mtime_ns)
             os.truncate(last, draw.randrange(last.stat().st_size + 1))
