@@ -83,8 +83,8 @@ def python312():
     for python in filter(None, found):
         asked = [python, "-c", "import sys; print(*sys.version_info[:2])"]
         # A shim of pyenv is there for versions that are not.
-        found = subprocess.run(asked, capture_output=True, text=True, check=False)
-        if found.stdout.split() == ["3", "12"]:
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if answer.stdout.split() == ["3", "12"]:
             return str(python)
     return None
 
