@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_corpus import LABELS, ODD_WORDS, conclude, odd_run, saliency_of, sentence_words
+from odd_corpus import LABELS, ODD_WORDS, conclude, odd_run, saliency_of, sentence_words, unpacked
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -334,6 +334,27 @@ def test_slider_changes_the_colours(page, data):
     assert page.texts("#epoch-shown") == ["2"] and colours(page) != first
     assert page.every(".word input.epoch", "e.value") == ["1"]
     assert page.texts("#readout")[0].startswith("Epoch 2:")
+
+
+def probabilities(texts):
+    """The numbers after the labels: p of the label that the model gives."""
+    return [float(re.search(r" · p (?:> )?([\d.]+)$", text)[1]) for text in texts]
+
+
+def test_p_is_that_of_the_models_own_label(page, data):
+    """One less the uncertainty: at the chosen epoch, and in the final model of every arm."""
+    maps, arms, n = data["maps"], data["arms"], len(data["maps"]["sentence"])
+    by_epoch = 1 - unpacked(maps["uncertainty"]).reshape(n, -1) / data["levels"]
+    by_arm = 1 - unpacked(arms["uncertainty"]).reshape(-1, n) / data["levels"]
+    assert by_epoch.min() < 0.9 and by_arm.min() < 0.9
+    correct = data["kept"]["correct"]
+    places = [0, 1, 2, correct, correct + 1, correct + 2]
+    for key, epoch in ((Keys.END, -1), (Keys.HOME, 0)):
+        page.type("#epoch", key)
+        shown = probabilities(page.texts("#right .meta") + page.texts("#wrong .meta"))
+        assert shown == pytest.approx(by_epoch[places, epoch], abs=0.0051)
+    shown = probabilities(page.texts("#arms dt"))
+    assert shown == pytest.approx(by_arm[:, correct], abs=0.0051)
 
 
 def test_play_goes_through_the_epochs_and_stops(page):
