@@ -827,6 +827,12 @@ TEXT_VECTORS = {
     "exponents": (text_vectors({"good": np.array([1e-7, -2.5e-8], "<f4"), "bad": np.array([3e8, 1.0], "<f4")}),
                   {"good": np.array([1e-7, -2.5e-8], "<f4"), "bad": np.array([3e8, 1.0], "<f4")}, {}),
     "integers": ("2 3\ngood 1 -2 3\nbad 0 0 7\n", {"good": np.array([1, -2, 3]), "bad": np.array([0, 0, 7])}, {}),
+    "word-tab-first-of-two": (
+        "2 2\n\t 1 2\nbad 3 4\n", {"\t": np.array([1, 2]), "bad": np.array([3, 4])}, {},
+    ),
+    "word-empty-first-of-one": (
+        "2 1\n 1\nbad 3\n", {"": np.array([1]), "bad": np.array([3])}, {},
+    ),
     "twice": (text_vectors() + "film 1 1 1 1 1 1\n", KNOWN, {}),
     **{f"word-{name}": (text_vectors(with_word(word)), with_word(word), {}) for name, word in ODD.items()},
     **{f"word-{name}-first": (text_vectors(with_word(word, 0)), with_word(word, 0), {})

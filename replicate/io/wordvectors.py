@@ -106,8 +106,8 @@ def _is_number(text):
 
 def _is_text(body, width):
     """Whether the first line is a word and numbers, be they too few, too many or NaN."""
-    fields = body.lstrip(b"\r\n")[:_LONGEST_LINE].split(b"\n", 1)[0].split()
-    numbers = fields[1:][-width:]
+    line = body.lstrip(b"\r\n")[:_LONGEST_LINE].split(b"\n", 1)[0]
+    numbers = line.split()[not line[:1].isspace() :][-width:]  # a word may be white space
     return len(numbers) >= min(2, width) and all(map(_is_number, numbers))
 
 
