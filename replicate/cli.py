@@ -39,6 +39,9 @@ from .show.terminal import Display, print_claims
 
 log = logging.getLogger("replicate")
 
+#: What a container may use of the cores: microseconds of each period, or "max".
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
 
 def main(arguments=None):
     """Entry point of the console script; never returns."""
@@ -171,7 +174,7 @@ def _cores():
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        quota, period = QUOTA.read_text(encoding="ascii").split()
         cores = min(cores, math.ceil(int(quota) / int(period)))
     return max(1, cores)
 

@@ -134,3 +134,49 @@ def test_seeds_are_a_number_or_a_list():
     assert cli._seeds(None, None, "3") == [0, 1, 2]
     assert cli._seeds(None, None, "7,0") == [0, 7]
     assert cli._seeds(None, None, "4,") == [4]
+
+
+# --- a run that was interrupted ---------------------------------------------------------
+
+
+@pytest.fixture
+def interrupted(recorded_run, copied):
+    """Three seeds of which two are whole; no table of accuracies was gathered yet."""
+    run = copied(recorded_run)
+    (run.folder(1, "T2h") / "stage.json").unlink()
+    for seed in run.seeds:
+        (run.seed_folder(seed) / "accuracy.csv").unlink()
+    return run
+
+
+@pytest.mark.parametrize("name", ["verify", "report"])
+def test_an_interrupted_run_is_judged_on_its_whole_seeds(name, interrupted, command):
+    """It says how many, and how to go on; its numbers are those of the whole seeds."""
+    code, printed, err = command(name, interrupted.out)
+    assert code == (2 if name == "verify" else 0), err
+    line = "2 of 3 seeds; continue with: replicate run --preset sample --seeds 3"
+    assert err.startswith(line) and len(err.splitlines()) == 1
+    assert err.strip().endswith(f"--record-arms --out {interrupted.out}")
+    if name == "report":
+        rows = {row["id"]: row for row in interrupted.verdicts}
+        assert rows["H"]["seeds"] == 2 and (interrupted.out / "report.html").is_file()
+    else:
+        assert "cannot tell: 2 finished seeds" in printed
+
+
+def test_a_whole_run_says_nothing_of_it(recorded_run, command):
+    """Twin."""
+    assert command("verify", recorded_run.out)[2] == ""
+
+
+def test_no_whole_seed_is_said_too(interrupted, command):
+    for seed in interrupted.seeds:
+        (interrupted.folder(seed, "T1") / "model.npz").unlink()
+    code, printed, err = command("verify", interrupted.out)
+    assert code == 2 and err.startswith("0 of 3 seeds; continue with: ")
+    assert command("report", interrupted.out)[0] == 0
+
+
+def test_accuracies_are_the_same_before_they_are_gathered(recorded_run, interrupted):
+    for arm, curve in recorded_run.accuracies(0).items():
+        assert interrupted.accuracies(0)[arm].tolist() == curve.tolist()

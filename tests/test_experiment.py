@@ -435,3 +435,64 @@ def test_arms_without_a_score_need_no_first_phase(run, made, tmp_path):
         experiment.run_arm(work, 0, "T2h")
     run_seed(work, 0)
     assert files_of(work.seed_folder(0)) == files_of(run.seed_folder(0))
+
+
+# --- training that diverged ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_training_that_diverged_is_no_result(form, made, tmp_path, refused):
+    """Epoch, model, loss and remedy; no stage is marked as done, and the same again says the same."""
+    wild = {"optimizer": "MomentumSGD", "learning_rate": 100.0, "vectors_mode": "finetuned"}
+    for _ in range(2):
+        with refused("seed 0, T1: training diverged", "lower learning_rate, now 100"):
+            made(tmp_path / "run", options=Options(implementation=form), **wild)
+        assert not list((tmp_path / "run").rglob("stage.json"))
+
+
+@pytest.mark.parametrize("arm", ["T2h", "T1andT2"])
+def test_an_arm_that_diverged_is_no_result(arm, made, tmp_path, refused, monkeypatch):
+    """The others are done."""
+    real = experiment.train
+
+    def train(model, *arguments, folder, **keywords):
+        if folder.name == arm:
+            model.fc.W.array[:] = np.nan
+        return real(model, *arguments, folder=folder, **keywords)
+
+    monkeypatch.setattr(experiment, "train", train)
+    with refused(f"seed 0, {arm}: training diverged at epoch 1 (loss nan)"):
+        made(tmp_path / "run")
+    run = Run(tmp_path / "run")
+    assert run.finished(0, "T1") and not run.finished(0, arm)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "rows, wac, words",
+    [
+        ([(1, 0.5, 0.7, NAN)], None, "epoch 1 (loss nan)"),
+        ([(1, 0.5, 0.7, 0.7), (2, 0.5, float("inf"), 0.7)], None, "epoch 2 (loss inf)"),
+        ([(0, 0.5, NAN, NAN), (1, 0.5, 0.7, 0.7)], None, "epoch 0 (loss nan)"),
+        ([(1, 0.5, 0.7, 88837.5)], None, "epoch 1 (loss 8.88e+04)"),
+        ([(1, 0.5, 0.7, 0.7)], [0.0, NAN], "saliency of a word"),
+        ([(e, 0.5, 0.7, 0.7) for e in (1, 2, 3)], [0.0, 0.0], "no word ever changed"),
+        ([(0, 0.5, 0.7, NAN), (1, 0.5, 9.9, 9.9)], [0.0, 0.0], ""),
+        ([(e, 0.5, 0.7, 0.7) for e in (1, 2, 3)], [0.0, 1e-9], ""),
+    ],
+)
+def test_what_is_taken_for_a_result(rows, wac, words, refused):
+    """The untrained network has no training loss; two rows have no variance."""
+    wac = wac and np.array(wac)
+    if not words:
+        experiment.check_converged(rows, CONFIG, "T1", wac)
+        return
+    with refused("T1: training diverged", words, "lower learning_rate, now 0.02"):
+        experiment.check_converged(rows, CONFIG, "T1", wac)
+
+
+def test_adadelta_has_no_rate_to_lower(refused):
+    with refused("(loss nan); choose another optimizer"):
+        experiment.check_converged([(1, 0, NAN, 0)], CONFIG.replace(optimizer="AdaDelta"), "T1")

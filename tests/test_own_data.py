@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from replicate.beyond.own_data import fit, rank_pool, read_pool, select, size_of
-from replicate.config import Config
+from replicate import cli
+from replicate.beyond import own_data
+from replicate.beyond.own_data import PRESET, fit, rank_pool, read_pool, select, size_of
+from replicate.config import PRESETS, Config
 from replicate.instability import sentence_instability
 from replicate.io.files import read_csv
 
@@ -165,3 +167,80 @@ def test_settings_are_kept(labelled, pool, tmp_path):
     kept = json.loads((place.parent / "select.json").read_text())
     assert kept["selected"] == 3 and kept["of"] == 30 and len(kept["accuracy_held_out"]) == 1
     assert kept["n_filters"] == 4 and pool.name in kept["pool"]
+
+
+# --- training that diverged, and the preset -----------------------------------------------
+
+#: Such a rate overflows the weights, and the loss is no number.
+WILD = {
+    "optimizer": "MomentumSGD",
+    "learning_rate": 100.0,
+    "vectors_mode": "finetuned",
+    "epochs": 20,
+}
+
+
+@pytest.mark.parametrize("config", [CONFIG.replace(**WILD), PRESET.replace(**WILD)])
+def test_training_that_diverged_selects_nothing(config, labelled, pool, tmp_path, refused):
+    """The epoch, the loss and the remedy; no table is written, and nothing is left."""
+    with refused("seed 0: training diverged", "lower learning_rate, now 100"):
+        select([labelled], pool, "random", config, tmp_path / "o", 3, dimensions=8)
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_a_diverged_training_that_nobody_looks_at_selects_something(
+    labelled, pool, tmp_path, monkeypatch
+):
+    """Twin: without the look there is a table."""
+    monkeypatch.setattr(own_data, "check_converged", lambda *arguments: None)
+    place = select(
+        [labelled], pool, "random", CONFIG.replace(**WILD), tmp_path / "o", 3, dimensions=8
+    )
+    assert len(place.read_text().splitlines()) == 4
+
+
+def test_the_held_out_texts_are_not_trained_on(labelled, tmp_path, monkeypatch):
+    """A tenth, another with each seed, and the rest for training: none in both."""
+    seen = []
+    real = own_data.train
+
+    def train(model, corpus, used, held, **keywords):
+        seen.append((set(used.tolist()), set(held.tolist())))
+        return real(model, corpus, used, held, **keywords)
+
+    monkeypatch.setattr(own_data, "train", train)
+    fit([labelled], "random", CONFIG, tmp_path, (0, 1), dimensions=8)
+    for used, held in seen:
+        assert len(held) == 6 and not used & held and used | held == set(range(60))
+    assert seen[0][1] != seen[1][1]
+
+
+def test_the_command_takes_the_preset_that_it_states(labelled, pool, tmp_path, monkeypatch):
+    """Kim's settings where none are named, and as the base of a file."""
+    seen = []
+    monkeypatch.setattr(own_data, "select", lambda *a, **k: seen.append(a[3]) or 1 / 0)
+    (tmp_path / "mine.toml").write_text("epochs = 7\n")
+    for more in ((), ("--preset", str(tmp_path / "mine.toml")), ("--preset", "paper")):
+        arguments = ["select", "--corpus", labelled, "--pool", pool, "--vectors", "random", *more]
+        with pytest.raises(SystemExit):
+            cli.main([*map(str, arguments), "--out", str(tmp_path / "o")])
+    assert seen == [PRESET, PRESET.replace(epochs=7), PRESETS["paper"]]
+    option = next(p for p in cli.select.params if p.name == "preset")
+    assert (option.default, option.show_default) == ("own", True)
+    assert (PRESET.n_filters, PRESET.dropout, PRESET.max_norm) == (100, 0.5, 3.0)
+
+
+@pytest.mark.slow
+def test_the_preset_classifies_six_labels(mr_folder, tmp_path, missing):
+    """TREC's questions: 0.85 and more of those held out, where the paper's preset has 0.70."""
+    place = mr_folder / "kim" / "TREC.train.all"
+    vectors = mr_folder / "googlenews-31530.bin.gz"
+    for needed in (place, vectors):
+        if not needed.is_file():
+            missing("data", f"{needed} is not there")
+    lines = place.read_bytes().decode("cp1252").split("\n")
+    rows = "".join("\t".join(line.split(" ", 1)) + "\n" for line in lines if line)
+    (tmp_path / "trec.tsv").write_text("label\ttext\n" + rows, encoding="utf-8")
+    fitted = fit([tmp_path / "trec.tsv"], vectors, PRESET, tmp_path / "training")
+    assert len(fitted.corpus.label_names) == 6
+    assert fitted.accuracy[0] >= 0.85

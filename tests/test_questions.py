@@ -5,9 +5,11 @@ import pytest
 from test_convergence import table
 from test_rivals import made_up
 
+from replicate import cli
 from replicate.beyond import convergence, rivals
 from replicate.beyond import questions as beyond
-from replicate.io.files import read_csv
+from replicate.io.files import load_json, read_csv, save_json
+from replicate.run import Run
 
 
 def test_convergence_draws_the_means_of_every_phase(tmp_path):
@@ -74,3 +76,30 @@ def test_answers_are_written(recorded_run, copied):
     assert {name: rows[1][name] for name in asked} == pytest.approx(asked, nan_ok=True)
     beyond.write_answers(run, seeds)
     assert first == {place: place.read_bytes() for place in written}
+
+
+@pytest.mark.parametrize(
+    "option, value, remedy",
+    [
+        ("stored", False, "without --streaming"),
+        ("epoch_weights", "first", "--epoch-weights all"),
+        ("record_arms", False, "--record-arms"),
+    ],
+)
+def test_a_run_of_the_wrong_kind_is_refused_before_anything(option, value, remedy, recorded_run, copied, monkeypatch, capsys):  # fmt: skip
+    """Nothing is trained, and no file of it changes."""
+    run = copied(recorded_run)
+    settings = load_json(run.out / "config.json")
+    save_json(run.out / "config.json", {**settings, option: value})
+    monkeypatch.setattr(rivals, "run_rivals", lambda *a: pytest.fail("trained"))
+    before = {p: p.stat().st_mtime_ns for p in run.out.rglob("*")}
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["questions", str(run.out)])
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2 and remedy in told and len(told.splitlines()) == 1
+    assert {p: p.stat().st_mtime_ns for p in run.out.rglob("*")} == before
+
+
+def test_a_run_of_the_right_kind_is_taken(recorded_run):
+    """Twin: what the others have changed, and nothing else, is refused."""
+    beyond.check_run(Run(recorded_run.out))

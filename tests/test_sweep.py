@@ -1,12 +1,16 @@
 """A sweep: its grid, its table, and that it goes on from the table alone."""
 
+import json
 import shutil
 
 import pytest
 
-from replicate.beyond.sweep import collect_rows, read_grid, run_sweep, sweep_rows
+from replicate import cli
+from replicate.beyond import sweep
+from replicate.beyond.sweep import Specification, collect_rows, read_grid, run_sweep, sweep_rows
 from replicate.config import PRESETS
 from replicate.io.errors import InputError
+from replicate.run import Options
 
 GRID = """
 seeds = [1, 0]
@@ -145,3 +149,111 @@ def test_a_table_of_another_version_is_refused(tmp_path):
         sweep_rows(place)
     shutil.rmtree(tmp_path)
     assert sweep_rows(place) == {}
+
+
+# --- the data of a sweep ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A sweep of one specification and seed: its folder, grid, and corpus."""
+    folder = tmp_path_factory.mktemp("sweep")
+    lines = [f"{i % 2}\t{'good' if i % 2 else 'bad'} film number {i % 7}" for i in range(60)]
+    (folder / "corpus.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n")
+    (folder / "grid.toml").write_text(GRID)
+    specifications, _ = read_grid(folder / "grid.toml")
+    run_sweep(folder / "out", specifications[:1], [0], ([folder / "corpus.tsv"], "random", "", 5))
+    return folder
+
+
+@pytest.fixture
+def again(finished, tmp_path):
+    """The same sweep with something else: ``again(corpus, dimensions, options, tokens)``."""
+    shutil.copytree(finished / "out", tmp_path / "out")
+
+    def run(corpus=finished / "corpus.tsv", dimensions=5, options=None, tokens=None):
+        specifications, _ = read_grid(finished / "grid.toml")
+        chosen = specifications[:1]
+        if tokens:
+            chosen = [Specification("whitespace", chosen[0].config.replace(tokens=tokens))]
+        data = ([corpus], "random", "", dimensions)
+        return run_sweep(tmp_path / "out", chosen, [0], data, options)
+
+    return run
+
+
+def files_of(folder):
+    return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_rows_of_other_data_are_refused(again, finished, tmp_path, refused):
+    """Another corpus, other vectors, another form: one line, and nothing changes."""
+    before = files_of(tmp_path / "out")
+    other = tmp_path / "other.tsv"
+    other.write_text((finished / "corpus.tsv").read_text().replace("good", "fine"))
+    with refused(tmp_path / "out", "another corpus", "other.tsv"):
+        again(other)
+    with refused(tmp_path / "out", "other word vectors"):
+        again(dimensions=6)
+    with refused(tmp_path / "out", "implementation"):
+        again(options=Options(implementation="reference"))
+    assert files_of(tmp_path / "out") == before
+
+
+def test_the_same_data_under_another_name_goes_on(again, finished, tmp_path):
+    """The checksum is of what is read."""
+    before = files_of(tmp_path / "out")
+    assert not again(shutil.copy(finished / "corpus.tsv", tmp_path / "renamed.tsv")).failures
+    assert files_of(tmp_path / "out") == before
+
+
+def test_each_reading_of_tokens_has_its_own_data(again, finished, tmp_path, refused):
+    """A vocabulary of its own: it is added, and other data is refused for it too."""
+    again(tokens="whitespace")
+    settings = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert set(settings["data"]) == {"kim", "whitespace"}
+    assert len(sweep_rows(tmp_path / "out" / "sweep.csv")) == 2
+    with refused("other word vectors"):
+        again(tokens="whitespace", dimensions=6)
+
+
+def test_rows_without_their_settings_are_refused(again, tmp_path, refused):
+    """Nobody knows of which data they are."""
+    (tmp_path / "out" / "sweep.json").unlink()
+    with refused(tmp_path / "out", "sweep.json", "choose another --out"):
+        again()
+    (tmp_path / "out" / "sweep.json").write_text("{}")
+    with refused("sweep.json", "not of this program"):
+        again()
+
+
+def test_a_sweep_that_goes_on_under_another_version_keeps_both(again, tmp_path, monkeypatch):
+    began = sweep.versions()
+    monkeypatch.setattr(sweep, "versions", lambda: {**began, "numpy": "9.9"})
+    again()
+    settings = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert settings["versions"] == began
+    assert [state["versions"]["numpy"] for state in settings["continued"]] == ["9.9"]
+
+
+def test_a_sweep_that_does_not_look_would_be_noticed(again, finished, tmp_path, monkeypatch):
+    """Twin: without the comparison the old row answers for another corpus."""
+    other = tmp_path / "other.tsv"
+    other.write_text((finished / "corpus.tsv").read_text().replace("good", "fine"))
+    monkeypatch.setattr(sweep, "same_data", lambda *arguments: None)
+    before = (tmp_path / "out" / "sweep.csv").read_bytes()
+    assert not again(other).failures
+    assert (tmp_path / "out" / "sweep.csv").read_bytes() == before
+
+
+def test_the_command_passes_all_that_rows_depend_on(finished, tmp_path, monkeypatch):
+    """--dimensions, --device and --implementation."""
+    seen = []
+    monkeypatch.setattr(sweep, "prepare_sweep", lambda *a: seen.append(a) or 1 / 0)
+    arguments = ["sweep", finished / "grid.toml", "--corpus", finished / "corpus.tsv"]
+    arguments += ["--vectors", "random", "--dimensions", "7", "--implementation", "reference"]
+    with pytest.raises(SystemExit):
+        cli.main([*map(str, arguments), "--out", str(tmp_path / "new")])
+    ((_, specifications, data, options),) = seen
+    assert len(specifications) == 3 and data[1:] == ("random", "", 7)
+    assert options == Options("@cpu", "reference")

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from replicate import claims, cli
-from replicate.config import ARMS
+from replicate.config import ARMS, PAPER, Config
+from replicate.experiment import prepare, run_seed
 from replicate.io.files import read_csv, save_csv, toml_table
+from replicate.run import Options
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -474,3 +476,40 @@ def test_rounding_is_collected_from_runs_that_are_alike(
     regression.collect_rounding("made", [run, moved], tmp_path)
     rows = read_csv(out / "rounding.csv", regression.ROUNDING)
     assert [row["other_half"] for row in rows if row["kernels"] == "moved"] == ["0", "1", "0"]
+
+
+# --- make paper ---------------------------------------------------------------------------
+
+
+def recipe(target):
+    """Commands of a target of the Makefile."""
+    text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    body = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, flags=re.MULTILINE)[1]
+    return [line.strip() for line in body.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds, code", [(5, 0), (4, 2)])
+def test_what_make_paper_ends_with(seeds, code, tmp_path, capsys, monkeypatch):
+    """With vectors of which no results are committed: 0 where S1 holds and seeds suffice."""
+    *_, compare, verify = recipe("paper")
+    assert compare.endswith("python tools/regression.py out/paper")
+    assert verify.endswith("replicate verify out/paper")
+    # A corpus of the size of MR; training itself is not what is tested.
+    n = sum(PAPER["sizes"].values())
+    rows = "".join(f"{i % 2}\t{'fine' if i % 2 else 'dull'} film {i % 9}\n" for i in range(n))
+    (tmp_path / "c.tsv").write_text("label\ttext\n" + rows, encoding="utf-8")
+    config = Config(n_filters=1, epochs=2, batch_size=2000)
+    run = prepare(
+        tmp_path / "run", config, Options(stored=False), range(seeds), [tmp_path / "c.tsv"],
+        "random", dimensions=2,
+    )  # fmt: skip
+    for seed in run.seeds:
+        run_seed(run, seed)
+    assert tool("regression").main(run.out) == 0
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["verify", str(run.out)])
+    printed = capsys.readouterr().out
+    assert stopped.value.code == code
+    assert ("nothing to compare with" in printed.splitlines()[-1]) == (code == 0)
+    assert "nothing to compare with" in printed.splitlines()[0]
