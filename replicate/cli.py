@@ -59,11 +59,11 @@ def main(arguments=None):
         error.show()
         code = 2
     except (OSError, MemoryError) as error:
-        # Nobody foresaw it where it happened; its traceback is in run.log.
+        # Not expected where it happened; its traceback is in run.log.
         where = "" if getattr(error, "filename", None) is None else f"{error.filename}: "
         reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
-        told = " ".join(f"{where}the system refused ({reason})".split())
-        click.echo(f"error: {told}; mend that, then run the same command again", err=True)
+        message = " ".join(f"{where}the system refused ({reason})".split())
+        click.echo(f"error: {message}; fix that, then run the same command again", err=True)
         code = 2
     except (KeyboardInterrupt, click.Abort) as error:
         # Click takes an EOFError, wherever it comes from, for somebody's interrupt.
@@ -82,7 +82,7 @@ def main(arguments=None):
 
 
 def _fault(error):
-    """One line on an error that nobody foresaw."""
+    """One line on an unexpected error."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     reason = " ".join(traceback.format_exception_only(error)[-1].split())[:300]
     where = f"{Path(last.filename).name}, line {last.lineno}"
@@ -158,7 +158,7 @@ def _seeds(context, parameter, text):
         raise click.BadParameter(f"{text!r}: write a number of seeds, or a list 0,3,7") from None
     if "," not in text:
         if numbers[0] < 1:
-            raise click.BadParameter("0 seeds are none; write 1 or more")
+            raise click.BadParameter("0 seeds give no result; write 1 or more")
         return list(range(numbers[0]))
     return sorted(set(numbers))
 
@@ -214,7 +214,7 @@ _machine_options = _options(
     click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
                  help="Threads of the matrix library in each."),
     click.option("--quiet", "-q", is_flag=True, help="No progress, no summary."),
-    click.option("--verbose", "-v", is_flag=True, help="Tell every finished training run."),
+    click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished training run."),
 )  # fmt: skip
 
 _setting_options = _options(
@@ -259,7 +259,7 @@ class _LogFile(logging.FileHandler):
     lost = False
 
     def handleError(self, record):
-        """Tell it once, where logging would print a traceback for every line."""
+        """Report it once; logging would print a traceback for every line."""
         if not self.lost:
             self.lost = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
@@ -277,7 +277,7 @@ class _LogFile(logging.FileHandler):
 def _logging(out):
     """A log file in the run folder."""
     try:
-        # A name of a file may have bytes that are no characters.
+        # A name of a file may have bytes that are not characters.
         handler = _LogFile(Path(out) / "run.log", encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(
@@ -358,7 +358,7 @@ def run(
         )
         with _display(console, total, quiet, verbose) as display:
 
-            def tell(name, message):
+            def on_progress(name, message):
                 label = f"seed {name[0]}, {name[1]}"
                 if isinstance(message, tuple):
                     display.bar(name, label, config.epochs, *message)
@@ -368,9 +368,9 @@ def run(
             if data_parallel:
                 from .parallel import data_parallel as together
 
-                outcome = together.lead(work, tell)
+                outcome = together.lead(work, on_progress)
             else:
-                outcome = run_all(work, _jobs(jobs), tell, threads)
+                outcome = run_all(work, _jobs(jobs), on_progress, threads)
         _timing(work, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
@@ -444,7 +444,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
         with _display(console, total, quiet, verbose) as display:
             epochs = {s.name: s.config.epochs for s in specifications}
 
-            def tell(name, message):
+            def on_progress(name, message):
                 label = f"{name[0]}, seed {name[1]}"
                 if isinstance(message, tuple):
                     arm, epoch, accuracy = message
@@ -455,7 +455,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
                     display.end(name, label, message)
 
             outcome = sweeping.run_sweep(
-                out, specifications, seeds, data, options, _jobs(jobs), tell, threads
+                out, specifications, seeds, data, options, _jobs(jobs), on_progress, threads
             )
         rows = sweeping.sweep_rows(out / "sweep.csv")
         header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
@@ -502,7 +502,7 @@ def fetch(dest, corpus_only, quiet):
 def verify(folder):
     """Print the claims, paper against ours.
 
-    Exit 0 when all that must hold holds, 1 when not, 2 when it cannot tell.
+    Exit 0 when all that must hold holds, 1 when not, 2 when there are too few results.
     """
     from . import claims
     from .experiment import verdicts_of
@@ -567,7 +567,7 @@ def _shares(context, parameter, text):
               metavar="P,P,…", help="Per cents of T2 that are selected.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
 @click.option("--quiet", "-q", is_flag=True)
-@click.option("--verbose", "-v", is_flag=True, help="Tell every finished seed.")
+@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
 def questions(folder, shares, jobs, quiet, verbose):
     """What the paper left open: do words settle, are they rare, do simpler scores do as well?
 
@@ -588,14 +588,14 @@ def questions(folder, shares, jobs, quiet, verbose):
         each = rivals.trainings(shares)
         with _display(console, each * len(seeds), quiet, verbose) as display:
 
-            def tell(name, message):
+            def on_progress(name, message):
                 label = f"seed {name}, models"
                 if isinstance(message, tuple):
                     display.bar(name, label, each, *message)
                 else:
                     display.end(name, label, message)
 
-            outcome = rivals.run_rivals(work, seeds, shares, jobs or _cores(), tell)
+            outcome = rivals.run_rivals(work, seeds, shares, jobs or _cores(), on_progress)
         for seed, reason in outcome.failures.items():
             log.error("seed %s: %s", seed, reason)
             click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
@@ -678,7 +678,7 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
     with selecting.locked(out), _logging(out):
         with _display(console, config.epochs * len(seeds), quiet, False) as display:
 
-            def tell(seed, epoch, accuracy):
+            def on_progress(seed, epoch, accuracy):
                 display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
             def report(read):
@@ -688,7 +688,7 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
                     )
 
             place = selecting.select(
-                paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, tell,
+                paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
                 report,
             )  # fmt: skip
     if not quiet:

@@ -696,7 +696,7 @@ class Run:
     def keep_first_epoch_weights(self) -> None:
         """Under ``epoch_weights = "first"``, leave those of the first seed only.
 
-        A seed that was the first is none any more when a lower one is added: the files
+        A seed that was the first no longer is when a lower one is added: the files
         are then those of all seeds run at once.
         """
         if self.options.epoch_weights != "first":

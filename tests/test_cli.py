@@ -161,7 +161,7 @@ def test_an_interrupted_run_is_judged_on_its_whole_seeds(name, interrupted, comm
         rows = {row["id"]: row for row in interrupted.verdicts}
         assert rows["H"]["seeds"] == 2 and (interrupted.out / "report.html").is_file()
     else:
-        assert "cannot tell: 2 finished seeds" in printed
+        assert "undecided: 2 finished seeds" in printed
 
 
 def test_a_whole_run_says_nothing_of_it(recorded_run, command):

@@ -272,7 +272,7 @@ def test_pair_that_cannot_be_read(pair, refused):
     """A folder by the name of a file."""
     pair[1].unlink()
     pair[1].mkdir()
-    with refused(pair[1], "no file"):
+    with refused(pair[1], "not a file"):
         read_corpus(pair)
 
 

@@ -341,7 +341,7 @@ def test_an_empty_share_adds_nothing(size, prepared):
 
     found = together(size, work)
     expected = recorder.saliency_measure(model, *sentences)()
-    for name in ("token_saliency", "predicted", "doubt"):
+    for name in ("token_saliency", "predicted", "uncertainty"):
         assert getattr(found[0][0], name).tobytes() == getattr(expected, name).tobytes()
     assert [measured for measured, _ in found[1:]] == [None] * (size - 1)
     for _, evaluated in found:

@@ -25,7 +25,7 @@ __all__ = ["ARMS_ASKED", "answers", "matched_words", "seed_answers"]
 ARMS_ASKED = ("T2h", "T1andT2h", "T1andT2l", "T1andT2ran")
 #: Words that are called unstable: this share, of the highest wac.
 UNSTABLE = 0.25
-#: Fewest occurrences in T1 of the words compared: a mean of one number is no mean.
+#: Fewest occurrences in T1 of the words compared: a mean needs two numbers.
 LEAST = 2
 
 

@@ -147,7 +147,14 @@ def size_of(budget, n):
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def fit(
-    paths, vectors, config, folder, seeds=(0,), dimensions=300, implementation="fused", tell=None
+    paths,
+    vectors,
+    config,
+    folder,
+    seeds=(0,),
+    dimensions=300,
+    implementation="fused",
+    on_epoch=None,
 ):
     """Train on labelled texts and measure the instability of their words (eqs 4-9).
 
@@ -161,7 +168,7 @@ def fit(
         seeds: wac is the mean over them.
         dimensions (int): D of random vectors.
         implementation (str): ``"fused"`` or ``"reference"``.
-        tell: callable ``(seed, epoch, accuracy)``; may be None.
+        on_epoch: callable ``(seed, epoch, accuracy)``; may be None.
 
     Returns:
         Fitted: see there.
@@ -195,7 +202,7 @@ def fit(
         mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {sha256_of(vectors)}"
         rows, _ = train(
             model, corpus, used, held, seed=seed, folder=place, recorder=recorder, fingerprint=mark,
-            on_progress=None if tell is None else lambda epoch, acc, s=seed: tell(s, epoch, acc),
+            on_progress=None if on_epoch is None else lambda epoch, acc, s=seed: on_epoch(s, epoch, acc),
         )  # fmt: skip
         wac, occurrences = recorder.stream.result(config.ddof)
         check_converged(rows, config, f"seed {seed}", wac[occurrences > 0])
@@ -243,11 +250,11 @@ def rank_pool(fitted, texts, config):
 
 
 def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensions=300,
-           implementation="fused", tell=None, report=None):  # fmt: skip
+           implementation="fused", on_epoch=None, report=None):  # fmt: skip
     """Train, rank the pool, and write ``selected.csv``, ``words.csv`` and ``select.json``.
 
     Args:
-        paths, vectors, config, seeds, dimensions, implementation, tell: see :func:`fit`.
+        paths, vectors, config, seeds, dimensions, implementation, on_epoch: see :func:`fit`.
         pool: see :func:`read_pool`.
         out: folder to write to.
         budget: see :func:`size_of`.
@@ -276,7 +283,7 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
     with tempfile.TemporaryDirectory(
         prefix=_TRAINING, dir=out, ignore_cleanup_errors=True
     ) as folder:
-        fitted = fit(corpus, vectors, config, folder, seeds, dimensions, implementation, tell)
+        fitted = fit(corpus, vectors, config, folder, seeds, dimensions, implementation, on_epoch)
     ranked = rank_pool(fitted, [row.text for row in rows], config)
     chosen = [
         (

@@ -1,7 +1,7 @@
 """Does instability choose better than simpler scores, and is it the words? (beyond the paper)
 
 Every score ranks the sentences of T2; the highest are added to T1, and the
-model is trained from fresh weights, as ``T1andT2h`` is.  What is told is the
+model is trained from fresh weights, as ``T1andT2h`` is.  The result is the
 accuracy on T3 less that of T1 with as many random sentences, paired by seed.
 """
 
@@ -72,7 +72,7 @@ class Score:
 SCORES = (
     Score("instability", "A_S, eq. (10): mean wac of the words"),
     Score("instability_logit", "A_S of the gradient of the logit difference: confidence left out"),
-    Score("instability_shuffled", "A_S with wac exchanged among words of like frequency in T1"),
+    Score("instability_shuffled", "A_S with wac exchanged among words of similar frequency in T1"),
     Score(
         "level_variance", "as A_S, variance of saliency itself, not of its changes (VoG on words)"
     ),
@@ -179,7 +179,7 @@ def _of_words(run, seed, t1, t2):
 def shuffled(wac, count, seed):
     """wac exchanged at random among words that occur equally often in T1.
 
-    The control that tells whether the words matter, or their frequency only.
+    The control that shows whether the words matter, or their frequency only.
     Words that occur more than 20 times are grouped by like frequency, fifty
     at a time, since few words share an exact count there.
 

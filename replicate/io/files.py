@@ -53,7 +53,7 @@ __all__ = [
 
 
 _TEXT_LIMIT = 64 << 20
-# Names that nobody else gives: what has one may be removed.
+#: Part of the names that only this program gives: it may remove what has one.
 OWN = ".replicate."
 _LOCK = f"{OWN}lock"
 _TEMPORARY = f"{OWN}part"
@@ -230,7 +230,7 @@ def save_npz(path, arrays):
 def save_text(path, text):
     """Write UTF-8 text; see :func:`atomic`.
 
-    A byte of a file name that is no UTF-8 is written as ``?``: Python has it as a
+    A byte of a file name that is not UTF-8 is written as ``?``: Python has it as a
     character that no text can hold.
     """
     with atomic(path) as file:
