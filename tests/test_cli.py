@@ -6,6 +6,8 @@ import pytest
 
 from replicate import cli
 from replicate.cli import main
+from replicate.config import Config
+from replicate.environment import versions
 
 
 @pytest.fixture
@@ -123,11 +125,37 @@ def test_an_interrupt_is_exit_code_130(command, monkeypatch):
     assert code == 130 and "continues" in err
 
 
-def test_readings_and_doctor_speak(command, monkeypatch):
+def test_readings_lists_every_setting(command, monkeypatch):
+    """Name, default and alternatives, in one line each where the terminal is wide."""
+    monkeypatch.setenv("COLUMNS", "250")
     code, printed, _ = command("readings")
-    assert code == 0 and "n_filters" in printed
-    code, printed, _ = command("doctor")
-    assert code == 0 and "chainer" in printed and "missing" in printed
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines()]
+    assert code == 0 and [tuple(row) for row in rows if row] == Config.readings()
+
+
+def test_doctor_says_what_is_there_and_what_is_not(command, monkeypatch, tmp_path):
+    """Versions, the machine, and the data of the folder that is named."""
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+
+    def rows():
+        code, printed, _ = command("doctor")
+        assert code == 0
+        lines = [line.split("│")[1:-1] for line in printed.splitlines()]
+        return {row[0].strip(): row[1].strip() for row in lines if row}
+
+    found = rows()
+    assert {**found, **versions()} == found and found["chainer"] == "7.8.1"
+    assert found["cores"] == str(cli._cores()) and found["processor"]
+    assert found["corpus"].startswith("missing: run `replicate fetch`")
+    assert found["word vectors"].startswith("missing: ")
+    assert found["package replicate"] == "this distribution's only"
+    for name in ("rt-polarity.pos", "rt-polarity.neg"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("REPLICATE_DATA", str(tmp_path))
+    found = rows()
+    assert found["corpus"] == str(tmp_path / "rt-polarity.pos")
+    assert found["word vectors"].startswith("missing: ")
 
 
 def test_seeds_are_a_number_or_a_list():

@@ -10,7 +10,7 @@ from matplotlib.text import Annotation, Text
 
 from replicate import claims, inference, statistics
 from replicate.beyond.sweep import verdicts_by_specification
-from replicate.config import Config
+from replicate.config import PAPER, Config
 from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.run import Options, Run
 from replicate.show import figures
@@ -177,10 +177,44 @@ def test_specification_curve_and_verdicts_by_specification(tmp_path):
     assert found["default", "H"] == "inconclusive"
 
 
-def test_calibration_is_drawn(tmp_path):
-    parts = {"levels": 1.0, "misclassified": 0.2, "fall": 0.0, "steady": 0.1}
-    made = [{"specification": "default", "distance": 1.3, **parts}]
-    assert figures.calibration(made, tmp_path / "calibration").exists()
+def test_calibration_is_drawn(tmp_path, monkeypatch):
+    """A bar for each part, one after another: as long as the part, and together the distance."""
+    parts = ("levels", "misclassified", "fall", "steady")
+    made = [
+        {"specification": "default", "distance": 1.3, **dict(zip(parts, (1.0, 0.2, 0.0, 0.1)))},
+        {"specification": "dropout=0.5", "distance": 2.0, **dict(zip(parts, (0.5, 0.5, 0.9, 0.1)))},
+    ]
+    kept = []
+    real = figures.save_figure
+    monkeypatch.setattr(figures, "save_figure", lambda f, stem: kept.append(f) or real(f, stem))
+    figures.calibration(made, tmp_path / "calibration")
+    (axis,) = kept[0].axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["default", "dropout=0.5"]
+    bars = {c.get_label(): [(b.get_x(), b.get_width()) for b in c] for c in axis.containers}
+    assert tuple(bars) == parts
+    for i, row in enumerate(made):
+        left = 0.0
+        for name in parts:
+            assert bars[name][i] == pytest.approx((left, row[name])), name
+            left += row[name]
+        assert left == pytest.approx(row["distance"])
+
+
+def test_the_papers_levels_are_drawn_at_their_heights(drawn):
+    """Fig. 6: each level beside its arm's colour, over the epochs that the paper speaks of."""
+    (axis,) = drawn["fig6"].axes
+    lines = [line for line in axis.lines if line.get_linestyle() == "--"]
+    named = [t for t in axis.texts if t.get_text().startswith("paper: ")]
+    levels = PAPER["levels"]
+    assert len(lines) == len(named) == 3
+    for line, name in zip(lines, named):
+        arm, value = name.get_text().removeprefix("paper: ").rsplit(" ", 1)
+        arms = [arm] if arm in levels else [a for a in levels if a not in ("T1andT2", "T1andT2h")]
+        assert {levels[a] for a in arms} == {float(value)} and (arm in levels or len(arms) == 4)
+        assert set(line.get_ydata()) == {float(value)} and name.xy[1] == float(value)
+        assert line.get_color() == figures.ARM_COLOURS.get(arm, "#777777")
+        # Six epochs as the paper's fifty.
+        assert list(line.get_xdata()) == pytest.approx([6 * 40 / 50, 6])
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_a_task_of_another_rank_that_fails_is_reported(two_seeds, tmp_path):
     arguments = ["run", *SMALL, "--seeds", "2", "--out", tmp_path / "run"]
     ended = start(2, arguments, code=FAILING, script=tmp_path / "script.py")
     lines = (ended.stdout + ended.stderr).splitlines()
-    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert ended.returncode == 3 and "Traceback" not in ended.stderr
     assert "seed 1, T1: TypeError: object of type 'function' has no len()" in lines
     assert "seed 1, T2h: needs (1, 'T1'), which failed" in lines
     assert (tmp_path / "run" / "seed-001/arms/T1andT2/stage.json").exists()

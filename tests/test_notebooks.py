@@ -342,7 +342,8 @@ def private_names(code):
     found = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if alias.name.split(".")[0] == "replicate"]
+            names = [alias.name for alias in node.names]
+            found += [name for name in names if name.startswith("replicate.")]
         elif (
             isinstance(node, ast.ImportFrom)
             and node.module

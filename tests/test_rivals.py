@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import naive
 import numpy as np
 import pytest
+from scipy import stats
 
 from replicate.beyond import rivals
 from replicate.io.files import load_npy, load_npz, read_csv, save_csv
@@ -250,3 +251,138 @@ def test_compare_needs_seeds(tmp_path):
     run = made_up(tmp_path, 0.1)
     assert {row[-1] for row in rivals.compare(run, range(2))} == {"inconclusive"}
     assert rivals.compare(run, []) == []
+
+
+# --- what is selected, trained and told, restated -------------------------------------------
+
+EPOCHS = 10
+
+
+def _ten_epochs(folder):
+    from replicate.config import PRESETS
+    from replicate.corpus import sample_path
+    from replicate.experiment import prepare, run_first_phase
+    from replicate.run import Options
+
+    config = PRESETS["sample"].replace(epochs=EPOCHS, n_filters=6, learning_rate=1e-3)
+    corpus, vectors = sample_path()
+    made = prepare(folder, config, Options(epoch_weights="all"), [0, 1], [corpus], vectors)
+    for seed in made.seeds:
+        run_first_phase(made, seed)
+
+
+@pytest.fixture(scope="module")
+def ten(made_once):
+    """The first phase of two seeds, of ten epochs: "early" is two of them."""
+    return Run(made_once("ten-epochs", _ten_epochs))
+
+
+def course(n):
+    """A made-up accuracy of each epoch, another with each training."""
+    return [(e, 0.5 + 0.01 * e**1.5 + 0.001 * n, 0.7, 0.7) for e in range(1, EPOCHS + 1)]
+
+
+@pytest.fixture
+def trainings(ten, copied, monkeypatch):
+    """Every training of seed 1, as it was asked for; and the rows that were written."""
+    run, seen = copied(ten), []
+
+    def train(model, corpus, sentences, evaluation, *, seed, **keywords):
+        seen.append((sentences.tolist(), evaluation.tolist(), seed, model.weights(False)))
+        return course(len(seen)), None
+
+    monkeypatch.setattr(rivals, "train", train)
+    rivals.work_on_rivals(str(run.out), 1, (0.25, 0.5), lambda message: None)
+    rows = read_csv(run.seed_folder(1) / "rivals" / "accuracy.csv", rivals.CURVE)
+    return run, seen, rows
+
+
+def test_the_highest_scores_are_selected(trainings):
+    """T1 with the sentences of T2 that a score puts first, for each score and share."""
+    run, seen, rows = trainings
+    scores = rivals.score_sentences(run, 1)
+    t1, t2 = (np.flatnonzero(run.subset(1) == k).tolist() for k in (1, 2))
+    trained = [set(sentences) - set(t1) for sentences, *_ in seen]
+    for name, values in scores.items():
+        best = [s for _, s in sorted(zip(-values, t2))]
+        for share in (0.25, 0.5):
+            size = int(share * len(t2))
+            assert set(best[:size]) in trained, (name, share)
+            assert set(best[-size:]) not in trained or len(set(values)) < 3, (name, share)
+    for sentences, *_ in seen:
+        assert sentences == sorted(set(sentences)) and set(t1) <= set(sentences)
+
+
+def test_random_draws_are_others(trainings):
+    """Three of each share: no two alike, each of its size."""
+    run, seen, rows = trainings
+    t1, t2 = (np.flatnonzero(run.subset(1) == k).tolist() for k in (1, 2))
+    for share, place in ((0.25, 0), (0.5, 1)):
+        size = int(share * len(t2))
+        draws = [set(s) - set(t1) for s, *_ in seen[place * 17 : place * 17 + 3]]
+        assert {len(d) for d in draws} == {size}
+        assert len({tuple(sorted(d)) for d in draws}) == 3
+    assert [row["arm"] for row in rows[:3]] == ["random_0", "random_1", "random_2"]
+
+
+def test_each_model_is_of_its_seed(trainings):
+    """Initial weights, order and evaluation set are those of seed 1, and not of seed 0."""
+    run, seen, _ = trainings
+    t3 = np.flatnonzero(run.subset(1) == 3).tolist()
+    mine, other = (initial_model(run, seed).weights(False) for seed in (1, 0))
+    assert (mine["conv/W"] != other["conv/W"]).any()
+    for _, evaluation, seed, weights in seen:
+        assert (evaluation, seed) == (t3, 1)
+        for name, value in mine.items():
+            assert weights[name].tobytes() == value.tobytes()
+
+
+def test_what_is_told_are_the_last_epochs_and_all(trainings):
+    """Of ten epochs those from 40 to 50 of the paper's fifty are the last three."""
+    _, seen, rows = trainings
+    found = [(float(row["late"]), float(row["mean"])) for row in rows]
+    accuracies = [[row[1] for row in course(n)] for n in range(1, len(seen) + 1)]
+    expected = [(np.mean(a[7:]), np.mean(a)) for a in accuracies]
+    assert {tuple(np.round(pair, 9)) for pair in found} == {
+        tuple(np.round(pair, 9)) for pair in expected
+    }
+
+
+def test_early_scores_are_means_over_the_first_epochs(ten):
+    """EL2N and GraNd over two of ten epochs, restated from the weights of each."""
+    found = rivals.score_sentences(ten, 1)
+    t2 = np.flatnonzero(ten.subset(1) == 2)
+    model, labels = initial_model(ten, 1), ten.corpus.labels[t2]
+    weights = load_npz(ten.folder(1, "T1") / "weights.npz")
+    norms, gradients = [], []
+    for epoch in range(2):
+        model.set_weights({name: array[epoch] for name, array in weights.items()})
+        seen = classify(model, flat_batch(model, *ten.corpus.take(t2)))
+        error = seen.probabilities.astype(float) - np.eye(2)[labels]
+        norms.append(np.sqrt((error**2).sum(axis=1)))
+        features = seen.features.astype(float)
+        gradients.append(norms[-1] * np.sqrt(1 + (features**2).sum(axis=1)))
+    np.testing.assert_allclose(found["el2n"], np.mean(norms, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found["grand"], np.mean(gradients, axis=0), rtol=1e-5)
+    assert not np.allclose(norms[0], np.mean(norms, axis=0), rtol=1e-4)
+
+
+def test_confounds_hold_all_others(ten, copied, monkeypatch):
+    """Partial correlation with A_S given the other three, the class among them."""
+    run = copied(ten)
+    monkeypatch.setattr(rivals, "train", lambda *a, **k: (course(0), None))
+    for seed in (0, 1):
+        rivals.work_on_rivals(str(run.out), seed, (0.5,), lambda message: None)
+    found = {row[0]: row for row in rivals.confounds(run, [0, 1])}
+    partial = {name: [] for name in ("length", "rarity", "unknown", "label")}
+    for seed in (0, 1):
+        scores = rivals.score_sentences(run, seed)
+        t2 = np.flatnonzero(run.subset(seed) == 2)
+        scores["label"] = run.corpus.labels[t2]
+        names = ["instability", *partial]
+        ranks = np.stack([stats.rankdata(scores[name]) for name in names])
+        precision = np.linalg.inv(np.corrcoef(ranks))
+        for i, name in enumerate(partial, start=1):
+            partial[name].append(-precision[0, i] / np.sqrt(precision[0, 0] * precision[i, i]))
+    for name, values in partial.items():
+        assert found[name][2] == pytest.approx(np.mean(values), rel=1e-6), name

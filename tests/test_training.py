@@ -1,5 +1,6 @@
 """Iterator, optimisers, snapshots: one training run, repeatable and stoppable anywhere."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,40 @@ def test_optimisers_of_the_reading(name, kind, rate, tmp_path, device):
     assert not same(model, model_of(config)) and np.isfinite([row[1:] for row in rows]).all()
 
 
+def test_max_norm_leaves_short_rows_alone():
+    """A row within the bound keeps its bits; a longer one gets its length, and its direction."""
+    from types import SimpleNamespace
+
+    rows = np.array([[0.3, 0.4], [3.0, 4.0], [0.0, 0.0], [0.6, 0.8]], dtype=np.float32)
+    param = SimpleNamespace(array=rows.copy())
+    training.MaxNorm(1.0)(None, param)
+    assert param.array[0].tobytes() == rows[0].tobytes() and not param.array[2].any()
+    np.testing.assert_allclose(param.array[[1, 3]], [[0.6, 0.8], [0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 0.8])
+def test_dropout_keeps_the_mean_and_drops_its_share(ratio, tmp_path, monkeypatch):
+    """A mask of zeros, `ratio` of them, and of 1 / (1 - ratio); another each batch, epoch and seed."""
+    seen = {}
+    real = TextCNN.set_gradients
+
+    def keep(model, batch, mask=None, *arguments):
+        seen.setdefault(seed, []).append(mask.copy())
+        return real(model, batch, mask, *arguments)
+
+    monkeypatch.setattr(TextCNN, "set_gradients", keep)
+    config = BASE.replace(dropout=ratio, n_filters=200)
+    for seed in (0, 1):
+        trained(tmp_path / str(seed), config, seed=seed)
+    masks = np.concatenate(seen[0])
+    assert len(seen[0]) == 4 * 5 and masks.shape == (4 * len(TRAINED), 200)
+    np.testing.assert_allclose(np.unique(masks), [0, 1 / (1 - ratio)], rtol=1e-6)
+    assert abs((masks == 0).mean() - ratio) < 0.02 and abs(masks.mean() - 1) < 0.05
+    epochs = masks.reshape(4, len(TRAINED), 200)
+    assert (epochs[0] != epochs[1]).any() and (seen[0][0] != seen[1][0]).any()
+    assert (seen[0][0] != seen[0][1]).any()
+
+
 def test_max_norm_bounds_rows(tmp_path, device):
     """No row of fc/W is longer than the bound, and without it one is."""
     config = BASE.replace(learning_rate=0.5, max_norm=0.7)
@@ -240,7 +275,7 @@ class Stop(Exception):
     """Stands for a kill."""
 
 
-def stopped(folder, last, config=BASE, **kwargs):
+def stopped(folder, last, config=BASE, fingerprint="this", **kwargs):
     def on_progress(epoch, accuracy):
         if epoch > last:  # the snapshot of `last` is there
             raise Stop
@@ -251,7 +286,7 @@ def stopped(folder, last, config=BASE, **kwargs):
             config,
             on_progress=on_progress,
             snapshot_seconds=0,
-            fingerprint="this",
+            fingerprint=fingerprint,
             **kwargs,
         )
 
@@ -288,10 +323,10 @@ def damage_by(kind, place, planted):
     elif kind == "empty":
         place.write_bytes(b"")
     elif kind == "another run's":
-        arrays = load_npz(place, finite=False)
-        del arrays["fingerprint"]
-        mark = training._digest("that", arrays)
-        save_npz(place, {"fingerprint": np.array(mark), **arrays})
+        # Whole and sound, but for the run that it is of.
+        other = place.parent.with_name("other")
+        stopped(other, 2, seed=1, fingerprint="that")
+        shutil.copy(other / "snapshot.npz", place)
     elif kind == "another array":
         arrays = load_npz(place, finite=False)
         name = next(n for n in arrays if n.endswith("conv/W"))
