@@ -56,14 +56,14 @@ answers: $(VENV)/.installed
 	$(BIN)/replicate run --preset paper --seeds 10 --record-arms --epoch-weights all --out out/questions
 	$(BIN)/replicate questions out/questions
 
-# PyTorch and Captum are for comparison only, and bring a newer setuptools.
+# PyTorch, Captum and statsmodels are for comparison only, and bring a newer setuptools.
 TORCH ?= 2.13.0
 # They go on top of what .venv has, in an environment of their own.
 $(VENV)-bench/.installed: $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-bench
 	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
 	  > $$($(VENV)-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
-	$(VENV)-bench/bin/pip install -q torch==$(TORCH) captum==0.9.0
+	$(VENV)-bench/bin/pip install -q torch==$(TORCH) captum==0.9.0 statsmodels==0.15.0
 	touch $@
 
 # Over an hour, most of it full seeds of plain Chainer, in float32 and float64.
@@ -81,7 +81,7 @@ scaling: $(VENV)/.installed
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python tools/readme.py
 
-# What this package computes against PyTorch and Captum.
+# What this package computes against PyTorch, Captum and statsmodels.
 parity: $(VENV)-bench/.installed
 	REPLICATE_REQUIRE=torch $(VENV)-bench/bin/python -m pytest -q tests/test_parity.py
 

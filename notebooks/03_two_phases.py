@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image, display
 
-from replicate.claims import judge
+from replicate.claims import column, judge
 from replicate.config import PRESETS
 from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.instability import sentence_instability
@@ -146,7 +146,7 @@ pd.DataFrame(
 # ## Fig. 6
 #
 # Accuracy on T3 after every epoch of the second phase, mean over the seeds. The
-# vertical bars are 95 % intervals over splits of this corpus at some epochs, shifted
+# vertical bars are 95 % intervals of the mean at some epochs, shifted
 # sideways so that they do not overlap. The dashed lines are the levels that the
 # paper reports.
 
@@ -160,25 +160,27 @@ display(Image(filename=run.out / "figures" / "fig6.png", width=800))
 
 # %%
 table = [statistics_of(run, seed) for seed in seeds]
-gain = 100 * np.array([row["H.mean"] for row in table])
+gain = 100 * column(table, "A.T1andT2h - A.T1andT2l")
 
-print("T1andT2h − T1andT2l, in points, mean over all epochs:")
+print("T1andT2h − T1andT2l, in points, last epochs (the paper's 40 to 50):")
 print("  ".join(f"seed {seed}: {points:+.1f}" for seed, points in zip(seeds, gain)))
 
 # %% [markdown]
 # ## Verdicts
 #
-# Every claim is tested over the seeds. *Reproduced*: the claim was shown to hold.
-# *Contradicted*: its opposite was shown. *Inconclusive*: neither was shown.
+# Every claim is judged over the seeds, by the interval of its mean and by the smallest
+# effect that matters, half of the paper's own. *Reproduced*: the effect is at least so
+# large. *No such effect*: it is smaller. *Undecided*: the interval allows both, or there
+# are fewer than 50 seeds. `docs/statistics.md` has all verdicts.
 
 # %%
 write_claims(run, judge(table))
 verdicts = pd.read_csv(run.out / "claims.csv", keep_default_na=False).set_index("id")
-verdicts[["statement", "paper", "verdict"]]
+verdicts[["statement", "paper", "verdict", "reason"]]
 
 # %% [markdown]
 # S1 and A1–A3 are about the sizes and the levels of accuracy of MR. Another corpus
-# has others, so their verdicts here say nothing about the paper.
+# has others, so they are *not applicable* here.
 #
 # ## Why 200 sentences decide nothing
 #
@@ -210,14 +212,14 @@ plt.show()
 # %% [markdown]
 # With 20 sentences in T3, one answer changes the accuracy by five points. Two models
 # that are tested on the same T3 share a part of the error, which is why we subtract
-# them. More seeds help, too, but less than one might think, because all of them
-# split the same sentences.
+# them. More seeds help, too.
 #
 # The same difference as above, for the 20 seeds of MR in `results/`:
 
 # %%
 results = Path("../results/paper-googlenews-subset")
-of_mr = 100 * pd.read_csv(results / "statistics.csv")["H.mean"]
+of_mr = pd.read_csv(results / "statistics.csv")
+of_mr = 100 * (of_mr["A.T1andT2h"] - of_mr["A.T1andT2l"])
 
 figure, axis = plt.subplots(figsize=(8, 2.2))
 for height, values in enumerate((of_mr, gain)):
@@ -230,14 +232,15 @@ axis.set(ylim=(-0.5, 1.5), xlabel="T1andT2h − T1andT2l, points (line: mean; do
 plt.show()
 
 # %% [markdown]
-# And the verdicts on MR with those seeds. Compare the claims about changes of
-# saliency (F3 to F5b), which are measured on thousands of words, with those about
-# accuracy (A1 to H): large effects are shown, effects of one point are not.
+# And what is known of the claims on MR with those seeds, which are too few for a
+# verdict. `hits` of `runs` single runs show the claim. Compare the claims about changes
+# of saliency (F3 to F5b), which are measured on thousands of words, with those about
+# accuracy (A1 to H): the former are shown by every run, the latter by some.
 
 # %%
 mr = pd.read_csv(results / "claims.csv", index_col="id").drop("S1")
 mr["ours"] = mr["ours"].astype(float)
-mr[["paper", "ours", "low", "high", "verdict"]].round(3)
+mr[["paper", "ours", "low", "high", "hits", "runs", "reason"]].round(3)
 
 # %% [markdown]
 # ## What to remember
@@ -246,7 +249,7 @@ mr[["paper", "ours", "low", "high", "verdict"]].round(3)
 #   two halves.
 # - Compare within a seed, over many seeds, and with a random half.
 # - Check how else the halves differ.
-# - *Inconclusive* is not *false*: neither the effect nor its opposite was shown.
+# - *Undecided* is not *false*: the interval allows the effect, and its absence too.
 #
 # **To try.** Run ten seeds: how much shorter are the bars? Change a reading, for
 # example `PRESETS[preset].replace(repeated_words="once")`: does any verdict change?

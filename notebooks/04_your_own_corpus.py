@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from replicate.claims import judge
+from replicate.claims import judge, sentence
 from replicate.config import PRESETS, Config
 from replicate.corpus import read_corpus
 from replicate.experiment import prepare, run_seed, statistics_of
@@ -215,17 +215,14 @@ verdicts = {v.claim.id: v for v in judge([statistics_of(run, seed) for seed in s
 for name in ("H", "O2"):
     v = verdicts[name]
     print(f"{name}: {v.claim.statement}")
-    print(
-        f"   ours {100 * v.ours:+.1f} points ({100 * v.low:+.1f} to {100 * v.high:+.1f}): {v.verdict}"
-    )
-    print(f"   {v.seeds} seeds could have shown {100 * v.detectable:.1f} points or more")
+    print(f"   {sentence(v)}")
+    print(f"   largest effect not excluded: {100 * v.parts[0].not_excluded:+.1f} points")
 
 # %% [markdown]
-# Read the interval, not the mean. A verdict needs more than an interval above 0:
-# all claims are tested together, and with more questions, more of them succeed by
-# chance. (Holm's correction allows for that.) If the smallest effect that could have
-# been shown is larger than any effect that you expect, take more sentences and more
-# seeds before you conclude anything.
+# Read the interval, not the mean. All claims are judged together, and with more
+# questions, more of them succeed by chance; the intervals are wide enough for that. If
+# the largest effect that is not excluded is larger than any effect that you expect, take
+# more sentences and more seeds before you conclude anything.
 #
 # ## What to remember
 #

@@ -313,12 +313,17 @@ def _logging(out):
 @click.option("--epoch-weights", type=click.Choice(["first", "all", "none"]), default="first",
               show_default=True, help="Seeds whose T1 weights of every epoch are kept.")  # fmt: skip
 @click.option("--record-arms", is_flag=True, help="Record T1's saliency in the second phase too.")
+@click.option("--until", type=click.Choice(["decided"]),
+              help="Add seeds, ten at a time, until all claims are decided.")  # fmt: skip
+@click.option("--max-seeds", type=click.IntRange(1, 100_000), default=400, show_default=True,
+              help="With --until: the most seeds.")  # fmt: skip
 @click.option("--data-parallel", is_flag=True,
               help="Under mpiexec: all ranks train each model together.")  # fmt: skip
 @click.option("--out", default=None, metavar="DIR", help="Run folder; default: out/PRESET.")
 def run(
     preset, epochs, assignments, corpus, vectors, dimensions, seeds, device, implementation,
     jobs, threads, quiet, verbose, streaming, epoch_weights, record_arms, data_parallel, out,
+    until, max_seeds,
 ):  # fmt: skip
     """The experiment.  The same command again continues what is unfinished.
 
@@ -335,6 +340,8 @@ def run(
 
             return together.follow(out or Path("out") / Path(preset).stem)
         return mpi.follow(_jobs(jobs), threads)
+    if until:
+        seeds = _first_seeds(seeds, max_seeds)
     config = _config(preset, epochs, assignments)
     paths, vectors = _data(preset, corpus, vectors)
     out = Path(out or Path("out") / Path(preset).stem)
@@ -353,36 +360,77 @@ def run(
         work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
         _report_differences(work.out, work.settings)
         log.info("command: %s", " ".join(sys.argv[1:]))
-        total = config.epochs * sum(
-            not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
-        )
-        with _display(console, total, quiet, verbose) as display:
+        statistics = {}
+        while True:
+            total = config.epochs * sum(
+                not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
+            )
+            with _display(console, total, quiet, verbose) as display:
 
-            def on_progress(name, message):
-                label = f"seed {name[0]}, {name[1]}"
-                if isinstance(message, tuple):
-                    display.bar(name, label, config.epochs, *message)
+                def on_progress(name, message, display=display):
+                    label = f"seed {name[0]}, {name[1]}"
+                    if isinstance(message, tuple):
+                        display.bar(name, label, config.epochs, *message)
+                    else:
+                        display.end(name, label, message)
+
+                if data_parallel:
+                    from .parallel import data_parallel as together
+
+                    outcome = together.lead(work, on_progress)
                 else:
-                    display.end(name, label, message)
-
-            if data_parallel:
-                from .parallel import data_parallel as together
-
-                outcome = together.lead(work, on_progress)
-            else:
-                outcome = run_all(work, _jobs(jobs), on_progress, threads)
+                    outcome = run_all(work, _jobs(jobs), on_progress, threads)
+            if not until or outcome.failures or not _goes_on(work, max_seeds, statistics):
+                break
         _timing(work, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
         verdicts = conclude(work)
         if not quiet:
-            print_claims(console, verdicts)
+            print_claims(console, verdicts, work.seeds)
         if outcome.failures:
             click.echo("unfinished; the same command again does what is missing", err=True)
             return 3
         click.echo(f"report: {work.report_file}")
     return 0
+
+
+def _first_seeds(seeds, most):
+    """The seeds that ``--until decided`` starts with: a full range, long enough for a verdict."""
+    from .claims import LEAST_SEEDS, seeds_note
+
+    if mpi.active():
+        raise InputError("--until: not offered under mpiexec; run the seeds of one range")
+    if seeds_note(seeds):
+        raise InputError("--until: the seeds must be a full range; write a number, as --seeds 50")
+    if most < LEAST_SEEDS:
+        raise InputError(f"--max-seeds {most}: a verdict needs {LEAST_SEEDS}; write that or more")
+    return list(range(seeds[0], seeds[0] + min(max(len(seeds), LEAST_SEEDS), most)))
+
+
+def _goes_on(work, most, statistics, step=10):
+    """Add seeds to a run whose claims are not decided yet; False at its end.
+
+    Judged by intervals that hold while seeds are added, so that stopping by them is fair.
+    """
+    from .claims import decided, is_paper_corpus, judge
+    from .experiment import statistics_of
+
+    for seed in set(work.finished_seeds()) - set(statistics):
+        statistics[seed] = statistics_of(work, seed)
+    verdicts = judge(list(statistics.values()), is_paper_corpus(work.settings["corpus"]["sha256"]))
+    have = len(work.seeds)
+    if decided(verdicts):
+        click.echo(f"decided after {have} seeds")
+        return False
+    if have >= most:
+        still = [v.claim.id for v in verdicts if v.always == "undecided" and v.seeds]
+        click.echo(f"not decided after {have} seeds: {', '.join(still)}")
+        return False
+    following = max(work.seeds) + 1
+    work.add_seeds(range(following, following + min(step, most - have)))
+    return True
 
 
 def _report_differences(out, settings):
@@ -502,7 +550,8 @@ def fetch(dest, corpus_only, quiet):
 def verify(folder):
     """Print the claims, paper against ours.
 
-    Exit 0 when all that must hold holds, 1 when not, 2 when there are too few results.
+    Exit 0 when the run agrees with the committed results, or nothing is committed for
+    its settings; 1 when it does not agree, 2 with too few seeds.
     """
     from . import claims
     from .experiment import verdicts_of
@@ -510,7 +559,7 @@ def verify(folder):
 
     work = Run(folder)
     verdicts = verdicts_of(work)
-    print_claims(Console(), verdicts)
+    print_claims(Console(), verdicts, work.seeds)
     _report_unfinished(work, verdicts)
     code, lines = claims.verify(verdicts, _committed(work.identity))
     for line in lines:
@@ -529,11 +578,18 @@ def _report_unfinished(work, verdicts):
 
 
 def _committed(identity):
-    """Verdicts of the committed results of runs like this: id -> verdict, or None."""
+    """What is committed of runs like this: (claim, statistic) -> numbers, or None."""
+    from .claims import Committed
     from .io.files import read_csv
 
-    rows = read_csv(Path(__file__).parent / "data" / "expected.csv", ("identity", "id", "verdict"))
-    return {row["id"]: row["verdict"] for row in rows if row["identity"] == identity} or None
+    numbers = {"low": float, "high": float, "rounding": float, "seeds": int}
+    header = ("identity", "id", "statistic", *numbers)
+    rows = read_csv(Path(__file__).parent / "data" / "expected.csv", header, numbers)
+    return {
+        (row["id"], row["statistic"]): Committed(**{name: row[name] for name in numbers})
+        for row in rows
+        if row["identity"] == identity
+    } or None
 
 
 @cli.command()

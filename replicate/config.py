@@ -23,9 +23,20 @@ from .io.files import read_text, toml_table
 __all__ = ["ARMS", "PAPER", "PRESETS", "Config", "generator", "is_seed"]
 
 
-#: The numbers that the paper reports.
+#: What the paper reports.  ``effects`` has, for every kind of claim: the figure that
+#: the paper reports (None where it has none), the smallest effect of interest, and
+#: where both come from.  They are differences of accuracies, but for the last five:
+#: ratios ("little", "more"), shares of epochs, and a straightness from 0 to 1.
 PAPER: dict[str, Any] = {
-    "corpus": {"positive": 5331, "negative": 5331},
+    "corpus": {
+        "positive": 5331,
+        "negative": 5331,
+        # Of the sentence polarity dataset, which the paper's corpus is taken to be.
+        "sha256": (
+            "2da124ec187a9d5a29c9f04e91c540e02baed5af8868f550a26bd6fd4dbf8bf0",
+            "4ace77d558c3714723843f1d65b60c01e3417b208180f0728808d76ad0eeeaca",
+        ),
+    },
     "shares": (0.45, 0.45, 0.10),
     "sizes": {"T1": 4797, "T2h": 2399, "T2l": 2399, "T3": 1067},
     "levels": {
@@ -38,6 +49,19 @@ PAPER: dict[str, Any] = {
     },
     "level_epochs": (40, 50),
     "epochs": 50,
+    "effects": {
+        "lead of T1andT2h": (0.01, 0.005, "0.76 against 0.75, epochs 40-50 (6.2); half of it"),
+        "lead of T1andT2": (0.02, 0.01, "0.78 against 0.76, epochs 40-50 (6.2); half of it"),
+        "headroom": (0.03, 0.015, "0.78 against 0.75, epochs 40-50 (6.2); half of it"),
+        "unstated": (0.01, 0.005, "no figure; one point is the least that two digits show"),
+        "alike": (0.0, 0.005, "half of the least difference that two digits show"),
+        "level": (0.0, 0.005, "levels are printed to two digits (6.2)"),
+        "little": (None, 0.5, "no figure; late movement at most half of early movement"),
+        "more": (None, 1.1, "no figure; a tenth more"),
+        "straighter": (None, 0.05, "no figure; a twentieth of the scale from 0 to 1"),
+        "most epochs": (None, 0.6, "no figure; three epochs of five"),
+        "same epochs": (None, 0.75, "no figure; half way from chance to always"),
+    },
 }
 
 #: The first phase and the six models of section 4.4, in the paper's order.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .claims import Verdict, judge
+from .claims import Verdict, is_paper_corpus, judge
 from .config import ARMS, Config
 from .corpus import Corpus, read_corpus
 from .environment import inherited, versions
@@ -208,18 +208,19 @@ def conclude(run: Run) -> list[Verdict]:
     Example:
         >>> verdicts = conclude(sample_run())
         >>> verdicts[0].claim.id, verdicts[0].verdict
-        ('S1', 'inconclusive')
+        ('S1', 'not applicable')
         >>> sample_run().report_file.name
         'report.html'
     """
     # Matplotlib takes a second to import, and workers do not need it.
-    from .show import figures, report
+    from .show import figures, forest, report
 
     # Asked once, because it reads every file of every seed.
     seeds = run.finished_seeds()
-    verdicts = judge([statistics_of(run, seed) for seed in seeds])
+    verdicts = _judged(run, seeds)
     report.write_claims(run, verdicts)
     figures.draw_figures(run, seeds)
+    forest.draw(run, verdicts, seeds)
     report.write_report(run, verdicts, seeds)
     return verdicts
 
@@ -229,9 +230,14 @@ def verdicts_of(run: Run) -> list[Verdict]:
 
     Example:
         >>> len(verdicts_of(sample_run()))
-        15
+        17
     """
-    return judge([statistics_of(run, seed) for seed in run.finished_seeds()])
+    return _judged(run, run.finished_seeds())
+
+
+def _judged(run: Run, seeds: Sequence[int]) -> list[Verdict]:
+    table = [statistics_of(run, seed) for seed in seeds]
+    return judge(table, is_paper_corpus(run.settings["corpus"]["sha256"]))
 
 
 def statistics_of(run: Run, seed: int) -> dict[str, float]:

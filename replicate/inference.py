@@ -1,15 +1,23 @@
 """Means, intervals and tests from the numbers of S seeds (sections 5 and 6).
 
-Every seed draws a new split of one fixed corpus, so the data of two seeds
-overlap.  The intervals are about splits of this corpus, not about other corpora.
-The interval of Nadeau and Bengio (2003) widens the variance of the mean to
+Three questions have three intervals, and each interval answers one of them.
+
+*What does the procedure give on average, on this corpus?*  Seeds are independent
+draws of the procedure (split, initial weights, order), so this is the t interval
+of a mean, :func:`mean_interval`.  Who looks at the results while seeds are added
+needs :func:`confidence_sequence`, which holds for all numbers of seeds at once.
+
+*What could one run show?*  :func:`prediction_interval`, and the share of the runs
+that show a pattern, :func:`share_interval`.
+
+*What would another sample of such sentences give?*  Splits of one corpus overlap,
+so Nadeau and Bengio (2003) widen the variance of the mean to
 
 .. math::
     \\sigma^2 (1/S + \\rho / (1 - \\rho)),
 
 where rho is the share of the corpus that a statistic is measured on: 0.1 for
-accuracies on T3 (their n_test / n_train = 1/9), 0.45 for changes of saliency
-on T1.  Figures and verdicts both use :func:`interval`.
+accuracies on T3 (their n_test / n_train = 1/9).  See :func:`interval`.
 """
 
 from dataclasses import dataclass
@@ -18,19 +26,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from .config import PAPER
+from .config import PAPER, generator
 
-__all__ = ["Component", "Interval", "TestResult", "holm", "interval", "test_component"]
+__all__ = [
+    "Component",
+    "Interval",
+    "TestResult",
+    "confidence_sequence",
+    "holm",
+    "interval",
+    "mean_interval",
+    "prediction_interval",
+    "share_interval",
+    "simultaneous_band",
+    "test_component",
+]
 
 #: Level of the tests; the intervals cover 1 - ALPHA.
 ALPHA = 0.05
-#: Power at which the smallest detectable effect is given.
-POWER = 0.8
+#: Number of seeds at which the confidence sequence is narrowest.
+PLANNED_SEEDS = 200
 #: Shares of the corpus that T3 and T1 hold.
 ON_T3, ON_T1 = PAPER["shares"][2], PAPER["shares"][0]
 #: A test needs at least this many seeds.
 LEAST_SEEDS = 3
-#: Margin of equivalence for levels of accuracy and for "about the same".
+#: Half-width of equivalence of a :class:`Component`, in accuracy.
 MARGIN = 0.015
 
 
@@ -99,6 +119,157 @@ def interval(values: ArrayLike, share: float) -> Interval:
     )
 
 
+Numbers = float | np.ndarray
+Bounds = tuple[np.ndarray, np.ndarray]
+
+
+def mean_interval(
+    mean: Numbers, deviation: Numbers, seeds: Numbers, alpha: float = ALPHA
+) -> Bounds:
+    """t interval of the mean of S independent seeds, S - 1 degrees of freedom.
+
+    Args:
+        mean, deviation: over seeds, of any one shape; the deviation is divided by S - 1.
+        seeds: S; with fewer than three the bounds are NaN.
+        alpha: complement of the coverage.
+
+    Returns:
+        Low and high, of the same shape.
+
+    Example:
+        >>> [round(float(bound), 2) for bound in mean_interval(1.0, 1.0, 25)]
+        [0.59, 1.41]
+    """
+    n = _counted(seeds)
+    return _around(mean, _reach(n, alpha) * np.asarray(deviation) / np.sqrt(n))
+
+
+def prediction_interval(
+    mean: Numbers, deviation: Numbers, seeds: Numbers, alpha: float = ALPHA
+) -> Bounds:
+    """Where one more seed lies with probability 1 - alpha: the mean and its own spread.
+
+    Args:
+        mean, deviation, seeds, alpha: see :func:`mean_interval`.
+
+    Source:
+        Spence and Stanley (2016), Prediction interval.
+
+    Example:
+        >>> [round(float(bound), 2) for bound in prediction_interval(1.0, 1.0, 25)]
+        [-1.1, 3.1]
+    """
+    n = _counted(seeds)
+    return _around(mean, _reach(n, alpha) * np.asarray(deviation) * np.sqrt(1 + 1 / n))
+
+
+def confidence_sequence(
+    mean: Numbers,
+    deviation: Numbers,
+    seeds: Numbers,
+    alpha: float = ALPHA,
+    planned: int = PLANNED_SEEDS,
+) -> Bounds:
+    """Interval of the mean that holds for all S at once: one may look after every seed.
+
+    The t statistic's likelihood ratio, averaged over effects from N(0, g sigma^2),
+    exceeds 1 / alpha at any time with probability alpha at most.  Inverted:
+
+    .. math::
+        \\bar x \\pm s \\sqrt{\\frac{S - 1}{S} \\cdot \\frac{a - 1}{1 - a / (1 + S g)}}, \\quad
+        a = \\left(\\frac{1 + S g}{\\alpha^2}\\right)^{1 / S}.
+
+    Args:
+        mean, deviation, seeds, alpha: see :func:`mean_interval`.
+        planned: S at which the interval is nearly the narrowest.
+
+    Returns:
+        Low and high; infinite where S is too small to say anything.
+
+    Source:
+        Lai (1976), On confidence sequences; Wang and Ramdas (2023), Anytime-valid
+        t-tests (arXiv:2310.03722).
+
+    Example:
+        >>> [round(float(bound), 2) for bound in confidence_sequence(0.0, 1.0, 200)]
+        [-0.22, 0.22]
+    """
+    n = _counted(seeds)
+    odds = -2 * np.log(alpha)
+    g = (odds + np.log(1 + odds)) / planned
+    with np.errstate(over="ignore", invalid="ignore"):
+        a = ((1 + n * g) / alpha**2) ** (1 / n)
+        room = 1 - a / (1 + n * g)
+        squared = np.where(room > 0, (a - 1) / np.where(room > 0, room, 1.0), np.inf)
+        reach = np.sqrt((n - 1) / n * squared) * np.asarray(deviation)
+    return _around(mean, reach)
+
+
+def share_interval(hits: int, seeds: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """Interval of Clopper and Pearson (1934) of a probability: `hits` of `seeds` runs.
+
+    Example:
+        >>> [round(bound, 3) for bound in share_interval(0, 20)]
+        [0.0, 0.168]
+    """
+    if not seeds:
+        return float("nan"), float("nan")
+    found = stats.binomtest(hits, seeds).proportion_ci(1 - alpha, method="exact")
+    return float(found.low), float(found.high)
+
+
+def simultaneous_band(values: np.ndarray, alpha: float = ALPHA, draws: int = 4000) -> Bounds:
+    """Band around the mean curve that holds at all its points at once.
+
+    The critical value is the quantile of the greatest \\|t\\| over the points, drawn
+    from a multivariate t distribution with the correlation of the seeds' curves.
+
+    Args:
+        values: (S, E) a curve a seed.
+        alpha: complement of the coverage.
+        draws: number of draws of the greatest \\|t\\|.
+
+    Returns:
+        Low and high, (E,); NaN with fewer than three seeds.
+
+    Example:
+        >>> curves = np.random.RandomState(0).standard_normal((20, 50))
+        >>> low, high = simultaneous_band(curves)
+        >>> bool(np.all(high > mean_interval(curves.mean(axis=0), curves.std(axis=0, ddof=1), 20)[1]))
+        True
+    """
+    seeds = len(values)
+    mean = values.mean(axis=0)
+    if seeds < LEAST_SEEDS:
+        nan = np.full(mean.shape, np.nan)
+        return nan, nan.copy()
+    deviation = values.std(axis=0, ddof=1)
+    scaled = (values - mean) / np.where(deviation > 0, deviation, 1.0) / np.sqrt(seeds - 1)
+    random = generator("simultaneous band", seeds)
+    freedom = seeds - 1
+    drawn = random.standard_normal((draws, seeds)) @ scaled
+    drawn /= np.sqrt(random.chisquare(freedom, (draws, 1)) / freedom)
+    critical = np.quantile(np.abs(drawn).max(axis=1), 1 - alpha)
+    # Of one point the quantile is known.
+    critical = max(critical, stats.t.ppf(1 - alpha / 2, freedom))
+    reach = critical * deviation / np.sqrt(seeds)
+    return mean - reach, mean + reach
+
+
+def _counted(seeds: Numbers) -> np.ndarray:
+    """S as float64, and NaN where there are too few: so are the bounds then."""
+    n = np.asarray(seeds, dtype=np.float64)
+    return np.where(n >= LEAST_SEEDS, n, np.nan)
+
+
+def _reach(n: np.ndarray, alpha: float) -> np.ndarray:
+    return np.asarray(stats.t.ppf(1 - alpha / 2, n - 1))
+
+
+def _around(mean: Numbers, reach: np.ndarray) -> Bounds:
+    return np.asarray(mean) - reach, np.asarray(mean) + reach
+
+
 @dataclass(frozen=True)
 class Component:
     """One test of a claim.
@@ -133,8 +304,6 @@ class TestResult:
         low, high: the 95 % interval of :func:`interval`.
         plain_low, plain_high: the interval if the seeds were independent.
         p_yes, p_no: p values of the tests for the component and for its opposite.
-        detectable: the smallest effect that a test has 80 % power to show, with this
-            standard error.
     """
 
     # pytest would otherwise collect this class because of its name.
@@ -152,7 +321,6 @@ class TestResult:
     plain_high: float
     p_yes: float
     p_no: float
-    detectable: float
 
 
 def test_component(component: Component, values: ArrayLike) -> TestResult:
@@ -179,7 +347,7 @@ def test_component(component: Component, values: ArrayLike) -> TestResult:
     about = (component.name, component.kind, component.value)
     if seeds < LEAST_SEEDS:
         mean = float(given.mean()) if seeds else nan
-        return TestResult(*about, mean, nan, seeds, nan, nan, nan, nan, 1.0, 1.0, nan)
+        return TestResult(*about, mean, nan, seeds, nan, nan, nan, nan, 1.0, 1.0)
     found = interval(given, component.share)
     mean, error, freedom = float(found.mean), float(found.error), seeds - 1
 
@@ -202,9 +370,11 @@ def test_component(component: Component, values: ArrayLike) -> TestResult:
         low, high = component.value - component.margin, component.value + component.margin
         p_yes = max(above(low), below(high))
         p_no = min(1.0, 2 * min(below(low), above(high)))
-    detectable = (stats.t.ppf(1 - ALPHA, freedom) + stats.t.ppf(POWER, freedom)) * error
-    numbers = (found.low, found.high, found.plain_low, found.plain_high, p_yes, p_no, detectable)
-    return TestResult(*about, mean, float(found.deviation), seeds, *map(float, numbers))
+    low, high, plain_low, plain_high = map(
+        float, (found.low, found.high, found.plain_low, found.plain_high)
+    )
+    spread = float(found.deviation)
+    return TestResult(*about, mean, spread, seeds, low, high, plain_low, plain_high, p_yes, p_no)
 
 
 test_component.__test__ = False  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -58,7 +58,10 @@ ACCURACY = ("arm", "epoch", "accuracy", "loss")
 TRAINING = (*ACCURACY, "training_loss")
 INSTABILITY = ("word", "count", "wac")
 SENTENCES = ("sentence", "label", "subset", "arm", "instability")
-CLAIMS = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
+CLAIMS = (
+    "id", "statement", "paper", "ours", "low", "high", "seeds", "verdict", "reason", "one_run",
+    "hits", "runs",
+)  # fmt: skip
 
 #: Arrays that are recorded besides saliency, one row for each epoch: file name -> dtype.
 #: ``movement_*`` hold changes between epochs and have one row less.  Columns are
@@ -452,6 +455,12 @@ class Run:
         temporary_gone(out / _PREPARING)
         return cls(out)
 
+    def add_seeds(self, seeds: Iterable[int]) -> None:
+        """Ask for further seeds of this run, and store that."""
+        self.settings = {**self.settings, "seeds": sorted({*self.seeds, *seeds})}
+        self.seeds = self.settings["seeds"]
+        save_json(self.out / "config.json", self.settings)
+
     # Inputs that all seeds share.
 
     @property
@@ -838,7 +847,7 @@ class Run:
     def verdicts(self) -> Table:
         """The verdict on every claim, from the last time that the claims were judged."""
         rows = read_csv(self.claims_files[0], CLAIMS)
-        shown = ("id", "statement", "paper", "ours", "low", "high", "seeds", "verdict")
+        shown = CLAIMS[:8]
         return Table(shown, [[_number(row[name]) for name in shown] for row in rows])
 
     @property

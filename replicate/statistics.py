@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import ARMS, PAPER, generator
+from .instability import standardise
 from .run import Record
 
 __all__ = [
@@ -18,11 +19,17 @@ __all__ = [
     "change_statistics",
     "drawn_hundred",
     "seed_statistics",
+    "straightness",
     "window",
 ]
 
 #: Number of blocks of epochs; "throughout" (O1) must hold in all of them together.
 BLOCKS = 5
+#: Epochs of T1andT2 that make as many updates as one of T1andT2h: T1 and half of T2
+#: against T1 and all of T2.
+UPDATES = (PAPER["shares"][0] + PAPER["shares"][1] / 2) / sum(PAPER["shares"][:2])
+#: The arms that the paper calls alike (R1).
+OTHERS = ("T2h", "T2l", "T1andT2l", "T1andT2ran")
 
 #: Arm -> (E, 2 or more) with epoch, accuracy, …
 Curves = Mapping[str, NDArray[np.float64]]
@@ -85,7 +92,10 @@ def accuracy_statistics(curves: Curves) -> dict[str, float]:
 
     Returns:
         Name -> number; NaN if an arm is missing.  ``A.ARM`` is the mean accuracy
-        in epochs 40-50; :data:`replicate.claims.CLAIMS` explains ``O…`` and ``H…``.
+        in epochs 40-50; ``R1.order`` is 1 if these levels are in the paper's order,
+        else 0; ``O1.share`` is the share of epochs at which T1andT2h is above
+        T1andT2l, ``O1.blockN`` their mean difference in the Nth fifth of the epochs;
+        :data:`replicate.claims.CLAIMS` explains the others.
 
     Example:
         >>> rising = np.column_stack([np.arange(1, 51), np.linspace(0.5, 0.75, 50)])
@@ -102,6 +112,8 @@ def accuracy_statistics(curves: Curves) -> dict[str, float]:
     made = {f"A.{arm}": _mean(acc[arm][window(epochs, *PAPER["level_epochs"])]) for arm in ARMS}
     h_l = acc["T1andT2h"] - acc["T1andT2l"]
     blocks = np.array_split(h_l, BLOCKS) if len(h_l) >= BLOCKS else [h_l] * BLOCKS
+    made["R1.order"] = _ordered(made)
+    made["O1.share"] = _mean(h_l > 0) if np.isfinite(h_l).all() else float("nan")
     made.update({f"O1.block{i}": _mean(block) for i, block in enumerate(blocks, start=1)})
     made["O2.mean"] = _mean(acc["T1andT2h"] - acc["T1andT2ran"])
     made["H.mean"] = _mean(h_l)
@@ -113,15 +125,33 @@ def accuracy_statistics(curves: Curves) -> dict[str, float]:
     made["O4.first"] = _mean(all_h[window(epochs, 0, 10)])
     made["O4.middle"] = _mean(all_h[window(epochs, 20, 30)])
     made["O4.second"] = _mean(all_h[window(epochs, 25, 50)])
+    lead = _mean(all_h[window(epochs, *PAPER["level_epochs"])])
+    made["O4.growth"] = lead - made["O4.first"]
+    # Both after as many updates: T1andT2 makes more of them in an epoch.
+    updates = np.interp(UPDATES * epochs, epochs, acc["T1andT2"]) - acc["T1andT2h"]
+    first = window(epochs, 0, 10) & (UPDATES * epochs >= epochs[0])
+    lead = _mean(updates[window(epochs, *PAPER["level_epochs"])])
+    made["O4.growth.updates"] = lead - _mean(updates[first])
     made["O5.fall"] = _change(epochs, acc["T1andT2h"], 20, 50)
+    made["O5.fall.T1andT2"] = _change(epochs, acc["T1andT2"], 20, 50)
     made["O5.steady"] = _change(epochs, acc["T1andT2"], 25, 50)
     return made
 
 
 def _accuracy_names() -> list[str]:
-    fixed = ["O2.mean", "H.mean", "O3.early", "O3.late", "O3.fall", "O4.first", "O4.middle"]
-    fixed += ["O4.second", "O5.fall", "O5.steady"]
+    fixed = ["R1.order", "O1.share", "O2.mean", "H.mean", "O3.early", "O3.late", "O3.fall"]
+    fixed += ["O4.first", "O4.middle", "O4.second", "O4.growth", "O4.growth.updates"]
+    fixed += ["O5.fall", "O5.fall.T1andT2", "O5.steady"]
     return [f"A.{a}" for a in ARMS] + [f"O1.block{i + 1}" for i in range(BLOCKS)] + fixed
+
+
+def _ordered(levels: Mapping[str, float]) -> float:
+    """1 if T1andT2 is first and T1andT2h second, else 0 (R1)."""
+    others = [levels[f"A.{arm}"] for arm in OTHERS]
+    first, second = levels["A.T1andT2"], levels["A.T1andT2h"]
+    if not np.isfinite([first, second, *others]).all():
+        return float("nan")
+    return float(first > second > max(others))
 
 
 def _mean(values: NDArray[np.bool_ | np.floating]) -> float:
@@ -153,6 +183,11 @@ def change_statistics(record: Record, seed: int) -> dict[str, float]:
         * ``F3.ratio``: mean change of standardised saliency per word and epoch, in
           epochs 21-50 divided by that up to epoch 20, in correctly classified sentences.
         * ``F4.excess``: the same ratio for misclassified sentences, minus F3.ratio.
+        * ``F4.log_ratio``: log of the change in epochs 21-50 of misclassified sentences,
+          divided by that of correctly classified ones.
+        * ``F4b.straight``: :func:`straightness` of the words' standardised saliency over
+          epochs 20-50, mean in correctly classified sentences minus mean in misclassified
+          ones; ``F4b.straight.raw``: of raw saliency.  NaN if saliency was not stored.
         * ``F5.share``: share of epochs at which the raw saliency of a mean
           misclassified sentence changes more.
         * ``F5.correlation``: correlation of the two curves of Fig. 5 over epochs.
@@ -160,6 +195,8 @@ def change_statistics(record: Record, seed: int) -> dict[str, float]:
           divided by that of a correctly classified one.
         * ``….logit``: the same for the gradient of the logit difference.
         * ``F5.share.100``: F5.share for 100 sentences of each kind, drawn as in Fig. 5.
+        * ``F5c.agreement``: with these, share of epochs up to 10 at which both curves
+          rise or both fall.
 
     Example:
         >>> found = change_statistics(sample_run().record(0), seed=0)
@@ -171,16 +208,17 @@ def change_statistics(record: Record, seed: int) -> dict[str, float]:
     made = {"misclassified": float(wrong.sum())}
     names = ["F3.ratio", "F4.excess", "F5.share", "F5.correlation", "F5b.log_ratio"]
     names += ["F5.share.logit", "F5b.log_ratio.logit", "F5.share.100"]
+    names += ["F4.log_ratio", "F4b.straight", "F4b.straight.raw", "F5c.agreement"]
     if not (wrong.any() and correct.any()):
         return {**made, **dict.fromkeys(names, float("nan"))}
     epochs = record.change_epochs
     early, late = window(epochs, 0, 20), window(epochs, 20.01, 50)
-    ratio = {}
+    ratio, moved = {}, {}
     for name, chosen in (("correct", correct), ("wrong", wrong)):
         change = record.change["standardised"][:, chosen].sum(axis=1, dtype=np.float64)
         a_word = change / record.lengths[chosen].sum()
-        before = _mean(a_word[early])
-        ratio[name] = _mean(a_word[late]) / before if before else float("nan")
+        before, moved[name] = _mean(a_word[early]), _mean(a_word[late])
+        ratio[name] = moved[name] / before if before else float("nan")
     made["F3.ratio"] = ratio["correct"]
     made["F4.excess"] = ratio["wrong"] - ratio["correct"]
     for kind, suffix in (("raw", ""), ("logit", ".logit")):
@@ -197,6 +235,54 @@ def change_statistics(record: Record, seed: int) -> dict[str, float]:
             )
     right, mis = change_curves(record, "raw", drawn_hundred(correct, seed))
     made["F5.share.100"] = _mean(mis > right)
+    made["F4.log_ratio"] = _log_ratio(moved["wrong"], moved["correct"])
+    made.update(_straightness_gaps(record))
+    rises, also = (np.diff(curve[window(epochs, 0, 10)]) > 0 for curve in (right, mis))
+    made["F5c.agreement"] = _mean(rises == also)
+    return made
+
+
+def _log_ratio(one: float, other: float) -> float:
+    return float(np.log(one / other)) if one > 0 and other > 0 else float("nan")
+
+
+def straightness(curves: np.ndarray) -> np.ndarray:
+    """How straight each curve is: its net change over the length of its path (5.5.1).
+
+    .. math::
+        |x_K - x_1| / \\sum_{k < K} |x_{k+1} - x_k|
+
+    Args:
+        curves: (K, T) K points of T curves.
+
+    Returns:
+        (T,) float64: 1 for a curve that only rises or only falls, near 0 for one
+        that goes up and down; NaN for one that does not move.
+
+    Example:
+        >>> straightness(np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 1.0]])).round(2).tolist()
+        [1.0, 0.33]
+    """
+    path = np.abs(np.diff(curves, axis=0)).sum(axis=0, dtype=np.float64)
+    net = np.abs(curves[-1].astype(np.float64) - curves[0])
+    return np.asarray(np.divide(net, path, out=np.full(len(path), np.nan), where=path > 0))
+
+
+def _straightness_gaps(record: Record) -> dict[str, float]:
+    """Mean straightness of the words of correct sentences less that of misclassified ones."""
+    names = ("F4b.straight", "F4b.straight.raw")
+    rows = np.flatnonzero(window(record.epochs, 20, PAPER["epochs"]))
+    if record.saliency is None or len(rows) < 3:
+        return dict.fromkeys(names, float("nan"))
+    raw = np.asarray(record.saliency[rows])
+    offsets = np.concatenate([[0], np.cumsum(record.lengths)])
+    standardised = np.array([standardise(row, offsets) for row in raw])
+    correct = np.repeat(record.correct, record.lengths)
+    made = {}
+    for name, curves in zip(names, (standardised, raw)):
+        straight = straightness(curves)
+        moves = np.isfinite(straight)
+        made[name] = _mean(straight[correct & moves]) - _mean(straight[~correct & moves])
     return made
 
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from replicate import cli
+from replicate import claims, cli
 from replicate.cli import main
 from replicate.config import Config
 from replicate.environment import versions
+from replicate.run import Run
 
 
 @pytest.fixture
@@ -39,6 +40,36 @@ def small(corpus, out, *more):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("after", [3, 4])
+def test_seeds_are_added_until_all_is_decided(command, corpus, tmp_path, monkeypatch, after):
+    """Three seeds, then more; it ends when all is decided, or with the most seeds."""
+    monkeypatch.setattr(claims, "LEAST_SEEDS", 3)
+    asked = []
+
+    def decided(verdicts):
+        asked.append(max(v.seeds for v in verdicts))
+        return asked[-1] >= after and after == 3
+
+    monkeypatch.setattr(claims, "decided", decided)
+    out = tmp_path / "out"
+    options = ("--seeds", "1", "--until", "decided", "--max-seeds", "4")
+    code, printed, err = command(*small(corpus, out, *options))
+    assert code == 0, err
+    assert asked == [3] if after == 3 else asked == [3, 4]
+    assert Run(out).finished_seeds() == list(range(after))
+    assert ("not decided after 4 seeds" in printed) == (after == 4)
+    assert ("decided after 3 seeds" in printed) == (after == 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--seeds", "0,2"), "full range"), (("--max-seeds", "20"), "a verdict needs 50")],
+)
+def test_looking_needs_a_full_range_and_enough_seeds(command, corpus, tmp_path, options, words):
+    code, _, err = command(*small(corpus, tmp_path / "out", "--until", "decided", *options))
+    assert code == 2 and words in err and not (tmp_path / "out").exists()
+
+
 def test_a_run_ends_with_the_path_of_its_report(command, corpus, tmp_path):
     out = tmp_path / "out"
     code, printed, _ = command(*small(corpus, out, "--seeds", "0,2"))
@@ -48,7 +79,8 @@ def test_a_run_ends_with_the_path_of_its_report(command, corpus, tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert config["n_filters"] == 2 and config["seeds"] == [0, 2] and config["activation"] == "relu"
     code, printed, err = command("verify", out)
-    assert code == 2 and "undecided" in printed
+    assert code == 2 and "undecided: 2 finished seeds" in printed, printed
+    assert "not a full range" in printed
     # Other settings on the same folder are refused, and nothing changes.
     before = (out / "config.json").read_bytes()
     code, _, err = command(*small(corpus, out, "--set", "dropout=0.5"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
+from scipy import stats
 
 from replicate import claims, inference, statistics
 from replicate.beyond.sweep import verdicts_by_specification
@@ -119,51 +120,51 @@ def test_sets_that_figures_standardise_over_differ(over):
         assert abs(joined.mean()) > 1e-3
 
 
-@pytest.mark.parametrize("share", [inference.ON_T3, inference.ON_T1])
-def test_band_is_the_interval_of_the_claims(share):
-    """With the share that belongs to the curves; of two seeds it is the mean alone."""
-    curves = np.array([[0.1], [0.2], [0.4]])
-    mean, low, high = figures.band(curves, share)
-    tested = inference.test_component(inference.Component("x", "above", share=share), curves[:, 0])
-    assert (mean[0], low[0], high[0]) == pytest.approx((tested.mean, tested.low, tested.high))
-    assert figures.band(curves[:2], share)[1] == pytest.approx([0.15])
-    other = inference.ON_T1 + inference.ON_T3 - share
-    assert figures.band(curves, other)[1] != pytest.approx(low)
+def test_band_is_the_interval_of_the_mean():
+    """Of three seeds SciPy's t interval; of two seeds the mean alone."""
+    curves = np.array([[0.1, 1.0], [0.2, 1.5], [0.4, 1.1]])
+    mean, low, high = figures.band(curves)
+    wanted = stats.t.interval(0.95, 2, curves.mean(axis=0), stats.sem(curves, axis=0))
+    assert mean == pytest.approx(curves.mean(axis=0))
+    assert (low, high) == (pytest.approx(wanted[0]), pytest.approx(wanted[1]))
+    assert figures.band(curves[:2])[1] == pytest.approx([0.15, 1.25])
 
 
 @pytest.mark.parametrize("name, arm", [("fig5", "misclassified"), ("fig6", "T1andT2h")])
-def test_drawn_intervals_are_those_that_decide(recorded_run, copied, name, arm):
+def test_drawn_intervals_are_those_of_the_claims(recorded_run, copied, name, arm):
     """An epoch of the figure's CSV against the claims' own function, on T1 and on T3."""
     run, seeds = copied(recorded_run), recorded_run.seeds
     figures.draw_figures(run, seeds)
     drawn = rows(run.figure(name).with_suffix(".csv"))
+    epoch = 4
     if name == "fig5":
-        share, epoch = inference.ON_T1, 4
         curves = [statistics.change_curves(run.record(s))[1][epoch - 2] for s in seeds]
         found = [r for r in drawn if r["panel"].startswith("all") and r["sentences"] == arm]
     else:
-        share, epoch = inference.ON_T3, 4
         curves = [run.accuracies(s)[arm][epoch - 1, 1] for s in seeds]
         found = [r for r in drawn if r["arm"] == arm]
     (row,) = [r for r in found if int(r["epoch"]) == epoch]
-    component = inference.Component("x", "above", share=share)
-    tested = inference.test_component(component, np.array(curves))
-    decided = (tested.mean, tested.low, tested.high)
-    assert [float(row[n]) for n in ("mean", "low", "high")] == pytest.approx(decided)
-    assert tested.low < tested.mean  # an interval, not a line
+    mean, deviation = np.mean(curves), np.std(curves, ddof=1)
+    low, high = inference.mean_interval(mean, deviation, len(seeds))
+    assert [float(row[n]) for n in ("mean", "low", "high")] == pytest.approx([mean, low, high])
+    # Neither a line, nor the wider interval of other samples.
+    assert low < mean and inference.interval(np.array(curves), 0.1).low < low - 1e-9
 
 
 def test_specification_curve_and_verdicts_by_specification(tmp_path):
     random = np.random.RandomState(0)
     table = {
-        (name, seed): {s: effect + 0.001 * random.standard_normal() for s in figures.CURVES}
+        (name, seed): {
+            **{s: effect + 0.001 * random.standard_normal() for s in figures.CURVES},
+            "A.T1andT2h": effect, "A.T1andT2l": 0.001 * random.standard_normal(),
+        }
         for name, effect in (
             ("default", 0.0),
             ("dropout=0.5; n_filters=7", 0.02),
             ("tokens=whitespace", -0.02),
         )
-        for seed in range(5)
-    }
+        for seed in range(60)
+    }  # fmt: skip
     figures.specification_curve(table, tmp_path / "curve")
     drawn = [r for r in rows(tmp_path / "curve.csv") if r["statistic"] == "H.mean"]
     assert [r["specification"] for r in drawn] == [
@@ -173,8 +174,10 @@ def test_specification_curve_and_verdicts_by_specification(tmp_path):
     ]
     found = {(r[0], r[1]): r[6] for r in verdicts_by_specification(table)}
     assert found["dropout=0.5; n_filters=7", "H"] == "reproduced"
-    assert found["tokens=whitespace", "H"] == "contradicted"
-    assert found["default", "H"] == "inconclusive"
+    assert found["tokens=whitespace", "H"] == "reversed"
+    assert found["default", "H"] == "no such effect"
+    few = {key: row for key, row in table.items() if key[1] < 5}
+    assert {r[6] for r in verdicts_by_specification(few)} == {"undecided"}
 
 
 def test_calibration_is_drawn(tmp_path, monkeypatch):
@@ -233,7 +236,9 @@ def test_no_misclassified_sentence(run, copied, monkeypatch):
     assert rows(folder / "fig4.csv") == [] and rows(folder / "fig3.csv")
     assert (folder / "fig4.png").stat().st_size > 5000
     table = [statistics_of(run, 0)]
-    assert {v.verdict for v in claims.judge(table)[1:5]} == {"inconclusive"}
+    judged = claims.judge(table)[1:7]
+    assert [v.claim.id[0] for v in judged] == ["F"] * 6
+    assert {v.reason for v in judged} == {"undecided: not measured"}
 
 
 # --- what can be read ------------------------------------------------------------

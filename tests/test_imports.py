@@ -19,7 +19,7 @@ ORDER = """
     fast.compat fast.device fast.kernels fast.convolution fast.adam
     config corpus vectors split instability selection run statistics inference claims
     model saliency recorder training
-    show.figures show.explorer show.report show.explain show.terminal
+    show.figures show.forest show.explorer show.report show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.own_data
     cli

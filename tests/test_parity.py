@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replicate import inference, saliency, statistics
+from replicate import claims, inference, saliency, statistics
 from replicate.beyond import convergence
 from replicate.config import Config
 from replicate.fast import convolution as functions
@@ -415,15 +415,73 @@ def test_equivalence_is_two_one_sided_tests(values):
     assert tested.p_yes != pytest.approx(min(low, high), rel=0.1)
 
 
-@pytest.mark.parametrize("seeds", [5, 10, 20])
-def test_smallest_detectable_effect_has_its_power(seeds):
-    """Exact power by the noncentral t: 80 % within 2 points, though the formula approximates."""
-    values = stats.zscore(np.random.RandomState(seeds).normal(size=seeds), ddof=1)
-    tested = inference.test_component(inference.Component("H.mean", "above", share=0.0), values)
-    critical = stats.t.ppf(1 - inference.ALPHA, seeds - 1)
-    power = stats.nct.sf(critical, seeds - 1, tested.detectable * seeds**0.5)
-    assert power == pytest.approx(inference.POWER, abs=0.02)
-    assert stats.nct.sf(critical, seeds - 1, 0.7 * tested.detectable * seeds**0.5) < 0.65
+# --- Statistics of the claims against statsmodels -----------------------------------------
+
+
+@pytest.fixture
+def sm(missing):
+    """statsmodels; without it a test is left out, or fails where parity is required."""
+    try:
+        import statsmodels.api
+        import statsmodels.stats.api
+    except ImportError:
+        missing("torch", "statsmodels is not installed (`make parity` installs it)")
+    return statsmodels
+
+
+SAMPLES = [np.random.RandomState(i).normal(0.004, 0.01, n) for i, n in enumerate((3, 20, 200))]
+#: What the two libraries may differ by, relative to the number.
+CLOSE = 1e-9
+
+
+def about(values):
+    return values.mean(), values.std(ddof=1), len(values)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 31])
+@pytest.mark.parametrize("values", SAMPLES, ids=len)
+def test_interval_of_the_mean(sm, values, alpha):
+    wanted = sm.stats.api.DescrStatsW(values).tconfint_mean(alpha)
+    assert inference.mean_interval(*about(values), alpha) == pytest.approx(wanted, rel=CLOSE)
+
+
+@pytest.mark.parametrize("values", SAMPLES, ids=len)
+def test_interval_of_one_run(sm, values):
+    """A regression on nothing but a constant predicts one more observation."""
+    fitted = sm.api.OLS(values, np.ones(len(values))).fit()
+    wanted = fitted.get_prediction([1.0]).conf_int(obs=True, alpha=0.05)[0]
+    assert inference.prediction_interval(*about(values)) == pytest.approx(wanted, rel=CLOSE)
+    narrow = fitted.get_prediction([1.0]).conf_int(obs=False, alpha=0.05)[0]
+    assert narrow[1] < wanted[1]
+
+
+@pytest.mark.parametrize("values", SAMPLES, ids=len)
+@pytest.mark.parametrize("shift", [0.0, 0.002, 0.006, 0.02])
+def test_likeness_is_two_one_sided_tests(sm, values, shift):
+    """An interval of 1 - alpha inside of the margin is TOST at alpha / 2."""
+    alpha, margin = 0.02, 0.005
+    low, high = inference.mean_interval(*about(values - shift), alpha)
+    p, *_ = sm.stats.api.DescrStatsW(values - shift).ttost_mean(-margin, margin)
+    assert (claims.alike_verdict(low, high, margin) == "alike") == (p < alpha / 2)
+
+
+@pytest.mark.parametrize("values", SAMPLES, ids=len)
+def test_equivalence_by_statsmodels(sm, values):
+    component = inference.Component("A.T2h", "within", 0.006, share=0.0, margin=0.01)
+    wanted, *_ = sm.stats.api.DescrStatsW(values).ttost_mean(-0.004, 0.016)
+    assert inference.test_component(component, values).p_yes == pytest.approx(wanted, rel=CLOSE)
+
+
+def test_holm_by_statsmodels(sm):
+    p = np.random.RandomState(3).rand(31) ** 4
+    wanted = sm.stats.api.multipletests(p, method="holm")[1]
+    assert inference.holm(p) == pytest.approx(wanted, rel=CLOSE)
+
+
+@pytest.mark.parametrize(("hits", "runs"), [(0, 20), (7, 20), (20, 20), (45, 180)])
+def test_interval_of_a_share(sm, hits, runs):
+    wanted = sm.stats.api.proportion_confint(hits, runs, method="beta")
+    assert inference.share_interval(hits, runs) == pytest.approx(wanted, rel=CLOSE)
 
 
 def test_fall_is_scipys_regression():

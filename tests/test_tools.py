@@ -41,7 +41,9 @@ def test_every_block_of_a_page_is_filled(page, monkeypatch):
     found = []
     for name in ("with_rows", "with_numbers"):
         monkeypatch.setattr(readme, name, lambda source, body: found.append(source) or body)
-    monkeypatch.setattr(readme, "MADE", {n: lambda: found.append("") or "" for n in readme.MADE})
+    monkeypatch.setattr(
+        readme, "MADE", {n: lambda *names: found.append("") or "" for n in readme.MADE}
+    )
     readme.filled(text)
     assert len(found) == text.count("<!--") / 2 > 0
 

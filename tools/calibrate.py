@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from replicate.beyond.sweep import sweep_rows
-from replicate.claims import MARGIN
 from replicate.config import PAPER
+from replicate.inference import MARGIN
 from replicate.io.files import save_csv
 from replicate.show import figures
 

@@ -3,32 +3,40 @@
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --questions DIR NAME
        python tools/collect.py --memory NAME DIR…
+       python tools/collect.py --judge NAME=IDENTITY…
 
 ``--questions`` copies the answers of ``replicate questions``; ``--memory`` writes
-the peak memory of runs that differ in their number of epochs.
+the peak memory of runs that differ in their number of epochs.  ``--judge`` judges
+committed runs again from their tables, after a change of the claims: statistics of
+accuracies are computed again from ``accuracy.csv``, those of saliency are as stored.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+import operating
+import regression
+
 from replicate import claims
 from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS
-from replicate.experiment import statistics_of
+from replicate.experiment import statistics_of, verdicts_of
 from replicate.io.files import load_json, read_csv, save_csv
 from replicate.run import Run
+from replicate.show import forest, report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPECTED = REPOSITORY / "replicate" / "data" / "expected.csv"
-EXPECTED_HEADER = ("identity", "id", "verdict")
+EXPECTED_HEADER = ("identity", "id", "statistic", "low", "high", "rounding", "seeds")
 MEMORY = ("epochs", "seeds", "peak_memory_bytes")
 
 
 def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     """Claims, statistics and accuracies of all seeds, figures, settings, time.
 
-    The verdicts are also stored for ``replicate verify``, which compares later
+    The intervals are also stored for ``replicate verify``, which compares later
     runs with the same readings, corpus and vectors with them.
     """
     run = Run(folder)
@@ -49,8 +57,55 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
         curves = run.accuracies(seed)
         rows += [[seed, arm, int(e), a] for arm in ARMS for e, a in curves[arm][:, :2]]
     save_csv(place / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), rows)
-    kept = [r for r in read_csv(expected, EXPECTED_HEADER) if r["identity"] != run.identity]
-    new = [(run.identity, v.claim.id, v.verdict) for v in claims.judge(table)]
+    expect(run.identity, verdicts_of(run), place, expected)
+
+
+def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
+    """Claims, pictures and expected intervals of committed runs, from their tables.
+
+    Args:
+        names: ``NAME=IDENTITY``: the identity needs corpus and vectors, which are not there.
+    """
+    found = {}
+    for name, identity in (pair.split("=") for pair in names):
+        place, run = Path(root) / name, Run(Path(root) / name)
+        table = operating.committed_rows(name, Path(root))
+        header = list(dict.fromkeys(column for row in table for column in row))
+        rows = [[int(row["seed"]), *(row[column] for column in header[1:])] for row in table]
+        save_csv(place / "statistics.csv", header, rows)
+        of_paper = claims.is_paper_corpus(run.settings["corpus"]["sha256"])
+        verdicts = claims.judge(table, of_paper)
+        run.save_claims(*report.claims_tables(verdicts))
+        curves = operating.committed_curves(name, Path(root))
+        forest.difference(run.title, curves, place / "figures" / "difference")
+        (place / "figures" / "difference.svg").unlink()
+        expect(identity, verdicts, place, expected)
+        if of_paper:
+            found[run.title] = verdicts
+    forest.forest(found, Path(root) / "forest")
+    (Path(root) / "forest.svg").unlink()
+
+
+def expect(identity, verdicts, place, expected=EXPECTED):
+    """Store the intervals of a run, and how far rounding moves its means, for ``replicate verify``."""
+    rounding = {}
+    if (place / "rounding.csv").is_file():
+        by_kernels = {}
+        for row in read_csv(place / "rounding.csv", regression.ROUNDING):
+            numbers = {name: float(row[name]) for name in regression.MEASURED}
+            by_kernels.setdefault(row["kernels"], []).append(numbers)
+        names = {judged.part.statistic for verdict in verdicts for judged in verdict.parts}
+        for name in names:
+            means = [claims.column(rows, name).mean() for rows in by_kernels.values()]
+            rounding[name] = float(np.nan_to_num(np.ptp(means)))
+    kept = [r for r in read_csv(expected, EXPECTED_HEADER) if r["identity"] != identity]
+    new = [
+        (identity, verdict.claim.id, judged.part.statistic, judged.low, judged.high,
+         rounding.get(judged.part.statistic, 0.0), judged.seeds)
+        for verdict in verdicts
+        for judged in verdict.parts
+        if judged.seeds >= claims.SEEDS_TO_VERIFY and verdict.verdict != "not applicable"
+    ]  # fmt: skip
     save_csv(expected, EXPECTED_HEADER, [list(r.values()) for r in kept] + new)
 
 
@@ -83,6 +138,8 @@ def collect_memory(name, folders, root=REPOSITORY / "results"):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--questions"]:
         collect_questions(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--judge"]:
+        judge_again(sys.argv[2:])
     elif sys.argv[1:2] == ["--memory"]:
         collect_memory(sys.argv[2], sys.argv[3:])
     else:

@@ -22,7 +22,7 @@ There are three kinds of block; all other text stays as it is.
       = 40 50
       -->
 
-* What a function of :data:`MADE` returns: ``<!-- effects -->``.
+* What a function of :data:`MADE` returns: ``<!-- effects -->``, ``<!-- claims paper-imdb -->``.
 
 Each ends with ``<!-- end table -->``, ``<!-- end numbers -->`` or ``<!-- end
 effects -->``.  With ``--check`` nothing is written, and the exit code is 1 if a
@@ -38,13 +38,21 @@ from pathlib import Path
 import numpy as np
 import regression
 
+from replicate import claims as judging
 from replicate import inference
 from replicate.config import ARMS, Config
 from replicate.io.files import load_json, save_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
-PAGES = ("README.md", "README.ja.md", "results/README.md", "docs/api.md", "docs/cluster.md")
+PAGES = (
+    "README.md",
+    "README.ja.md",
+    "results/README.md",
+    "docs/api.md",
+    "docs/cluster.md",
+    "docs/statistics.md",
+)
 
 RUNS = {
     "paper-googlenews-subset": "GoogleNews subset (not the full file)",
@@ -53,8 +61,16 @@ RUNS = {
 QUESTIONS = "questions-googlenews-subset"
 JAPANESE = {
     "reproduced": "再現された",
-    "contradicted": "反証された",
-    "inconclusive": "判定できない",
+    "weaker": "論文より弱い",
+    "direction only": "方向のみ",
+    "no such effect": "その大きさの効果なし",
+    "reversed": "逆",
+    "alike": "同程度",
+    "not alike": "異なる",
+    "undecided": "未決定",
+    "not applicable": "対象外",
+    "checked": "確認済み",
+    "failed": "不一致",
 }
 
 
@@ -160,35 +176,77 @@ def with_numbers(source, text):
 # --- What needs more than a row at a time ------------------------------------------
 
 
-def estimate(values, digits=2, sign="", scale=1, share=inference.ON_T3):
-    """Mean of a statistic over seeds with its corrected interval, as text."""
-    component = inference.Component("", "above", 0.0, share)
-    test = inference.test_component(component, scale * np.array(values, dtype=float))
-    mean, low, high = (f"{value:{sign}.{digits}f}" for value in (test.mean, test.low, test.high))
+def estimate(values, digits=2, sign="", scale=1):
+    """Mean of a statistic over seeds with its 95 % interval, as text."""
+    values = scale * np.array(values, dtype=float)
+    mean, deviation = values.mean(), values.std(ddof=1)
+    low, high = inference.mean_interval(mean, deviation, len(values))
+    mean, low, high = (f"{value:{sign}.{digits}f}" for value in (mean, low, high))
     return f"{mean} ({low} … {high})"
+
+
+def claims(name):
+    """Every claim of a run, with its parts."""
+    places = {(c.id, p.statistic): p for c in judging.CLAIMS for p in c.parts}
+    rows = []
+    for found in load_json(RESULTS / name / "claims.json"):
+        verdict = f"**{found['verdict']}**" + found["reason"].removeprefix(found["verdict"])
+        runs = f"{found['hits']} of {found['runs']}" if found["runs"] else "–"
+        about = [found["id"], found["statement"], found["paper"]]
+        if len(found["parts"]) != 1:
+            rows.append((*about, found["ours"] if not found["parts"] else "", verdict, runs))
+        for part in found["parts"]:
+            where = places[found["id"], part["statistic"]]
+            mean, low, high = (
+                float("nan") if part[n] is None else part[n] for n in ("mean", "low", "high")
+            )
+            interval = judging.shown_range(where, low, high)
+            ours = judging.shown_number(where, mean)
+            ours += f" ({interval})" if interval != "–" else ""
+            if len(found["parts"]) == 1:
+                rows.append((*about, ours, verdict, runs))
+            else:
+                beside = " (beside)" if part["beside"] else ""
+                word = "" if found["reason"] else part["verdict"]
+                rows.append(("", part["title"] + beside, "", ours, word, ""))
+    header = ("id", "claim", "paper", "ours, on average (interval)", "verdict", "one run shows it")
+    return table(header, rows)
 
 
 def effects():
     """Differences of arms, and what confidence has to do with F5."""
-    points, on_t1 = {"sign": "+", "scale": 100}, {"share": inference.ON_T1}
+    points = {"sign": "+", "scale": 100}
     rows = {
-        "H.mean": ("T1andT2h − T1andT2l, points, all epochs", points),
-        "O2.mean": ("T1andT2h − T1andT2ran, points, all epochs", points),
+        "A.T1andT2h - A.T1andT2l": ("T1andT2h − T1andT2l, points, epochs 40–50", points),
+        "A.T1andT2h - A.T1andT2ran": ("T1andT2h − T1andT2ran, points, epochs 40–50", points),
+        "A.T1andT2 - A.T1andT2ran": ("T1andT2 − T1andT2ran, points, epochs 40–50", points),
         "O3.early": ("T2h − T2l, points, epochs 0–20", points),
-        "O4.second": ("T1andT2 − T1andT2h, points, epochs 25–50", points),
         "O5.fall": ("change of T1andT2h over epochs 20–50, points", points),
-        "misclassified": ("misclassified T1 sentences, last epoch", {"digits": 0, **on_t1}),
-        "F5.share": ("share of epochs at which the misclassified change more", on_t1),
-        "F5.share.logit": ("the same, gradient of the logit difference", on_t1),
-        "F5b.log_ratio": ("log of total change, misclassified / correct", on_t1),
-        "F5b.log_ratio.logit": ("the same, gradient of the logit difference", on_t1),
+        "O5.fall.T1andT2": ("change of T1andT2 over epochs 20–50, points", points),
+        "misclassified": ("misclassified T1 sentences, last epoch", {"digits": 0}),
+        "F5.share": ("share of epochs at which the misclassified change more", {}),
+        "F5.share.logit": ("the same, gradient of the logit difference", {}),
+        "F5b.log_ratio": ("log of total change, misclassified / correct", {}),
+        "F5b.log_ratio.logit": ("the same, gradient of the logit difference", {}),
     }
-    runs = [rows_of(f"{name}/statistics.csv") for name in RUNS]
+    runs = [numbers_of(f"{name}/statistics.csv") for name in RUNS]
     made = [
-        (title, *(estimate([row[name] for row in run], **options) for run in runs))
+        (title, *(estimate(judging.column(run, name), **options) for run in runs))
         for name, (title, options) in rows.items()
     ]
     return table(("statistic: mean (95 % interval)", *RUNS.values()), made)
+
+
+def numbers_of(name):
+    """Rows of a CSV file of results, as numbers where they are numbers."""
+    return [{key: _number(cell) for key, cell in row.items()} for row in rows_of(name)]
+
+
+def _number(cell):
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
 
 
 def rounding():
@@ -217,26 +275,65 @@ def kernels():
     rows = []
     for name, title in RUNS.items():
         by = {}
-        for row in rows_of(f"{name}/rounding.csv"):
+        for row in numbers_of(f"{name}/rounding.csv"):
             by.setdefault(row["kernels"], []).append(row)
         for kernel, found in by.items():
-            columns = ([row[column] for row in found] for column in ("H.mean", "O2.mean"))
+            columns = (
+                judging.column(found, f"A.T1andT2h - A.{arm}") for arm in ("T1andT2l", "T1andT2ran")
+            )
             rows.append((title, kernel, *(estimate(c, sign="+", scale=100) for c in columns)))
     return table(("vectors", "kernels", "T1andT2h − T1andT2l", "T1andT2h − T1andT2ran"), rows)
 
 
 def multiverse():
-    """Which verdicts differ between specifications."""
-    found = {}
-    for row in rows_of("multiverse/verdicts.csv"):
-        found.setdefault(row["id"], {}).setdefault(row["verdict"], []).append(row["specification"])
+    """What the means of the claims' parts become under other specifications."""
+    by = {}
+    for row in numbers_of("multiverse/sweep.csv"):
+        by.setdefault(row["specification"], []).append(row)
     rows = []
-    for claim, by in found.items():
-        usual = max(by, key=lambda verdict: len(by[verdict]))
-        others = [f"{v}: " + ", ".join(f"`{s}`" for s in by[v]) for v in by if v != usual]
-        counts = (len(by.get(verdict, ())) for verdict in JAPANESE)
-        rows.append((claim, *counts, "; ".join(others) or "none"))
-    return table(("claim", *JAPANESE, "specifications with another verdict than most"), rows)
+    for claim in judging.CLAIMS:
+        for part in claim.parts:
+            columns = (part.effects(judging.column(found, part.statistic)) for found in by.values())
+            effects = [values.mean() for values in columns]
+            if not np.isfinite(effects).any():
+                continue
+            names = list(by)
+            ends = [int(np.nanargmin(effects)), int(np.nanargmax(effects))]
+            shown = [judging.shown_number(part, float(part.shown(e))) for e in effects]
+            middle = judging.shown_number(part, float(part.shown(np.nanmean(effects))))
+            extremes = (f"{shown[i]}: `{names[i]}`" for i in ends)
+            beside = " (beside)" if part.beside else ""
+            rows.append((f"{claim.id}: {part.title}{beside}", middle, *extremes))
+    return table(
+        ("part", "mean of all specifications", "farthest from the paper's side", "farthest on it"),
+        rows,
+    )
+
+
+def operating():
+    """Share of wrong verdicts of a family, and of claims that get the right verdict."""
+    found = {}
+    for row in rows_of("operating.csv"):
+        found.setdefault((row["truth"], row["seeds"]), {})[row["draws"], row["claim"]] = row
+    claims_shown = ("H", "O2", "R1", "O1", "O3", "O4", "O5", "A1", "A2", "A3")
+    rows = []
+    for (truth, seeds), by in found.items():
+        wrong = [
+            max(float(by[draws, family]["wrong"]) for draws in ("normal", "resampled"))
+            for family in ("headline", "rest")
+        ]
+        shares = []
+        for claim in claims_shown:
+            both = [by[draws, claim] for draws in ("normal", "resampled")]
+            right = both[0]["right"]
+            shares.append(
+                "–" if truth == "half of it" else f"{min(float(r[right]) for r in both):.2f}"
+            )
+        used = float(by["resampled", "headline"]["seeds_used"])
+        shown = f"{seeds} ({used:.0f})" if seeds == "sequential" else seeds
+        rows.append((truth, shown, *(f"{share:.3f}" for share in wrong), *shares))
+    header = ("truth", "seeds", "wrong: main claims", "wrong: the rest", *claims_shown)
+    return table(header, rows)
 
 
 def rivals():
@@ -313,7 +410,18 @@ def _first(node):
 
 MADE = {
     made.__name__: made
-    for made in (agreement, api, effects, kernels, multiverse, readings, rivals, rounding)
+    for made in (
+        agreement,
+        api,
+        claims,
+        effects,
+        kernels,
+        multiverse,
+        operating,
+        readings,
+        rivals,
+        rounding,
+    )
 }
 
 
@@ -335,7 +443,7 @@ def filled(text):
         elif name == "numbers":
             made = with_numbers(source, body)
         else:
-            made = MADE[name]()
+            made = MADE[name](*source.split())
         return f"<!-- {name}{source}-->\n{made}\n<!-- end {name} -->"
 
     pattern = r"<!-- (?P<name>(?!end )\w+)(?P<source>[^>]*)-->\n(?P<body>.*?)<!-- end (?P=name) -->"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from .. import statistics
 from ..claims import column
 from ..config import ARMS, PAPER, generator
-from ..inference import ON_T1, ON_T3, Component, interval, test_component
+from ..inference import ON_T1, ON_T3, Component, mean_interval, test_component
 from ..instability import standardise
 from ..io.files import atomic, save_csv
 from ..run import Record, Run
@@ -318,30 +318,26 @@ def _ink(colour: str) -> tuple[float, float, float]:
 
 
 def band(
-    curves: Sequence[NDArray[np.floating]], share: float
+    curves: Sequence[NDArray[np.floating]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and 95 % interval over seeds at every epoch; the same interval as for the claims.
+    """Mean over seeds and its 95 % interval, at every epoch by itself.
 
     Args:
         curves: S arrays (E,).
-        share: rho, the share of the corpus that they are measured on.
 
     Returns:
         Mean, low and high, each (E,) float64.  With fewer than three seeds, low and
         high equal the mean.
 
     Example:
-        >>> mean, low, high = band([np.array([0.1]), np.array([0.3])], share=0.1)
+        >>> mean, low, high = band([np.array([0.1]), np.array([0.3])])
         >>> mean.tolist() == low.tolist() == high.tolist() == [0.2]
         True
     """
-    found = interval(np.array(curves), share)
-    alone = np.isnan(found.low)
-    return (
-        found.mean,
-        np.where(alone, found.mean, found.low),
-        np.where(alone, found.mean, found.high),
-    )
+    values = np.array(curves)
+    mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=min(1, len(values) - 1))
+    low, high = mean_interval(mean, deviation, len(values))
+    return mean, np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
 
 
 FIG_5 = ("panel", "sentences", "epoch", "mean", "low", "high")
@@ -364,7 +360,7 @@ def _table_5(records: dict[int, Record]) -> list[tuple[Any, ...]]:
         both = [statistics.change_curves(r, kind, c) for r, c in usable]
         for i, name in enumerate(SENTENCES_5 if both else ()):
             curves = [pair[i] * (len(drawn[i]) if hundred else 1) for pair in both]
-            columns = (first.change_epochs, *band(curves, ON_T1))
+            columns = (first.change_epochs, *band(curves))
             table += [(panel, name, int(e), *map(float, row)) for e, *row in zip(*columns)]
         if not both:
             table.append((panel, "", 0, *[float("nan")] * 3))
@@ -413,7 +409,7 @@ def draw_figure_5(title: str, table: list[tuple[Any, ...]], stem: Path) -> Path:
     figure.suptitle(
         "Fig. 5: change of word saliency from epoch to epoch", x=0.01, ha="left", fontsize=11
     )
-    _caption(figure, f"{title}; bands: corrected 95 % intervals over splits of this corpus")
+    _caption(figure, f"{title}; bands: 95 % intervals of the mean at each epoch")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
     save_csv(stem.with_suffix(".csv"), FIG_5, [row for row in table if row[1]])
     return save_figure(figure, stem)
@@ -427,7 +423,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     table, labels = [], []
     for i, arm in enumerate(ARMS[1:]):
         epochs = curves[seeds[0]][arm][:, 0]
-        mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds], ON_T3)
+        mean, low, high = band([curves[seed][arm][:, 1] for seed in seeds])
         colour = ARM_COLOURS[arm]
         axis.plot(epochs, mean, color=colour, lw=1.5, zorder=3)
         # Six bands would cover one another: draw bars side by side instead.
@@ -464,8 +460,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     )
     _caption(
         figure,
-        f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: corrected 95 % intervals "
-        "over splits of this corpus",
+        f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: 95 % intervals of the mean",
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.155)
     save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)

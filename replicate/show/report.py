@@ -18,9 +18,9 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from ..claims import Verdict
+from ..claims import LEAST_SEEDS, Judged, Verdict, seeds_note, sentence, shown_number, shown_range
 from ..config import PAPER, PRESETS, Config
-from ..inference import ALPHA, MARGIN, POWER
+from ..inference import ALPHA
 from ..io.data import SAMPLE_FILE, SAMPLE_VECTORS
 from ..io.files import read_csv, save_text
 from ..run import CLAIMS, VECTOR_TITLES, Run
@@ -29,7 +29,10 @@ from . import explorer
 __all__ = ["write_claims", "write_report"]
 
 #: Claim -> the figure that shows it; Fig. 6 shows all other claims.
-FIGURE_OF = {"S1": "table1", "F3": "fig3", "F4": "fig4", "F5": "fig5", "F5b": "fig5"}
+FIGURE_OF = {
+    "S1": "table1", "F3": "fig3", "F4": "fig4", "F4b": "fig4", "F5": "fig5", "F5b": "fig5",
+    "F5c": "fig5",
+}  # fmt: skip
 
 #: Figure -> title, what the paper says about it, and how to read ours.
 FIGURES = {
@@ -89,7 +92,7 @@ def _text(value: float | tuple[float, ...]) -> str:
 
 
 def write_claims(run: Run, verdicts: list[Verdict]) -> None:
-    """Write the verdicts: ``claims.csv``, and with all components and p values ``claims.json``.
+    """Write the verdicts: ``claims.csv``, and with all parts and intervals ``claims.json``.
 
     Args:
         run: the run to write to.
@@ -99,32 +102,55 @@ def write_claims(run: Run, verdicts: list[Verdict]) -> None:
         >>> from replicate.claims import judge
         >>> write_claims(sample_run(), judge([]))
         >>> sample_run().verdicts["verdict"][0]
-        'inconclusive'
+        'undecided'
     """
+    run.save_claims(*claims_tables(verdicts))
+
+
+def claims_tables(
+    verdicts: Sequence[Verdict],
+) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
+    """Rows of ``claims.csv``, and the content of ``claims.json``."""
     rows = [
         (v.claim.id, v.claim.statement, v.claim.paper, _text(v.ours), _text(v.low), _text(v.high),
-         v.seeds, v.verdict)
+         v.seeds, v.verdict, v.reason, v.one_run, v.hits, v.runs)
         for v in verdicts
     ]  # fmt: skip
     whole = [
         {
             **dict(zip(CLAIMS, row)),
             "how": v.claim.how,
-            "p_reproduced": _number(v.p_yes),
-            "p_contradicted": _number(v.p_no),
-            "smallest_detectable_effect": _number(v.detectable),
-            "components": [
-                {key: _number(value) for key, value in vars(tested).items()} for tested in v.tested
-            ],
+            "family": v.claim.family,
+            "always": v.always,
+            "runs_low": _number(v.share_low),
+            "runs_high": _number(v.share_high),
+            "parts": [_details(judged) for judged in v.parts],
         }
         for v, row in zip(verdicts, rows)
     ]
-    run.save_claims(rows, whole)
+    return rows, whole
+
+
+def _details(judged: Judged) -> dict[str, Any]:
+    part = judged.part
+    figure = float("nan") if part.reported is None else part.shown(part.reported)
+    numbers = {n: v for n, v in vars(judged).items() if n not in ("part", "effects", "on_scale")}
+    return {
+        "title": part.title,
+        "statistic": part.statistic,
+        "scale": part.scale,
+        "alike": part.alike,
+        "beside": part.beside,
+        "paper": _number(float(figure)),
+        "smallest": _number(float(part.shown(part.smallest))),
+        "source": part.source,
+        **{name: _number(value) for name, value in numbers.items()},
+    }
 
 
 def _number(value: Any) -> Any:
-    """None for NaN, which JSON does not have."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    """None for NaN and infinity, which JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = None) -> Path:
@@ -174,22 +200,59 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
         vectors=_vectors(run),
         seeds=seeds,
         claims=claims,
-        tally={name: sum(v.verdict == name for v in verdicts) for name in VERDICTS},
+        tally=_tally(verdicts),
+        colours=COLOUR_OF,
+        note=seeds_note(run.seeds),
+        pictures=_pictures(run),
         figures=_figures(run, claims),
         table1=_table_1(run),
         readings=_readings(run),
         timing=run.timing,
         command=command(run),
         files=[f for f in map(_file, run.claims_files) if f],
-        margin=MARGIN,
         alpha=ALPHA,
-        power=POWER,
+        least_seeds=LEAST_SEEDS,
     )
     save_text(run.report_file, page)
     return run.report_file
 
 
-VERDICTS = ("reproduced", "contradicted", "inconclusive")
+#: Verdicts in the order of the page, with the class of their colour.
+COLOUR_OF = {
+    "reproduced": "good",
+    "alike": "good",
+    "checked": "good",
+    "weaker": "part",
+    "direction only": "part",
+    "no such effect": "bad",
+    "not alike": "bad",
+    "reversed": "bad",
+    "failed": "bad",
+    "undecided": "open",
+    "not applicable": "open",
+}
+
+#: Pictures of all claims: name -> title.
+PICTURES = {
+    "forest": "Where the mean of every claim’s parts lies",
+    "difference": "T1andT2h less T1andT2l, epoch by epoch (O1, H)",
+}
+
+
+def _tally(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many claims have each verdict; S1 is arithmetic, and is not counted."""
+    found = [v.verdict for v in verdicts if v.claim.id != "S1"]
+    return {name: found.count(name) for name in COLOUR_OF if name in found}
+
+
+def _pictures(run: Run) -> list[dict[str, Any]]:
+    made = []
+    for name, title in PICTURES.items():
+        picture = _picture(run.figure(name))
+        if picture:
+            file = _file(run.figure(name).with_suffix(".csv"))
+            made.append({"name": name, "title": title, "picture": picture, "file": file})
+    return made
 
 
 # --- numbers as text --------------------------------------------------------------
@@ -251,61 +314,71 @@ def _policy(style: str, scripts: Sequence[str]) -> str:
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:
-    ours = verdict.ours
-    found = isinstance(ours, tuple) or not math.isnan(ours)
+    counted = len(verdict.parts)
+    first = verdict.parts[0] if verdict.parts else None
     return {
         "id": verdict.claim.id,
         "statement": verdict.claim.statement,
         "how": verdict.claim.how,
         "paper": verdict.claim.paper,
-        "ours": _text(ours) if isinstance(ours, tuple) else decimals(ours),
-        "found": found,
-        "low": decimals(verdict.low),
-        "high": decimals(verdict.high),
-        "interval": not math.isnan(verdict.low),
+        "ours": shown_number(first.part, first.mean) if first else _text(verdict.ours),
+        "found": first is None or first.seeds > 0,
+        "interval": shown_range(first.part, first.low, first.high) if first else "–",
+        "parts": [_part_row(judged) for judged in verdict.parts],
+        "several": counted > 1,
+        "sentence": sentence(verdict),
         "seeds": verdict.seeds,
         "verdict": verdict.verdict,
-        "detectable": decimals(verdict.detectable),
+        "reason": verdict.reason.partition(": ")[2],
+        "colour": COLOUR_OF[verdict.verdict],
+        "hits": verdict.hits,
+        "runs": verdict.runs,
+        "one_run": verdict.one_run,
         "figure": FIGURE_OF.get(verdict.claim.id, "fig6"),
-        "plot": _plot(verdict),
     }
 
 
-def _plot(verdict: Verdict, width: int = 150, pad: int = 6) -> dict[str, float] | None:
-    """Coordinates of the small drawing of a claim's interval.
+def _part_row(judged: Judged) -> dict[str, Any]:
+    part = judged.part
+    return {
+        "title": part.title,
+        "beside": part.beside,
+        "ours": shown_number(part, judged.mean),
+        "interval": shown_range(part, judged.low, judged.high),
+        "other": shown_range(part, judged.other_low, judged.other_high),
+        "verdict": judged.verdict,
+        "colour": COLOUR_OF[judged.verdict],
+        "plot": _plot(judged),
+    }
+
+
+def _plot(judged: Judged, width: int = 150, pad: int = 6) -> dict[str, Any] | None:
+    """Coordinates of the small drawing of a part's interval.
 
     Returns:
-        The x coordinates of the interval, of our number, of the value that it is
-        compared with, and of the area where the claim holds; None without an interval.
+        The x coordinates of the interval, of our mean, of no effect, of the paper's
+        figure, and of the effects too small to matter; None without an interval.
     """
-    if not verdict.claim.components or not math.isfinite(verdict.low):
+    mean, low, high, *_ = judged.on_scale
+    if not math.isfinite(low):
         return None
-    assert isinstance(verdict.ours, float)  # only S1, which has no components, has several
-    component = verdict.claim.components[0]
-    value = component.value
-    reach = component.margin if component.kind == "within" else 0.0
-    points = [verdict.low, verdict.high, value - reach, value + reach]
-    low, high = min(points), max(points)
-    if low == high:
-        return None
-    # Leave a margin, so that the area of "above" and "below" is visible.
-    low, high = low - 0.12 * (high - low), high + 0.12 * (high - low)
+    smallest, reported = judged.part.smallest, judged.part.reported
+    points = [low, high, -smallest, smallest, reported or 0.0]
+    least, most = min(points), max(points)
+    least, most = least - 0.06 * (most - least), most + 0.06 * (most - least)
 
     def x(number: float) -> float:
-        return round(pad + (width - 2 * pad) * (number - low) / (high - low), 1)
+        return round(pad + (width - 2 * pad) * (number - least) / (most - least), 1)
 
-    start = x(value - reach) if component.kind == "within" else x(value)
-    stop = x(value + reach) if component.kind == "within" else width
-    if component.kind == "below":
-        start, stop = 0, x(value)
     return {
         "width": width,
-        "low": x(verdict.low),
-        "high": x(verdict.high),
-        "ours": x(verdict.ours),
-        "value": x(value),
-        "start": start,
-        "extent": round(stop - start, 1),
+        "low": x(low),
+        "high": x(high),
+        "ours": x(mean),
+        "value": x(0.0),
+        "paper": None if reported is None else x(reported),
+        "start": x(-smallest),
+        "extent": round(x(smallest) - x(-smallest), 1),
     }
 
 

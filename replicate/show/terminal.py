@@ -1,6 +1,7 @@
 """Terminal output: the progress of a run, and its verdicts."""
 
 import logging
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,13 +18,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ..claims import Verdict
+from ..claims import Judged, Verdict, seeds_note, shown_number, shown_range
 
-__all__ = ["Display", "print_claims"]
+__all__ = ["Display", "one_run", "print_claims"]
 
 log = logging.getLogger("replicate")
 
-_COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow"}
+_COLOURS = {
+    **dict.fromkeys(("reproduced", "alike", "checked"), "green"),
+    **dict.fromkeys(("weaker", "direction only"), "cyan"),
+    **dict.fromkeys(("no such effect", "not alike", "reversed", "failed"), "red"),
+    **dict.fromkeys(("undecided", "not applicable"), "yellow"),
+}
 
 
 class Display:
@@ -103,33 +109,60 @@ class Display:
             self.console.print(f"{label}: {how}", highlight=False)
 
 
-def print_claims(console: Console, verdicts: list[Verdict]) -> None:
-    """Print a table with the verdict on every claim; a wide terminal also shows the statements.
+def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int] = ()) -> None:
+    """Print every claim, its parts, its verdict, and what one run could have shown.
+
+    Args:
+        console: where to print; only a wide one gets statements and titles of parts.
+        verdicts: the result of :func:`replicate.claims.judge`.
+        seeds: of the run; a note is printed if they are not a full range.
 
     Example:
         >>> import io
         >>> from replicate.claims import judge
         >>> console = Console(file=io.StringIO())
         >>> print_claims(console, judge([]))
-        >>> "inconclusive" in console.file.getvalue()
+        >>> "undecided" in console.file.getvalue()
         True
     """
     wide = console.width >= 110
     table = Table(title="Claims of the paper", title_justify="left", expand=False)
     for name, justify in (
-        ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours", "right"),
-        ("95 % interval", "right"), ("seeds", "right"), ("verdict", "left"),
+        ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours, on average", "right"),
+        ("interval", "right"), ("verdict", "left"), ("one run", "left"),
     ):  # fmt: skip
-        if wide or name != "claim":
+        if wide or name not in ("claim", "paper"):
             table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for verdict in verdicts:
-        interval = f"{verdict.low:.3f} … {verdict.high:.3f}" if verdict.low == verdict.low else "–"
-        if isinstance(verdict.ours, tuple):
-            ours = ", ".join(f"{n:.0f}" for n in verdict.ours)
-        else:
-            ours = f"{verdict.ours:.3f}" if verdict.ours == verdict.ours else "–"
-        statement = [verdict.claim.statement] if wide else []
-        cells = [verdict.claim.id, *statement, verdict.claim.paper, ours, interval]
-        colour = _COLOURS[verdict.verdict]
-        table.add_row(*cells, str(verdict.seeds), Text(verdict.verdict, style=colour))
+        claim = verdict.claim
+        about = [claim.statement, claim.paper] if wide else []
+        word = Text(verdict.reason or verdict.verdict, style=_COLOURS[verdict.verdict])
+        cells = [", ".join(f"{n:.0f}" for n in verdict.sizes), ""]
+        several = wide and len(verdict.parts) > 1
+        if verdict.parts and not several:
+            cells = list(_of_part(verdict.parts[0])[:2])
+        table.add_row(claim.id, *about, *cells, word, one_run(verdict))
+        for judged in verdict.parts if several else ():
+            ours, interval, how = _of_part(judged)
+            title = judged.part.title + (" (beside)" if judged.part.beside else "")
+            how = "" if verdict.reason else how
+            table.add_row(
+                "", f"  {title}", "", ours, interval, Text(how, style=_COLOURS[judged.verdict]), ""
+            )
     console.print(table)
+    note = seeds_note(seeds)
+    if note:
+        console.print(note, highlight=False)
+
+
+def _of_part(judged: Judged) -> tuple[str, str, str]:
+    part = judged.part
+    ours = shown_number(part, judged.mean)
+    return ours, shown_range(part, judged.low, judged.high), judged.verdict
+
+
+def one_run(verdict: Verdict) -> str:
+    """How many single runs show a claim, in words."""
+    if not verdict.runs:
+        return "–"
+    return f"{verdict.hits} of {verdict.runs}: {verdict.one_run.partition(' in ')[0]}"

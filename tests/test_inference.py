@@ -1,0 +1,169 @@
+"""Intervals of the three questions: against SciPy, restated, and by how often they hold."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from replicate import inference
+from replicate.inference import Component, holm, interval
+from replicate.inference import test_component as check
+
+VALUES = np.random.RandomState(0).normal(0.01, 0.02, 24)
+ABOUT = (VALUES.mean(), VALUES.std(ddof=1), len(VALUES))
+
+
+def test_interval_of_the_mean_is_scipys():
+    found = inference.mean_interval(*ABOUT, alpha=0.01)
+    error = stats.sem(VALUES)
+    assert found == pytest.approx(stats.t.interval(0.99, 23, VALUES.mean(), error), rel=1e-12)
+
+
+def test_bounds_have_the_shape_of_the_numbers():
+    mean, deviation = np.zeros((2, 3)), np.ones((2, 3))
+    for bounds in (
+        inference.mean_interval,
+        inference.prediction_interval,
+        inference.confidence_sequence,
+    ):
+        low, high = bounds(mean, deviation, np.array([2, 20, 200]))
+        assert low.shape == high.shape == (2, 3)
+        # Two seeds are too few; more seeds never widen it.
+        assert np.isnan(low[:, 0]).all() and (low[:, 1] < low[:, 2]).all()
+
+
+def test_a_prediction_interval_holds_for_the_next_run():
+    """As often as it says; the twin, the interval of the mean, does not."""
+    random = np.random.RandomState(1)
+    runs, following = random.standard_normal((20_000, 10)), random.standard_normal(20_000)
+    about = (runs.mean(axis=1), runs.std(axis=1, ddof=1), 10)
+    low, high = inference.prediction_interval(*about)
+    assert ((low < following) & (following < high)).mean() == pytest.approx(0.95, abs=0.006)
+    low, high = inference.mean_interval(*about)
+    assert ((low < following) & (following < high)).mean() < 0.7
+
+
+def test_a_confidence_sequence_holds_at_all_numbers_of_seeds():
+    """Also for 5 % and after every seed from the third on; the twin, the t interval, does not."""
+    random = np.random.RandomState(2)
+    values = random.standard_normal((4000, 300))
+    n = np.arange(1, 301)
+    mean = values.cumsum(axis=1) / n
+    deviation = np.sqrt(((values**2).cumsum(axis=1) - n * mean**2) / np.maximum(n - 1, 1))
+
+    def misses(bounds):
+        low, high = bounds(mean, deviation, n, 0.05)
+        return ((low > 0) | (high < 0)).any(axis=1).mean()
+
+    assert misses(inference.confidence_sequence) < 0.05
+    assert misses(inference.mean_interval) > 0.25
+
+
+@pytest.mark.parametrize("seeds", [25, 50, 200])
+def test_a_confidence_sequence_ends_where_the_likelihood_ratio_does(seeds):
+    """Restated by densities: effects N(0, g) against none, on the t statistic."""
+    alpha, planned = 0.02, 200
+    low, high = map(float, inference.confidence_sequence(0.0, 1.0, seeds, alpha, planned))
+    assert low == -high
+    t, freedom = high * np.sqrt(seeds), seeds - 1
+    odds = 2 * np.log(1 / alpha)
+    g = (odds + np.log(odds + 1)) / planned
+
+    # With such effects the t statistic is a wider t: its numerator has variance 1 + S g.
+    wider = np.sqrt(1 + seeds * g)
+    mixed = stats.t.pdf(t / wider, freedom) / wider
+    assert mixed / stats.t.pdf(t, freedom) == pytest.approx(1 / alpha, rel=1e-9)
+
+
+def test_a_confidence_sequence_costs_a_third_at_the_planned_number():
+    wide = inference.confidence_sequence(0.0, 1.0, 200, 0.05 / 12)[1]
+    narrow = inference.mean_interval(0.0, 1.0, 200, 0.05 / 12)[1]
+    assert 1.3 < wide / narrow < 1.4
+    # Too few seeds for the level: nothing is said, which is not an error.
+    assert inference.confidence_sequence(0.0, 1.0, 3, 1e-9) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(("hits", "runs"), [(0, 20), (5, 20), (20, 20), (37, 180)])
+def test_interval_of_a_share_is_clopper_and_pearsons(hits, runs):
+    low, high = inference.share_interval(hits, runs)
+    assert low == pytest.approx(stats.beta.ppf(0.025, hits, runs - hits + 1) if hits else 0)
+    assert high == pytest.approx(stats.beta.ppf(0.975, hits + 1, runs - hits) if hits < runs else 1)
+
+
+def test_no_run_has_no_share():
+    assert np.isnan(inference.share_interval(0, 0)).all()
+
+
+def smooth_curves(trials, seeds, epochs, random):
+    """Noise that neighbouring epochs share, as accuracies do."""
+    walk = random.standard_normal((trials, seeds, epochs)).cumsum(axis=2)
+    return walk + 5 * random.standard_normal((trials, seeds, 1))
+
+
+def test_a_simultaneous_band_holds_at_all_epochs():
+    """The twin: intervals of each epoch by itself miss somewhere far more often."""
+    curves = smooth_curves(300, 25, 30, np.random.RandomState(3))
+    missed = alone = 0
+    for values in curves:
+        low, high = inference.simultaneous_band(values, draws=1000)
+        missed += bool(((low > 0) | (high < 0)).any())
+        about = (values.mean(axis=0), values.std(axis=0, ddof=1), len(values))
+        low, high = inference.mean_interval(*about)
+        alone += bool(((low > 0) | (high < 0)).any())
+    assert missed <= stats.binom.ppf(0.999, len(curves), 0.05) < alone
+
+
+def test_a_band_is_the_same_each_time_and_flat_where_nothing_varies():
+    values = smooth_curves(1, 8, 12, np.random.RandomState(4))[0]
+    values[:, 0] = 1.0
+    first, again = inference.simultaneous_band(values), inference.simultaneous_band(values)
+    assert (np.array(first) == np.array(again)).all()
+    assert first[0][0] == first[1][0] == 1.0
+    assert np.isnan(inference.simultaneous_band(values[:2])).all()
+
+
+# --- another sample of reviews, and tests of questions beyond the paper ------------------
+
+
+def test_interval_is_nadeau_and_bengios():
+    values = np.array([0.01, 0.03, 0.02, 0.05, 0.01])
+    tested = check(Component("x", "above", share=0.1), values)
+    reach = stats.t.ppf(0.975, 4) * values.std(ddof=1)
+    assert tested.high - tested.mean == pytest.approx(reach * np.sqrt(1 / 5 + 1 / 9))
+    assert tested.plain_high - tested.mean == pytest.approx(reach * np.sqrt(1 / 5))
+    found = interval(values, 0.1)
+    assert (float(found.low), float(found.plain_low)) == (tested.low, tested.plain_low)
+
+
+def test_one_sided_p_is_scipys_when_seeds_are_independent():
+    values = np.random.RandomState(1).normal(0.01, 0.02, 12)
+    tested = check(Component("x", "above", share=0.0), values)
+    assert tested.p_yes == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+
+
+def test_holm_against_a_naive_restatement():
+    def naive(p):
+        order = sorted(range(len(p)), key=lambda i: p[i])
+        out, worst = [0.0] * len(p), 0.0
+        for rank, i in enumerate(order):
+            worst = max(worst, min(1.0, p[i] * (len(p) - rank)))
+            out[i] = worst
+        return out
+
+    p = np.random.RandomState(2).rand(14) ** 3
+    assert holm(p) == pytest.approx(naive(p))
+
+
+def test_overlapping_seeds_need_the_wider_interval():
+    """Seeds that share a tenth of their variance: plain intervals err far more than one in twenty."""
+    random = np.random.RandomState(3)
+    common = random.standard_normal((4000, 1)) * np.sqrt(0.1)
+    values = common + random.standard_normal((4000, 20)) * np.sqrt(0.9)
+    found = interval(values.T, 0.1)
+    assert ((found.low > 0) | (found.high < 0)).mean() == pytest.approx(0.05, abs=0.011)
+    assert ((found.plain_low > 0) | (found.plain_high < 0)).mean() > 0.15
+
+
+def test_equivalence_needs_both_sides():
+    inside = check(Component("x", "within", 0.78), np.full(5, 0.78) + np.linspace(-1, 1, 5) * 1e-3)
+    edge = check(Component("x", "within", 0.78), np.full(5, 0.796) + np.linspace(-1, 1, 5) * 1e-3)
+    assert inside.p_yes < 1e-3 and edge.p_yes > 0.5
