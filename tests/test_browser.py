@@ -116,9 +116,10 @@ def data(run):
 
 @pytest.fixture
 def page(browser, place):
-    """The report, just opened."""
+    """The report, just opened, with its heat maps drawn: a slow machine draws them later."""
     browser.get_log("browser"), browser.get_log("performance")
     browser.open(place)
+    WebDriverWait(browser, 20, 0.05).until(lambda page: page.texts(".heat span"))
     return browser
 
 
