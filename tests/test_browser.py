@@ -188,7 +188,8 @@ def test_text_of_the_corpus_is_text(page, data):
         assert set(page.texts("#texts mark")) == {word}
     assert page.execute_script("return window.planted") is None
     assert page.texts("main b:not(.n), main i:not(.key), main script") == []
-    assert len(page.texts("main img")) == 4
+    # Four figures, the claims as a picture, and the lead of T1andT2h.
+    assert len(page.texts("main img")) == 6
     # Sentences stand word by word as they are in the corpus, in either direction of writing.
     kept = data["maps"]["sentence"]
     shown = page.texts("#right .heat")
