@@ -314,3 +314,29 @@ def text_vectors():
         return (first + "".join(rows)).encode()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def corpus_file(tmp_path_factory):
+    """Forty made-up labelled sentences."""
+    random = np.random.RandomState(0)
+    words = [f"w{i}" for i in range(30)]
+    rows = [
+        f"{i % 2}\t{' '.join([*random.choice(words, 1 + i % 9), 'fine' if i % 2 else 'bad'])}"
+        for i in range(40)
+    ]
+    place = tmp_path_factory.mktemp("forty sentences") / "corpus.tsv"
+    place.write_text("label\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write bytes under a name that tells nothing; its path."""
+
+    def write(data, name="vectors"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write

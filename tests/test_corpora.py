@@ -8,8 +8,8 @@ import io
 import tarfile
 import warnings
 
-import numpy as np
 import pytest
+from samples import equal, sentences
 
 from replicate.corpus import read_corpus
 from replicate.io import corpora
@@ -19,19 +19,6 @@ from replicate.io.errors import InputError
 
 GOOD = b"a fine , fine film .\nit works\n"
 BAD = b"dull\n"
-
-
-def sentences(corpus):
-    """The texts of a corpus, and the names of their labels."""
-    labels = [corpus.label_names[i] for i in corpus.labels]
-    return [corpus.sentence(n) for n in range(len(corpus))], labels
-
-
-def equal(corpus, other):
-    """Whether two corpora hold the same, whatever they were read from."""
-    arrays = ("words", "tokens", "offsets", "labels")
-    same = all(np.array_equal(getattr(corpus, a), getattr(other, a)) for a in arrays)
-    return same and corpus.label_names == other.label_names
 
 
 @pytest.fixture

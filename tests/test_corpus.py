@@ -9,24 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from samples import equal, sentences
 
 from replicate import corpus as corpus_module
 from replicate.corpus import Corpus, clean_kim, read_corpus, sample_path, tokenize
 from replicate.io.data import POLARITY_FILES
-
-
-def sentences(corpus):
-    """The texts of a corpus, and the names of their labels."""
-    labels = [corpus.label_names[i] for i in corpus.labels]
-    return [corpus.sentence(n) for n in range(len(corpus))], labels
-
-
-def equal(corpus, other):
-    """Whether two corpora hold the same, whatever they were read from."""
-    arrays = ("words", "tokens", "offsets", "labels")
-    same = all(np.array_equal(getattr(corpus, a), getattr(other, a)) for a in arrays)
-    return same and corpus.label_names == other.label_names
-
 
 # --- Kim's cleaning ------------------------------------------------------------
 

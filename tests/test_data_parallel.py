@@ -136,20 +136,6 @@ def ranks(monkeypatch):
     return carry_out
 
 
-@pytest.fixture(scope="module")
-def corpus_file(tmp_path_factory):
-    """Forty made-up labelled sentences."""
-    random = np.random.RandomState(0)
-    words = [f"w{i}" for i in range(30)]
-    rows = [
-        f"{i % 2}\t{' '.join([*random.choice(words, 1 + i % 9), 'fine' if i % 2 else 'bad'])}"
-        for i in range(40)
-    ]
-    place = tmp_path_factory.mktemp("data parallel") / "corpus.tsv"
-    place.write_text("label\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    return place
-
-
 @pytest.fixture
 def prepared(corpus_file, tmp_path):
     """``prepared(name, **readings)``: a run of which nothing is done."""

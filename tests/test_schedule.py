@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 
 from replicate.config import ARMS, Config
@@ -13,20 +12,6 @@ from replicate.parallel.schedule import run_all
 from replicate.run import Options, Run
 
 CONFIG = Config(n_filters=3, epochs=3, batch_size=8, learning_rate=0.02)
-
-
-@pytest.fixture(scope="module")
-def corpus_file(tmp_path_factory):
-    """Forty made-up labelled sentences."""
-    random = np.random.RandomState(0)
-    words = [f"w{i}" for i in range(30)]
-    rows = [
-        f"{i % 2}\t{' '.join([*random.choice(words, 1 + i % 9), 'fine' if i % 2 else 'bad'])}"
-        for i in range(40)
-    ]
-    place = tmp_path_factory.mktemp("schedule") / "corpus.tsv"
-    place.write_text("label\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    return place
 
 
 @pytest.fixture(scope="module")

@@ -11,30 +11,13 @@ from gensim.models import KeyedVectors
 from gensim.test.utils import datapath
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import AWKWARD, VECTORS, WORDS, expected
 
 from replicate.corpus import read_corpus, sample_path
 from replicate.io import wordvectors
 from replicate.io.errors import InputError
 from replicate.io.wordvectors import read_vectors
 from replicate.vectors import coverage
-
-#: Values whose bytes hold blanks and line ends (0x20, 0x0A, 0x0D), and some others.
-AWKWARD = np.frombuffer(b"\x20\x0a\x0d\x3f\x0a\x0a\x0a\x3e\x20\x20\x20\x41", "<f4")
-VECTORS = {
-    "film": AWKWARD,
-    "good": np.array([1, -2.5, 1e-20], dtype=np.float32),
-    "naïve": np.array([0.1, 0, 3e7], dtype=np.float32),
-    "'s": np.array([0, 0, 0], dtype=np.float32),
-    "5": np.array([-1, 5, 0.25], dtype=np.float32),
-}
-WORDS = ["naïve", "unknown", "good", "'s", "film", "5", "goo", "goodd", "Good"]
-
-
-def expected(vectors, words):
-    """Rows and known words as a dictionary would give them."""
-    width = len(next(iter(vectors.values())))
-    rows = np.array([vectors.get(word, np.zeros(width)) for word in words], dtype=np.float32)
-    return rows, [word in vectors for word in words]
 
 
 def check(path, vectors=VECTORS, words=WORDS):
@@ -44,18 +27,6 @@ def check(path, vectors=VECTORS, words=WORDS):
     assert rows.dtype == np.float32 and rows.flags.c_contiguous
     assert known.dtype == bool and known.tolist() == there
     np.testing.assert_array_equal(rows, wanted)
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Write bytes under a name that tells nothing; its path."""
-
-    def write(data, name="vectors"):
-        path = tmp_path / name
-        path.write_bytes(data)
-        return path
-
-    return write
 
 
 # --- Formats -------------------------------------------------------------------

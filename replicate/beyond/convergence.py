@@ -145,7 +145,7 @@ def _accuracy_where_unstable(run, seed, wac):
 #: the share of the corpus it is measured on, and what a positive value says.
 QUESTIONS = (
     ("Q1", "log wac, unstable less matched stable words, first phase", "above", "gap.T1", "T1",
-     "unstable words are told apart"),
+     "unstable words differ from stable ones"),
     *(
         ("Q1", f"how much of that gap is closed in {arm}", "above", f"gap.T1 - gap.{arm}", "T1",
          "the gap closes")

@@ -34,8 +34,8 @@ _LONGEST_LINE = _LONGEST_WORD + 100 * _WIDEST
 def read_vectors(path: str | Path, words: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
     """Read the vectors of some words out of a word-vector file.
 
-    word2vec binary, word2vec text, GloVe and fastText text are told apart by
-    their first bytes; each may be gzipped.  Words may hold blanks; columns of
+    The first bytes of the file show whether it is word2vec binary, word2vec
+    text, GloVe or fastText text; each may be gzipped.  Words may hold blanks; columns of
     text are parted by blanks or tabs.  Where a word occurs twice in the file,
     the first counts, as in gensim.
 
