@@ -1,0 +1,43 @@
+"""What was read of a corpus: counted, put in words, and refused where it is surely misread."""
+
+import json
+
+import pytest
+
+from replicate.io.errors import InputError
+from replicate.io.summary import Summary
+
+
+def summary(**other):
+    """Forty texts of two labels, as good as any."""
+    good = {"where": "x.tsv", "labels": {"neg": 20, "pos": 20}, "tokens": 400, "words": 90}
+    return Summary(**{**good, "words_a_text": (10, 20), "letters": 1600, **other})
+
+
+def test_a_good_corpus_passes_unchanged():
+    assert summary().check() == summary()
+    assert summary().texts == 40 and summary().letters_a_word == 4
+
+
+@pytest.mark.parametrize("other", ["POS", "Pos"])
+def test_labels_that_may_be_one_are_named(other):
+    assert summary(labels={"pos": 20, other: 20}).alike() == [("pos", other)]
+    assert summary(labels={"0": 20, "0.0": 20}).alike() == [("0", "0.0")]
+    assert not summary().alike()
+
+
+def test_texts_whose_letters_are_lost_are_refused():
+    with pytest.raises(InputError, match="x.tsv"):
+        summary(letters=10, dropped=1590).check()
+
+
+def test_the_pool_is_counted():
+    pooled = summary().with_pool([True, False, False], ["a note"])
+    assert (pooled.pool, pooled.pool_without_known_word, pooled.notes) == (3, 2, ("a note",))
+    assert summary().pool is None
+
+
+def test_json_keeps_the_counts():
+    kept = json.loads(json.dumps(summary().with_vectors(0.5).to_dict()))
+    assert (kept["texts"], kept["tokens"], kept["words"]) == (40, 400, 90)
+    assert kept["labels"] == {"neg": 20, "pos": 20}
