@@ -121,7 +121,7 @@ image-lint:
 gpu-test:
 	$(PYTHON) tools/gpu_pack.py out/gpu-test $(if $(SLIM),--slim) $(if $(CUPY),--cupy)
 
-# Tests over versions of Python, NumPy and CuPy; the README's table of versions.
+# Tests over versions of Python, NumPy and CuPy; the table of versions in docs/speed.md.
 # Needs the four interpreters.  Hours on two cores; stopped, it goes on.
 matrix: $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-nox

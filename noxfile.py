@@ -1,8 +1,8 @@
 """Tests and sample over versions of Python, NumPy and CuPy.
 
 ``make matrix`` runs every cell that wheels exist for, then writes
-``results/versions.csv`` from what they left in ``out/matrix``; the README's
-table is made of it.  A cell that has run with these very files is not run
+``results/versions.csv`` from what they left in ``out/matrix``; the
+table in docs/speed.md is made of it.  A cell that has run with these very files is not run
 again, so a matrix that was stopped goes on.  One cell::
 
     nox -s "matrix-3.12(numpy='2', cupy='14')"

@@ -181,7 +181,11 @@ GUIDES = (
     "README.ja.md",
     "results/README.md",
     "CONTRIBUTING.md",
+    "docs/readings.md",
     "docs/reliability.md",
+    "docs/results.md",
+    "docs/speed.md",
+    "docs/usage.md",
 )
 WORKFLOWS = sorted(path.name for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"))
 

@@ -51,7 +51,11 @@ PAGES = (
     "results/README.md",
     "docs/api.md",
     "docs/cluster.md",
+    "docs/readings.md",
+    "docs/results.md",
+    "docs/speed.md",
     "docs/statistics.md",
+    "docs/usage.md",
 )
 
 RUNS = {
