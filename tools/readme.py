@@ -1,4 +1,4 @@
-"""Fill the tables and the numbers of the README and the docs from ``results/``.
+"""Fill the tables and the numbers of README.ja.md and the docs from ``results/``.
 
 Usage: python tools/readme.py [--check]
 
@@ -46,7 +46,6 @@ from replicate.io.files import load_json, save_text
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
 PAGES = (
-    "README.md",
     "README.ja.md",
     "results/README.md",
     "docs/api.md",
@@ -55,7 +54,6 @@ PAGES = (
     "docs/results.md",
     "docs/speed.md",
     "docs/statistics.md",
-    "docs/usage.md",
 )
 
 RUNS = {
