@@ -233,7 +233,7 @@ def test_no_home_and_no_cache(tmp_path):
     def run(code):
         return subprocess.run(
             [sys.executable, "-c", code, *command], env=environment, capture_output=True,
-            text=True, check=False, timeout=300,
+            text=True, check=False, timeout=300, cwd=tmp_path,
         )  # fmt: skip
 
     done = run("from replicate import cli; cli.main()")
