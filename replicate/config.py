@@ -102,7 +102,7 @@ class Config:
         "uniform", "zero", "normal", doc="5.3 (1): words without a vector; uniform(-0.25, 0.25)"
     )
     unknown_words_seed: int = _number(
-        0, 0, 2**31 - 1, doc="5.3 (1): seed of the unknown words' vectors; the same for all seeds"
+        -1, -1, 2**31 - 1, doc="5.3 (1): seed of the unknown words' vectors; -1: the run's own seed"
     )
     vectors_mode: str = _choice("static", "finetuned", doc="5.3 (1): are word vectors trained?")
     n_filters: int = _number(5, 1, 4096, doc="5.3 (2): number of filters F")

@@ -324,7 +324,7 @@ def read_data(
     """
     corpus = read_corpus(corpus_paths, config.tokens)
     subset_sizes(len(corpus))
-    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
+    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions, seed=None)
     types, tokens = coverage(known, corpus.tokens)
     is_file = str(vectors) != "random"
     facts = {

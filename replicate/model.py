@@ -357,7 +357,7 @@ def initial_model(run: Run, seed: int) -> TextCNN:
         seed: names the weights.
     """
     n_labels = len(run.settings["corpus"]["label_names"])
-    model = TextCNN(run.vectors, n_labels, run.config, seed, run.options.implementation)
+    model = TextCNN(run.vectors_of(seed), n_labels, run.config, seed, run.options.implementation)
     model.to_device(chainer_device(run.options.device))
     return model
 

@@ -38,6 +38,7 @@ from .io.files import (
     temporary_gone,
 )
 from .io.table import Table
+from .vectors import with_unknown_words
 
 __all__ = [
     "VECTOR_TITLES",
@@ -380,6 +381,7 @@ class Run:
             raise _not_ours(place, error) from None
         self._corpus: Corpus | None = None
         self._vectors: NDArray[np.float32] | None = None
+        self._drawn: tuple[int, NDArray[np.float32]] | None = None
 
     @staticmethod
     def exists(out: str | Path) -> bool:
@@ -475,11 +477,23 @@ class Run:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """(V + 1, D) word vectors, memory-mapped read-only, so that processes share one copy."""
+        """(V + 1, D) word vectors, memory-mapped read-only, so that processes share one copy.
+
+        Rows of unknown words are 0 if every seed draws its own, see :meth:`vectors_of`.
+        """
         if self._vectors is None:
             shape = (len(self.corpus.words) + 1, None)
             self._vectors = np.asarray(load_npy(self.out / "vectors.npy", "f", shape, mmap=True))
         return self._vectors
+
+    def vectors_of(self, seed: int) -> NDArray[np.float32]:
+        """(V + 1, D) the word vectors that a seed's networks start with."""
+        if self.config.unknown_words_seed >= 0:
+            return self.vectors
+        if self._drawn is None or self._drawn[0] != seed:
+            made = with_unknown_words(self.vectors, self.known, self.config, seed)
+            self._drawn = (seed, made)
+        return self._drawn[1]
 
     @property
     def known(self) -> NDArray[np.bool_]:

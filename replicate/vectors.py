@@ -13,7 +13,7 @@ from .io.errors import InputError
 from .io.files import load_npz, save_npz, sha256
 from .io.wordvectors import VERSION, read_vectors
 
-__all__ = ["coverage", "embedding_matrix"]
+__all__ = ["coverage", "embedding_matrix", "with_unknown_words"]
 
 
 def embedding_matrix(
@@ -22,12 +22,11 @@ def embedding_matrix(
     config: Config,
     dimensions: int = 300,
     cache: bool = True,
+    seed: int | None = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The input matrix of the network: row 0 is padding, row i + 1 is ``words[i]``.
 
-    Words that the file lacks are drawn by the reading ``unknown_words``.  The
-    draw covers the whole vocabulary in its order, so a word's random vector
-    does not depend on which other words the file has.
+    Words that the file lacks are drawn, see :func:`with_unknown_words`.
 
     Args:
         words: (V,) str.
@@ -35,6 +34,8 @@ def embedding_matrix(
         config (Config): readings ``unknown_words`` and ``unknown_words_seed``.
         dimensions (int): D where `vectors` is ``"random"``.
         cache (bool): keep what was read under the checksum of file and words.
+        seed (int): the run's seed; None leaves the rows of unknown words 0 if every
+            seed draws its own.
 
     Returns:
         tuple: matrix (V + 1, D) float32 and known (V,) bool.
@@ -56,7 +57,39 @@ def embedding_matrix(
             raise InputError(
                 f"{vectors}: has none of the corpus's words; is it another language's?"
             )
-    random = generator("unknown words", config.unknown_words_seed)
+    matrix = np.zeros((len(words) + 1, rows.shape[1]), dtype=np.float32)
+    matrix[1:][known] = rows[known]
+    if seed is None and config.unknown_words_seed < 0:
+        return matrix, known
+    return with_unknown_words(matrix, known, config, seed or 0), known
+
+
+def with_unknown_words(
+    matrix: np.ndarray, known: np.ndarray, config: Config, seed: int
+) -> np.ndarray:
+    """The input matrix with a draw of the vectors of unknown words (section 5.3 (1)).
+
+    The draw covers the whole vocabulary in its order, so a word's random vector
+    does not depend on which other words are known.
+
+    Args:
+        matrix: (V + 1, D) float32; row 0 is padding, row i + 1 is word i.
+        known: (V,) bool.
+        config: readings ``unknown_words`` and ``unknown_words_seed``.
+        seed: the run's seed; used if the reading ``unknown_words_seed`` is -1.
+
+    Returns:
+        (V + 1, D) float32, a new array.
+
+    Example:
+        >>> matrix = np.ones((3, 2), dtype=np.float32)
+        >>> known = np.array([True, False])
+        >>> with_unknown_words(matrix, known, Config(unknown_words="zero"), seed=0).tolist()
+        [[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]
+    """
+    fixed = config.unknown_words_seed
+    random = generator("unknown words", seed if fixed < 0 else fixed)
+    rows = matrix[1:]
     if config.unknown_words == "uniform":
         drawn = random.uniform(-0.25, 0.25, size=rows.shape)
     elif config.unknown_words == "normal":
@@ -64,9 +97,9 @@ def embedding_matrix(
         drawn = random.normal(0.0, spread, size=rows.shape)
     else:
         drawn = np.zeros(rows.shape)
-    matrix = np.zeros((len(words) + 1, rows.shape[1]), dtype=np.float32)
-    matrix[1:] = np.where(known[:, None], rows, drawn)
-    return matrix, known
+    made = np.array(matrix)
+    made[1:][~known] = drawn[~known]
+    return made
 
 
 def coverage(known: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:

@@ -35,7 +35,7 @@ from ..recorder import Recorder
 from ..selection import budget as budget_of
 from ..selection import select_top
 from ..training import train
-from ..vectors import coverage, embedding_matrix
+from ..vectors import coverage, embedding_matrix, with_unknown_words
 
 __all__ = ["PRESET", "Ranked", "fit", "locked", "rank_pool", "read_pool", "select", "size_of"]
 
@@ -194,7 +194,8 @@ def fit(
         order = generator("held out", seed).permutation(n)
         held = np.sort(order[: max(1, int(HELD_OUT * n))])
         used = np.sort(order[len(held) :])
-        model = TextCNN(matrix, len(corpus.label_names), config, seed, implementation)
+        drawn = with_unknown_words(matrix, known, config, seed)
+        model = TextCNN(drawn, len(corpus.label_names), config, seed, implementation)
         place = Path(folder) / f"seed-{seed:03d}"
         recorder = Recorder.of_model(
             model, *corpus.take(used), len(corpus.words), place, stored=False

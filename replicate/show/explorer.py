@@ -366,7 +366,9 @@ class _Source:
         """The network on the CPU, also if the run used a GPU."""
         run = self.run
         n_labels = len(run.corpus.label_names)
-        return TextCNN(run.vectors, n_labels, run.config, self.seed, run.options.implementation)
+        return TextCNN(
+            run.vectors_of(self.seed), n_labels, run.config, self.seed, run.options.implementation
+        )
 
     def maps(self, places: list[int]) -> tuple[list[NDArray[np.floating]], NDArray[np.integer]]:
         """Saliency by epoch: as recorded, or computed from the weights of every epoch.
