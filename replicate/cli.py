@@ -352,7 +352,8 @@ def run(
         start_server(threads)
     from .experiment import conclude, prepare
     from .parallel.schedule import run_all
-    from .run import Options, Run
+    from .run import Run
+    from .settings import Options
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
     with Run.locked(out), _logging(out):
@@ -435,7 +436,7 @@ def _goes_on(work, most, statistics, step=10):
 
 def _report_differences(out, settings):
     """Say that results go on under other versions than they began with."""
-    from .run import differences
+    from .settings import differences
 
     found = differences(settings, versions(), inherited())
     if found:
@@ -474,7 +475,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     if mpi.active() and mpi.rank() > 0:
         return mpi.follow(_jobs(jobs), threads)
     from .beyond import sweep as sweeping
-    from .run import Options
+    from .settings import Options
     from .show.figures import specification_curve
 
     specifications, seeds = sweeping.read_grid(grid)

@@ -24,8 +24,9 @@ from .io.errors import InputError, shorten
 from .io.files import sha256
 from .model import TextCNN, initial_model, trained_model
 from .recorder import Recorder
-from .run import Options, Run, content_of, continued, matrix_of, same_data
+from .run import Run
 from .selection import arm_sentences, median_halves, unscored_arms
+from .settings import Options, content_of, continued, matrix_of, same_data
 from .split import split_corpus, subset_sizes
 from .statistics import seed_statistics
 from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train

@@ -11,13 +11,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import ARMS, Config
+from .config import ARMS
 from .corpus import Corpus
 from .io.errors import InputError
 from .io.files import (
@@ -38,22 +37,10 @@ from .io.files import (
     temporary_gone,
 )
 from .io.table import Table
+from .settings import VECTOR_TITLES, Options, content_of, matrix_of, read_settings
 from .vectors import with_unknown_words
 
-__all__ = [
-    "VECTOR_TITLES",
-    "CorpusFacts",
-    "Options",
-    "Record",
-    "Run",
-    "Surroundings",
-    "VectorFacts",
-    "content_of",
-    "continued",
-    "differences",
-    "matrix_of",
-    "same_data",
-]
+__all__ = ["Options", "Record", "Run"]
 
 ACCURACY = ("arm", "epoch", "accuracy", "loss")
 TRAINING = (*ACCURACY, "training_loss")
@@ -76,46 +63,6 @@ RECORDED = {
     "movement_words": np.float32,
 }
 
-#: SHA-256 of well-known vector files -> how figures and report name them.
-VECTOR_TITLES = {
-    "21c05ae916a67a4da59b1d006903355cced7de7da1e42bff9f0504198c748da8": "GoogleNews, full file",
-    "66683255ce8d41d973213a192afbff0627b5364fcdd3657846620bea386fa34b": (
-        "GoogleNews, 31,530 words, not the full file"
-    ),
-    "80419219bd4e7143b9555a092b01522c5616b880758595a950df6eb687f77e41": (
-        "GoogleNews subset, not the full file"
-    ),
-    "a060ffa2ef0ace97699a2d4f000aec786c741533dc338dd432b25b413dc6da79": (
-        "IMDB word2vec, not GoogleNews"
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run is carried out; unlike readings, options do not change what it means.
-
-    Attributes:
-        device: ``"@cpu"`` or ``"@cupy:0"``.
-        implementation: ``"fused"`` or ``"reference"``.
-        stored: keep the saliency of every epoch; False is ``--streaming``.
-        epoch_weights: the seeds for which the weights of T1 after every epoch are
-            kept: ``"first"``, ``"all"`` or ``"none"``.  ``replicate explain`` uses
-            them.
-        record_arms: record T1's saliency in the second phase too (Q1).
-
-    Example:
-        >>> Options(stored=False).epoch_weights
-        'first'
-    """
-
-    device: str = "@cpu"
-    implementation: str = "fused"
-    stored: bool = True
-    epoch_weights: str = "first"
-    record_arms: bool = False
-
-
 #: What a run starts from beside its settings, and the file that says that they are being
 #: written: without it, and without settings, such files are somebody else's.
 _ARRAYS = ("corpus.npz", "vectors.npy", "known.npy")
@@ -123,164 +70,6 @@ _PREPARING = f"{OWN}preparing"
 
 #: Folders of a run in which files are written, as patterns.
 _FOLDERS = ("", "figures", "questions", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals")
-
-# --- config.json ---------------------------------------------------------------------
-
-_Count = Annotated[int, msgspec.Meta(ge=0)]
-_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-_Seed = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
-
-
-class CorpusFacts(msgspec.Struct):
-    """``corpus`` of ``config.json``."""
-
-    sha256: dict[str, str]
-    label_names: Annotated[list[str], msgspec.Meta(min_length=2)]
-    sentences: _Count
-    words: _Count
-    tokens: _Count
-    content: str = ""  # version 1.0.0 does not write it
-
-
-class VectorFacts(msgspec.Struct):
-    """``vectors`` of ``config.json``."""
-
-    name: str
-    sha256: str
-    dimensions: _Count
-    known_words: _Share
-    known_tokens: _Share
-    matrix: str = ""  # version 1.0.0 does not write it
-
-
-class _State(msgspec.Struct):
-    versions: dict[str, str]
-    environment: dict[str, str]
-
-
-class Surroundings(msgspec.Struct, kw_only=True):
-    """What numbers depend on beside settings and data, as results began and went on."""
-
-    versions: dict[str, str]
-    environment: dict[str, str] = {}  # 1.0.0 does not write it
-    continued: list[_State] = []
-
-
-class _Facts(Surroundings, kw_only=True):
-    """What ``config.json`` holds beside the readings, which :class:`Config` checks."""
-
-    preset: str
-    seeds: Annotated[list[_Seed], msgspec.Meta(min_length=1)]
-    device: Annotated[str, msgspec.Meta(pattern=r"^(@cpu|@cupy(:[0-9]{1,3})?)\Z")]
-    implementation: Literal["fused", "reference"]
-    stored: bool
-    epoch_weights: Literal["first", "all", "none"]
-    record_arms: bool
-    corpus: CorpusFacts
-    vectors: VectorFacts
-
-
-def read_settings(place: Path) -> dict[str, Any]:
-    """The content of ``config.json``, with the types of its values checked.
-
-    Raises:
-        InputError: if the file is missing, or this program did not write it.
-    """
-    settings: dict[str, Any] = load_json(place)
-    try:
-        msgspec.convert(settings, _Facts)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise _not_ours(place, error) from None
-    return settings
-
-
-def _not_ours(place: Path, error: Exception) -> InputError:
-    return InputError(f"{place}: not written by this program ({error}); name a run folder")
-
-
-# --- what identifies data, and what numbers depend on beside it -------------------------
-
-
-def content_of(corpus: Corpus) -> str:
-    """Checksum of a corpus as it is used: of words, sentences and labels, not of its files."""
-    digest = hashlib.sha256("\n".join([*corpus.label_names, "", *corpus.words]).encode())
-    for array, kind in ((corpus.tokens, "<i4"), (corpus.offsets, "<i8"), (corpus.labels, "<i4")):
-        digest.update(np.asarray(array, dtype=kind).tobytes())
-    return digest.hexdigest()
-
-
-def matrix_of(vectors: np.ndarray, known: np.ndarray) -> str:
-    """Checksum of the word vectors that are used: of the rows of known words, not of a file.
-
-    Args:
-        vectors: (V + 1, D) float32, row 0 padding.
-        known: (V,) bool; what other words get is drawn from the settings.
-    """
-    digest = hashlib.sha256(f"{vectors.shape} float32".encode())
-    digest.update(np.asarray(known, dtype=bool).tobytes())
-    digest.update(np.asarray(vectors[1:][known], dtype="<f4").tobytes())
-    return digest.hexdigest()
-
-
-def same_data(place: Path, have: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Look whether results that are there are of this corpus and these word vectors.
-
-    Args:
-        place: of the results, for the message.
-        have, now: ``corpus`` and ``vectors``, as ``config.json`` has them.
-
-    Raises:
-        InputError: if one is another.
-    """
-    for name, digest, title in (
-        ("corpus", "content", "another corpus"),
-        ("vectors", "matrix", "other word vectors"),
-    ):
-        if have[name][digest] != now[name][digest]:
-            raise InputError(
-                f"{place}: was made with {title} ({_facts(have[name])}; now "
-                f"{_facts(now[name])}); choose another --out or the old {name}"
-            )
-
-
-def _facts(facts: Mapping[str, Any]) -> str:
-    if "dimensions" in facts:
-        words = f"{facts['dimensions']} dimensions, {facts['known_words']:.1%} of words"
-        return f"{facts['name']}, {words}, sha256 {facts['sha256'][:12] or 'none'}"
-    files = ", ".join(f"{name} sha256 {digest[:12]}" for name, digest in facts["sha256"].items())
-    return f"{facts['sentences']} sentences, {files}"
-
-
-def continued(have: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of results that are there, when they are gone on with under other versions.
-
-    Args:
-        have, now: with ``versions`` and ``environment``.
-
-    Returns:
-        `have`; what is new of `now` is added to its list ``continued``.
-    """
-    names = ("versions", "environment")
-    began = {name: have.get(name) or now[name] for name in names}  # 1.0.0 has no environment
-    mine = {name: now[name] for name in names}
-    known = [began, *have.get("continued", [])]
-    return {**have, **({} if mine in known else {"continued": [*known[1:], mine]})}
-
-
-def differences(
-    settings: Mapping[str, Any], versions: Mapping[str, str], environment: Mapping[str, str]
-) -> list[str]:
-    """What numbers depend on and is not now as it was when a run began: ``"numpy 2.4 (now 2.5)"``."""
-    pairs = [(settings["versions"], versions)]
-    if settings.get("environment"):  # 1.0.0 does not write it
-        pairs.append((settings["environment"], environment))
-    return [
-        f"{name} {before.get(name, 'none')} (now {now.get(name, 'none')})"
-        for before, now in pairs
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
-
 
 # --- what was recorded -----------------------------------------------------------------
 
@@ -371,14 +160,9 @@ class Run:
 
     def __init__(self, out: str | Path) -> None:
         self.out = Path(out)
-        place = self.out / "config.json"
-        self.settings = read_settings(place)
+        self.settings, self.config = read_settings(self.out / "config.json")
         self.options = Options(*(self.settings[field.name] for field in fields(Options)))
         self.seeds: list[int] = self.settings["seeds"]
-        try:
-            self.config = Config(**{name: self.settings[name] for name in Config.names()})
-        except (KeyError, InputError) as error:
-            raise _not_ours(place, error) from None
         self._corpus: Corpus | None = None
         self._vectors: NDArray[np.float32] | None = None
         self._drawn: tuple[int, NDArray[np.float32]] | None = None
@@ -387,15 +171,6 @@ class Run:
     def exists(out: str | Path) -> bool:
         """Whether a folder contains a run."""
         return (Path(out) / "config.json").exists()
-
-    @staticmethod
-    def settings_of(out: str | Path) -> dict[str, Any]:
-        """The content of ``config.json`` in a run folder, checked.
-
-        Raises:
-            InputError: if the file is missing, or this program did not write it.
-        """
-        return read_settings(Path(out) / "config.json")
 
     @staticmethod
     def check_folder(out: str | Path) -> None:
@@ -407,7 +182,7 @@ class Run:
         """
         out = Path(out)
         if Run.exists(out):
-            Run.settings_of(out)
+            read_settings(out / "config.json")
         else:
             interrupted = (out / _PREPARING).exists()
             check_own_folder(out, "run", _ARRAYS if interrupted else ())
@@ -639,15 +414,9 @@ class Run:
         return {arm: np.array(rows) for arm, rows in curves.items()}
 
     @property
-    def rows_before_training(self) -> int:
-        """Recorded rows before epoch 1: 1 with the reading ``record_epoch_0``, else 0."""
-        return int(self.config.record_epoch_0)
-
-    @property
     def recorded_epochs(self) -> NDArray[np.integer]:
-        """(E,), the epoch of each recorded row."""
-        before = self.rows_before_training
-        return np.arange(1 - before, self.config.epochs + 1)
+        """(E,), the epoch of each recorded row; it begins with 0 if ``record_epoch_0`` says so."""
+        return np.arange(1 - self.config.record_epoch_0, self.config.epochs + 1)
 
     def record(self, seed: int, arm: str = "T1") -> Record:
         """What was recorded of T1 during a training run.

@@ -11,7 +11,8 @@ import pytest
 from replicate import environment, experiment
 from replicate.config import Config
 from replicate.experiment import prepare, run_seed
-from replicate.run import Options, Run, differences
+from replicate.run import Options, Run
+from replicate.settings import differences
 from replicate.show import figures
 
 CONFIG = Config(n_filters=3, epochs=3, batch_size=8, learning_rate=0.02)
@@ -314,11 +315,10 @@ def test_committed_verdicts_are_found_for_their_data(mr_folder, mr_vectors, tmp_
     import gzip
 
     from replicate.cli import _committed
-    from replicate.run import read_settings
+    from replicate.settings import read_settings
 
     place = environment.Path(__file__).parents[1] / "results/paper-googlenews-subset/config.json"
-    settings = read_settings(place)
-    config = Config(**{name: settings[name] for name in Config.names()})
+    _, config = read_settings(place)
     unpacked = tmp_path / "mine.bin"
     unpacked.write_bytes(gzip.decompress(mr_vectors.read_bytes()))
     run = prepare(tmp_path / "run", config, Options(), [0], [mr_folder], unpacked)

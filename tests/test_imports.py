@@ -17,7 +17,7 @@ ORDER = """
     io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors
     io.download
     fast.compat fast.device fast.kernels fast.convolution fast.adam
-    config corpus vectors split instability selection run statistics inference claims
+    config corpus settings vectors split instability selection run statistics inference claims
     model saliency recorder training
     show.figures show.forest show.explorer show.report show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
@@ -152,7 +152,8 @@ def test_right_imports_pass():
         "instability": {"numpy"},
         "split": {"numpy"},
         "selection": {"numpy"},
-        "run": {"msgspec", "numpy"},
+        "settings": {"msgspec", "numpy"},
+        "run": {"numpy"},
         "statistics": {"numpy"},
         "inference": {"numpy", "scipy"},
         "claims": {"numpy", "scipy"},

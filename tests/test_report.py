@@ -21,7 +21,8 @@ from replicate import claims, cli, inference
 from replicate.config import PRESETS, Config
 from replicate.corpus import sample_path
 from replicate.experiment import prepare, statistics_of, verdicts_of
-from replicate.run import VECTOR_TITLES, Options, Run
+from replicate.run import Options, Run
+from replicate.settings import VECTOR_TITLES
 from replicate.show import explorer, report
 
 TEMPLATES = Path(report.__file__).parent / "templates"

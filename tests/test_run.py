@@ -1,80 +1,12 @@
-"""A run folder: what identifies its data, which stages hold, and what is refused."""
+"""A run folder: which stages hold, and what is refused."""
 
 import json
 
-import numpy as np
 import pytest
 
-from replicate.corpus import Corpus
 from replicate.io.errors import InputError
 from replicate.io.files import save_json, sha256
-from replicate.run import Run, content_of, continued, differences, matrix_of, stage_holds
-
-
-def corpus(words=("bad", "good"), tokens=(0, 1, 1), labels=(0, 1), names=("neg", "pos")):
-    """Two sentences, of one word and of two."""
-    return Corpus(
-        words=np.array(words),
-        tokens=np.array(tokens, dtype=np.int32),
-        offsets=np.array([0, 1, 3]),
-        labels=np.array(labels, dtype=np.int32),
-        label_names=names,
-        sha256={},
-    )
-
-
-# --- What identifies data --------------------------------------------------------
-
-
-def test_the_same_content_has_the_same_checksum():
-    assert content_of(corpus()) == content_of(corpus())
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"words": ("bad", "fine")},
-        {"tokens": (0, 0, 1)},
-        {"labels": (1, 0)},
-        {"names": ("pos", "neg")},
-        {"words": ("bad\ngood", "")},
-    ],
-)
-def test_other_content_has_another_checksum(other):
-    assert content_of(corpus(**other)) != content_of(corpus())
-
-
-def test_vectors_of_unknown_words_do_not_count():
-    vectors, known = np.ones((3, 4), dtype=np.float32), np.array([True, False])
-    first = matrix_of(vectors, known)
-    vectors[2] = 7  # drawn anew for an unknown word
-    assert matrix_of(vectors, known) == first
-    vectors[1] = 7
-    assert matrix_of(vectors, known) != first
-    assert matrix_of(vectors, ~known) != matrix_of(vectors, known)
-
-
-# --- Versions ----------------------------------------------------------------------
-
-
-def test_only_what_differs_is_named():
-    have = {"versions": {"numpy": "2.4", "scipy": "1"}, "environment": {"blas": "a"}}
-    now = {"numpy": "2.5", "scipy": "1", "numba": "0.6"}
-    assert differences(have, now, {"blas": "a"}) == ["numba none (now 0.6)", "numpy 2.4 (now 2.5)"]
-    assert differences(have, have["versions"], {"blas": "b"}) == ["blas a (now b)"]
-    assert differences(have, have["versions"], have["environment"]) == []
-
-
-def test_versions_are_added_once():
-    began = {"versions": {"numpy": "2.4"}, "environment": {"blas": "a"}, "seeds": [0]}
-    later = {"versions": {"numpy": "2.5"}, "environment": {"blas": "a"}}
-    assert continued(began, began) == began
-    went_on = continued(began, later)
-    assert went_on == {**began, "continued": [later]}
-    assert continued(went_on, later) == continued(went_on, began) == went_on
-
-
-# --- Stages and folders --------------------------------------------------------------
+from replicate.run import Run, stage_holds
 
 
 def test_a_stage_holds_while_its_files_are_as_they_were(tmp_path):
@@ -99,7 +31,7 @@ def test_a_damaged_stage_does_not_hold(data, tmp_path):
 def test_settings_of_another_program_are_refused_and_left(data, tmp_path):
     place = tmp_path / "config.json"
     place.write_text(data)
-    for use in (Run, Run.check_folder, Run.settings_of):
+    for use in (Run, Run.check_folder):
         with pytest.raises(InputError, match=r"config\.json: .*; "):
             use(tmp_path)
     assert place.read_text() == data and list(tmp_path.iterdir()) == [place]

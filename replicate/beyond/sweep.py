@@ -31,7 +31,7 @@ from ..io.files import (
 )
 from ..parallel.mpi import run_shares
 from ..parallel.pool import Task
-from ..run import CorpusFacts, Options, Surroundings, VectorFacts, continued, same_data
+from ..settings import CorpusFacts, Options, Surroundings, VectorFacts, continued, same_data
 
 __all__ = [
     "Specification",

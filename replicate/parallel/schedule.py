@@ -13,7 +13,8 @@ from ..config import ARMS, PRESETS
 from ..experiment import UNSCORED, conclude, prepare, run_stage
 from ..io.data import find_data
 from ..io.errors import InputError
-from ..run import Options, Run
+from ..run import Run
+from ..settings import Options
 from .mpi import run_shares
 from .pool import Outcome, Task
 

@@ -23,7 +23,8 @@ from ..config import PAPER, PRESETS, Config
 from ..inference import ALPHA
 from ..io.data import SAMPLE_FILE, SAMPLE_VECTORS
 from ..io.files import read_csv, save_text
-from ..run import CLAIMS, VECTOR_TITLES, Run
+from ..run import CLAIMS, Run
+from ..settings import VECTOR_TITLES
 from . import explorer
 
 __all__ = ["write_claims", "write_report"]
