@@ -166,6 +166,33 @@ def test_few_dependencies(name, allowed):
     assert outside("import chainer\nfrom torch import nn") == {"chainer", "torch"}
 
 
+def at_once(source):
+    """What a source imports before anything is called: ``a.b`` of ``import a.b`` and ``from a import b``."""
+    found = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+#: What takes a third of a second or more to import.
+DEAR = {"scipy.stats", "matplotlib.pyplot", "jinja2", "gensim", "pandas"}
+
+
+@pytest.mark.parametrize("name", ORDER[: ORDER.index("experiment") + 1])
+def test_workers_import_nothing_dear(name):
+    """What ``experiment`` imports, every worker does; figures and pages are not among it."""
+    assert name.startswith("show.") or not at_once(SOURCES[name]) & DEAR
+
+
+def test_a_dear_import_is_caught():
+    """Twin: at the top of a module, not in a function."""
+    for line in ("import scipy.stats", "from scipy import stats"):
+        assert at_once(line) == {"scipy.stats"} and at_once(f"def f():\n    {line}") == set()
+
+
 @EVERY
 def test_chainer_is_taken_from_compat(name):
     """Only fast.compat imports Chainer, after making it importable; other modules import from there."""
