@@ -225,26 +225,36 @@ def test_other_packages_find_what_is_missing(fresh_python):
     assert told == ["[] True", str(sorted(MODULES.split()))]
 
 
-@pytest.mark.parametrize(
-    "variable, value",
-    [
-        ("CHAINER_DTYPE", "float64"),
-        ("CHAINER_DTYPE", "mixed16"),
-        ("CHAINER_LAZY_GRAD_SUM", "1"),
-        ("CHAINER_USE_CUDNN", "never"),
-        ("CHAINER_USE_IDEEP", "auto"),
-    ],
-)
-def test_numbers_do_not_depend_on_chainers_variables(variable, value, fresh_python):
+#: What Chainer takes from the environment, at once, for a process takes most of a second.
+VARIABLES = {
+    "CHAINER_DTYPE": "float64",
+    "CHAINER_LAZY_GRAD_SUM": "1",
+    "CHAINER_USE_CUDNN": "never",
+    "CHAINER_USE_IDEEP": "auto",
+}
+
+
+def test_numbers_do_not_depend_on_chainers_variables(fresh_python):
     """What Chainer would take from the environment is set."""
-    show = "print([getattr(chainer.config, n) for n in ('dtype', 'lazy_grad_sum', 'use_cudnn', 'use_ideep')])"
-    ours = "from replicate.fast import compat\nimport chainer\n" + show
-    plain = "import warnings\nwarnings.simplefilter('ignore')\nimport chainer\n" + show
-    assert fresh_python(ours, **{variable: value}) == fresh_python(ours)
+    names = [name.removeprefix("CHAINER_").lower() for name in VARIABLES]
+    show = f"print(*[getattr(chainer.config, n) for n in {names}], sep='\\n')"
+    mixed = {**VARIABLES, "CHAINER_DTYPE": "mixed16"}
+
+    def values(code):
+        """Of the four settings, by default and under either set of variables."""
+        return [fresh_python(code + show, **given).splitlines() for given in ({}, VARIABLES, mixed)]
+
+    default, *given = values("from replicate.fast import compat\nimport chainer\n")
+    assert given == [default, default] and len(default) == 4
     if not compat.SUPPLIED or compat.SUPPLIED == ["numpy.sctypes"]:
-        # Twin: Chainer alone obeys the variable.
-        plain = "import numpy as np\nnp.sctypes = {'int': [np.int64], 'float': []}\n" + plain
-        assert fresh_python(plain, **{variable: value}) != fresh_python(plain)
+        # Twin: Chainer alone obeys each variable.
+        default, *given = values(
+            "import warnings\nwarnings.simplefilter('ignore')\nimport numpy as np\n"
+            "np.sctypes = {'int': [np.int64], 'float': []}\nimport chainer\n"
+        )
+        assert given[0][0] != given[1][0]
+        for found in given:
+            assert all(ours != theirs for ours, theirs in zip(default, found)), found
 
 
 def test_in_silence(fresh_python):
