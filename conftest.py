@@ -3,6 +3,7 @@
 import functools
 import os
 import tempfile
+from pathlib import Path
 
 # One thread of the matrix library, as the program's workers have: bits depend on
 # it.  It is read once, when NumPy is imported.
@@ -18,6 +19,29 @@ from replicate.fast import compat
 from replicate.io.errors import InputError
 from replicate.model import TextCNN
 from replicate.saliency import flat_batch, word_saliency
+
+# --- nothing is left in the repository ------------------------------------------------
+
+#: Folders that pytest and the tools for development make themselves, or that are for results.
+EXPECTED = {".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__", "out"}
+
+
+def names():
+    """What is in the repository's root."""
+    return set(os.listdir(Path(__file__).parent)) - EXPECTED
+
+
+BEFORE = names()
+
+
+def pytest_sessionfinish(session):
+    left = names() - BEFORE
+    if left and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nFAILED: a test left in the repository's root: {', '.join(sorted(left))}")
+
+
+# --- what examples use -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """The record of a training: its rows, its files, and that training does not notice it."""
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -232,13 +234,14 @@ def read(snapshot=None, stop=4, recorded=True):
     updater = chainer_training.updaters.StandardUpdater(
         iterator, optimizers.SGD(0.5).setup(reader), converter=lambda batch, device: tuple(batch)
     )
-    trainer = chainer_training.Trainer(updater, (stop, "epoch"))
     recorder = Recorder(measure_of(reader, sentences), TOKENS, OFFSETS, WORDS, 4)
-    if recorded:
-        trainer.extend(recorder)
-    if snapshot is not None:
-        trainer.serialize(chainer.serializers.NpzDeserializer(snapshot))
-    trainer.run()
+    with tempfile.TemporaryDirectory() as out:  # a Trainer makes a folder, also for nothing
+        trainer = chainer_training.Trainer(updater, (stop, "epoch"), out)
+        if recorded:
+            trainer.extend(recorder)
+        if snapshot is not None:
+            trainer.serialize(chainer.serializers.NpzDeserializer(snapshot))
+        trainer.run()
     state = chainer.serializers.DictionarySerializer()
     trainer.serialize(state)
     return reader, recorder, state.target

@@ -1,7 +1,8 @@
-"""What a machine lacks is skipped with a reason, or fails where it is required."""
+"""What a session of tests says as a whole: what the machine lacks, and what a test leaves behind."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,17 @@ def test_a_misspelt_name_is_refused(tmp_path):
         "REPLICATE_REQUIRE: 'mpy' is none of browser, data, gpu, mpi, torch; correct it"
         in done.stderr
     )
+
+
+@pytest.mark.parametrize("left, code", [("result", 1), (".pytest_cache", 0)])
+def test_what_a_test_leaves_in_the_root_fails_the_session(left, code, tmp_path):
+    """A folder that is new there, empty or not; those of pytest itself are not asked for."""
+    shutil.copy(REPOSITORY / "conftest.py", tmp_path)
+    (tmp_path / "test_a.py").write_text(f"import os\ndef test_a(): os.mkdir({left!r})\n")
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTEST_ADDOPTS": ""},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == code and "1 passed" in done.stdout, done.stdout + done.stderr
+    assert ("a test left in the repository's root: result" in done.stdout) == bool(code)
