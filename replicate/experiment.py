@@ -1,5 +1,17 @@
 """The experiment: its stages in the order of section 4, then verdicts, figures and report.
 
+=======  =============================================================  ======================
+4.2      divide the corpus into T1, T2 and T3                           ``split_corpus``
+4.3.1    train on T1, and record saliency after every epoch             ``train``, ``Recorder``
+4.3.2    unstable words (eqs 7-9), the score A_S of sentences (eq. 10)  ``word_instability``,
+                                                                        ``sentence_instability``
+4.3.3    the halves T2h and T2l, the training sentences of six models   ``median_halves``,
+                                                                        ``arm_sentences``
+4.4      train the six models                                           ``train``
+5-6      judge the claims, draw the figures, write the report           ``judge``, ``report``
+=======  =============================================================  ======================
+
+:func:`run_first_phase` is 4.2 to 4.3, :func:`run_arm` is 4.4, :func:`conclude` the rest.
 A stage reads and writes its files through :class:`~replicate.run.Run`.  It is
 complete if all its files exist and have the checksums stored with them.  An
 incomplete stage runs again, from its last snapshot.
