@@ -16,6 +16,14 @@ MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shut
 
 SMALL = ["--preset", "sample", "--epochs", "3", "--quiet"]
 
+#: Code for :func:`start`: a run without figures and report, which take most of its time.
+UNDRAWN = """
+    def prepare():
+        from replicate import experiment
+
+        experiment.conclude = lambda run: []
+"""
+
 
 @pytest.fixture(scope="module")
 def _mpi(missing):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ranks import SMALL, _mpi, contents, done, needs_mpi, read_rows, start  # noqa: F401
+from ranks import SMALL, UNDRAWN, _mpi, contents, done, needs_mpi, read_rows, start  # noqa: F401
 
 from replicate import experiment, recorder, training
 from replicate.config import Config
@@ -340,9 +340,10 @@ def test_an_empty_share_adds_nothing(size, prepared):
 @needs_mpi
 def test_the_command_under_mpiexec(tmp_path):
     """The numbers of one process; killed and started again, the bytes of two ranks."""
-    done(1, ["run", *SMALL, "--out", tmp_path / "alone"])
+    undrawn = {"code": UNDRAWN, "script": tmp_path / "undrawn.py"}
+    done(1, ["run", *SMALL, "--out", tmp_path / "alone"], **undrawn)
     command = ["run", *SMALL, "--data-parallel", "--out"]
-    done(2, [*command, tmp_path / "whole"])
+    done(2, [*command, tmp_path / "whole"], **undrawn)
     assert max(differences(tmp_path / "whole", tmp_path / "alone").values()) < TOLERANCE
     assert contents(tmp_path / "whole").keys() == contents(tmp_path / "alone").keys()
     killed = start(
@@ -352,7 +353,7 @@ def test_the_command_under_mpiexec(tmp_path):
     assert killed.returncode != 0
     assert (tmp_path / "killed" / "seed-000" / "T1" / "snapshot.npz").is_file()
     assert not (tmp_path / "killed" / "seed-000" / "T1" / "stage.json").exists()
-    done(2, [*command, tmp_path / "killed"])
+    done(2, [*command, tmp_path / "killed"], **undrawn)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 

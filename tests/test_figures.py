@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -130,11 +131,18 @@ def test_band_is_the_interval_of_the_mean():
     assert figures.band(curves[:2])[1] == pytest.approx([0.15, 1.25])
 
 
+@pytest.fixture(scope="module")
+def three_drawn(recorded_run, tmp_path_factory):
+    """A run of three seeds, with its figures."""
+    run = Run(shutil.copytree(recorded_run.out, tmp_path_factory.mktemp("three") / "run"))
+    figures.draw_figures(run, run.seeds)
+    return run
+
+
 @pytest.mark.parametrize("name, arm", [("fig5", "misclassified"), ("fig6", "T1andT2h")])
-def test_drawn_intervals_are_those_of_the_claims(recorded_run, copied, name, arm):
+def test_drawn_intervals_are_those_of_the_claims(three_drawn, name, arm):
     """An epoch of the figure's CSV against the claims' own function, on T1 and on T3."""
-    run, seeds = copied(recorded_run), recorded_run.seeds
-    figures.draw_figures(run, seeds)
+    run, seeds = three_drawn, three_drawn.seeds
     drawn = rows(run.figure(name).with_suffix(".csv"))
     epoch = 4
     if name == "fig5":

@@ -97,11 +97,19 @@ DYING = """
 """
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The sweep without mpiexec."""
+    folder = tmp_path_factory.mktemp("sweep")
+    done(1, sweep(folder, "alone"))
+    return folder / "alone"
+
+
 @needs_mpi
 @pytest.mark.parametrize(
     "how", ["os.kill(os.getpid(), signal.SIGKILL)", "raise IndexError('of 1')"]
 )
-def test_a_rank_dies_and_the_same_command_does_what_is_missing(how, tmp_path):
+def test_a_rank_dies_and_the_same_command_does_what_is_missing(how, swept, tmp_path):
     """All ranks end with it, and not as if all were well; finished rows are kept, for any ranks."""
     code = DYING.replace("HOW", how)
     died = start(2, sweep(tmp_path, "dies"), code=code, script=tmp_path / "dying.py")
@@ -112,9 +120,8 @@ def test_a_rank_dies_and_the_same_command_does_what_is_missing(how, tmp_path):
     # Rank 1's first row, too, whether rank 0 has collected it or not.
     assert 1 <= len(rows) + len(list((tmp_path / "dies" / "work").glob("*.csv"))) < 4
     done(1, sweep(tmp_path, "dies"))
-    done(1, sweep(tmp_path, "alone"))
-    assert contents(tmp_path / "dies") == contents(tmp_path / "alone")
-    assert len(read_rows(tmp_path / "alone" / "sweep.csv")) == 4
+    assert contents(tmp_path / "dies") == contents(swept)
+    assert len(read_rows(swept / "sweep.csv")) == 4
 
 
 @needs_mpi
