@@ -52,6 +52,7 @@ __all__ = [
     "Committed",
     "Judged",
     "Part",
+    "Row",
     "Verdict",
     "alike_verdict",
     "column",
@@ -59,6 +60,7 @@ __all__ = [
     "effect_verdict",
     "is_paper_corpus",
     "judge",
+    "judge_part",
     "seeds_note",
     "sentence",
     "shown_number",
@@ -638,7 +640,19 @@ def is_paper_corpus(checksums: Mapping[str, str]) -> bool:
     return set(checksums.values()) == set(PAPER["corpus"]["sha256"])
 
 
-def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
+def judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
+    """Judge one part on the statistics of S seeds.
+
+    Args:
+        part: what is measured, and what would matter.
+        table: S rows of statistics; rows without this one are left out.
+        alpha: complement of the coverage of the interval that decides.
+
+    Example:
+        >>> part = Part("h less l", "H.mean", "lead of T1andT2h")
+        >>> judge_part(part, [{"H.mean": 0.01 + i / 1e4} for i in range(60)], 0.05).verdict
+        'reproduced'
+    """
     effects = part.effects(column(table, part.statistic))
     # Sorted: sums, and so verdicts, do not depend on the order of the seeds.
     effects = np.sort(effects[np.isfinite(effects)])
@@ -683,7 +697,7 @@ def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
 
 def _judge_claim(claim: Claim, table: Sequence[Row], applies: bool) -> Verdict:
     alpha = family_alpha(claim.family)
-    judged = tuple(_judge_part(part, table, alpha) for part in claim.parts)
+    judged = tuple(judge_part(part, table, alpha) for part in claim.parts)
     counted = [part for part in judged if not part.part.beside]
     seeds = min(part.seeds for part in counted)
     shows = _shows(claim, table)

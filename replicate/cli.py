@@ -661,6 +661,71 @@ def questions(folder, shares, jobs, quiet, verbose):
     return 3 if outcome.failures else 0
 
 
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--seeds",
+    "number",
+    type=click.IntRange(1, 100_000),
+    default=None,
+    metavar="N",
+    help="The first N finished seeds; default: all.",
+)
+@click.option(
+    "--halves",
+    type=click.IntRange(2, 1000),
+    default=20,
+    show_default=True,
+    help="Random halves of T2 a seed.",
+)
+@click.option(
+    "--phases",
+    type=click.IntRange(2, 1000),
+    default=20,
+    show_default=True,
+    help="First phases a seed over which A_S is averaged.",
+)
+@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
+@click.option("--quiet", "-q", is_flag=True)
+@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
+def choice(folder, number, halves, phases, jobs, quiet, verbose):
+    """How much could any choice of half of T2 matter?
+
+    DIR is a run.  Further models are trained: on T1 with random halves of T2, and on T1
+    with the half of the highest A_S, averaged over several first phases; resumable.
+    """
+    from .beyond import choice as beyond
+    from .run import Run
+
+    work = Run(folder)
+    seeds = work.finished_seeds()[:number]
+    if not seeds:
+        raise InputError(f"{folder}: no finished seed; run it first")
+    each = beyond.trainings(halves, phases)
+    if not quiet:
+        models = f"{each} models for each of {len(seeds)} seeds"
+        click.echo(f"{models}: about {each / 7:.1f} times as long as these seeds took", err=True)
+    with Run.locked(work.out), _logging(work.out):
+        with _display(Console(), each * len(seeds), quiet, verbose) as display:
+
+            def on_progress(name, message):
+                label = f"seed {name}, models"
+                if isinstance(message, tuple):
+                    display.bar(name, label, each, *message)
+                else:
+                    display.end(name, label, message)
+
+            outcome = beyond.run_choice(work, seeds, halves, phases, jobs or _cores(), on_progress)
+        for seed, reason in outcome.failures.items():
+            log.error("seed %s: %s", seed, reason)
+            click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+        done = [seed for seed in seeds if seed not in outcome.failures]
+        written = beyond.write_choice(work, done, halves, phases) if done else []
+    for place in written:
+        click.echo(place)
+    return 3 if outcome.failures else 0
+
+
 #: End of a page that `explain` wrote: it is written again, and nobody else's is.
 _EXPLAINED = "\n<!-- made by replicate explain -->\n"
 
