@@ -135,7 +135,7 @@ def test_what_is_trained(chosen):
     """Every seed has its phases and arms; halves are the named draws; scores are of T2."""
     run = chosen
     for seed in run.seeds:
-        arms = [row["arm"] for row in rows_of(run, seed, choice.CURVES, choice.CURVE)]
+        arms = [row["arm"] for row in rows_of(run, seed, choice.LEVELS, choice.LEVEL)]
         assert arms == ["T1andT2h* 2", "T1andT2l* 2", "random_0", "random_1", "random_2"]
         assert len(arms) + PHASES - 1 == choice.trainings(HALVES, PHASES)
         rows = rows_of(run, seed, choice.SCORES, ("phase", "sentence", "score"))
@@ -181,7 +181,7 @@ def test_it_goes_on_and_repeats(chosen, recorded_run, tmp_path, monkeypatch):
         except KeyboardInterrupt:
             continue
     assert len(set(trained)) == choice.trainings(HALVES, PHASES) < len(trained)
-    for name in (choice.CURVES, choice.SCORES):
+    for name in (choice.LEVELS, choice.SCORES):
         there = chosen.seed_folder(0) / "choice" / name
         assert (out / "seed-000" / "choice" / name).read_bytes() == there.read_bytes()
 
@@ -189,7 +189,7 @@ def test_it_goes_on_and_repeats(chosen, recorded_run, tmp_path, monkeypatch):
 def test_a_seed_says_what_was_measured(chosen):
     """Levels are the run's and the files'; the rank counts the random halves below."""
     row = choice.seed_choice(chosen, 0, HALVES, PHASES)
-    late = {r["arm"]: float(r["late"]) for r in rows_of(chosen, 0, choice.CURVES, choice.CURVE)}
+    late = {r["arm"]: float(r["late"]) for r in rows_of(chosen, 0, choice.LEVELS, choice.LEVEL)}
     drawn = [late[f"random_{k}"] for k in range(HALVES)]
     assert row["random"] == pytest.approx(np.mean(drawn))
     assert row["spread"] == pytest.approx(np.std(drawn, ddof=1))
@@ -224,7 +224,7 @@ def test_each_model_learns_its_half(chosen, recorded_run, tmp_path, monkeypatch)
     """T1 with the higher half by the average, with the lower, and with the named draws."""
     out = tmp_path / "run"
     shutil.copytree(chosen.out, out)
-    (out / "seed-001" / "choice" / choice.CURVES).unlink()
+    (out / "seed-001" / "choice" / choice.LEVELS).unlink()
     real, learnt = choice.train, {}
 
     def seen(model, corpus, sentences, evaluation, **options):

@@ -52,8 +52,8 @@ HALVES, PHASES = 20, 20
 WANTED = 0.9
 
 #: Files of a seed, in a folder of their own.
-CURVES, SCORES = "accuracy.csv", "scores.csv"
-CURVE = ("arm", "late", "mean")
+LEVELS, SCORES = "levels.csv", "scores.csv"
+LEVEL = ("arm", "late", "mean")
 TABLE = ("measure", "paper", "ours", "low", "high", "seeds", "answer")
 
 _LEAD = "lead of T1andT2h"
@@ -116,8 +116,8 @@ def work_on_choice(
     for k in range(halves):
         drawn = generator("random half", seed, k).permutation(t2)
         added[f"random_{k}"] = drawn[: budget(len(t2))]
-    place = _folder(run, seed) / CURVES
-    rows = _read(place, CURVE)
+    place = _folder(run, seed) / LEVELS
+    rows = _read(place, LEVEL)
     done = {row["arm"]: list(row.values()) for row in rows}
     for arm, half in added.items():
         # T1andT2h* is another set when it is averaged over another number of phases.
@@ -132,7 +132,7 @@ def work_on_choice(
         points = np.array([row[:2] for row in curve if row[0] > 0])
         late = points[window(points[:, 0], *PAPER["level_epochs"]), 1]
         done[name] = [name, float(late.mean()), float(points[:, 1].mean())]
-        save_csv(place, CURVE, done.values())
+        save_csv(place, LEVEL, done.values())
         on_progress((phases - 1 + len(done), None))
 
 
@@ -237,7 +237,7 @@ def seed_choice(run: Run, seed: int, halves: int = HALVES, phases: int = PHASES)
         of them have in common.
         And ``midranks``: twice the ranks of T1andT2h and of all random halves.
     """
-    found = {row["arm"]: row["late"] for row in _read(_folder(run, seed) / CURVES, CURVE)}
+    found = {row["arm"]: row["late"] for row in _read(_folder(run, seed) / LEVELS, LEVEL)}
     names = [f"random_{k}" for k in range(halves)]
     stars = [f"{arm} {phases}" for arm in ("T1andT2h*", "T1andT2l*")]
     if missing := {*names, *stars} - set(found):
