@@ -36,9 +36,8 @@ from scipy.special import expit
 from .config import PAPER
 from .inference import (
     ALPHA,
-    ON_T3,
+    another_sample_interval,
     confidence_sequence,
-    interval,
     mean_interval,
     prediction_interval,
     share_interval,
@@ -663,10 +662,9 @@ def judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
     bounds = mean_interval(*about, alpha)
     always = confidence_sequence(*about, alpha)
     run = prediction_interval(*about)
-    other = (nan, nan)
-    if part.scale == "level" and seeds > 2:
-        found = interval(effects, ON_T3)
-        other = (float(found.low), float(found.high))
+    other: tuple[Any, Any] = (nan, nan)
+    if part.scale == "level":
+        other = another_sample_interval(*about)
     enough = seeds >= LEAST_SEEDS
     percentile = nan
     if part.reported is not None and seeds:

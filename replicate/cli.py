@@ -32,7 +32,7 @@ from rich.table import Table
 from . import __version__
 from .config import ARMS, PRESETS, Config
 from .io.errors import InputError
-from .io.files import load_json, save_csv
+from .io.files import load_json
 from .parallel import mpi
 from .parallel.pool import start_server
 from .show.terminal import Display, print_claims
@@ -468,14 +468,14 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
           verbose, out):  # fmt: skip
     """Readings x seeds of the TOML file GRID, side by side: a multiverse.
 
-    DIR then has sweep.csv (a row a specification and seed), verdicts.csv and
-    the specification curve.  Under mpiexec, rows are spread over all ranks.
+    DIR then has sweep.csv (a row a specification and seed), multiverse.csv (all of them
+    judged together), verdicts.csv and the specification curve.  Under mpiexec, rows are spread over all ranks.
     """
     if mpi.active() and mpi.rank() > 0:
         return mpi.follow(_jobs(jobs), threads)
+    from .beyond import multiverse
     from .beyond import sweep as sweeping
     from .run import Options
-    from .show.figures import specification_curve
 
     specifications, seeds = sweeping.read_grid(grid)
     paths, vectors = _data("paper", corpus, vectors)
@@ -506,10 +506,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
                 out, specifications, seeds, data, options, _jobs(jobs), on_progress, threads
             )
         rows = sweeping.sweep_rows(out / "sweep.csv")
-        header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
-        save_csv(out / "verdicts.csv", header, sweeping.verdicts_by_specification(rows))
-        if rows:
-            specification_curve(rows, out / "specification_curve")
+        multiverse.write_multiverse(rows, out)
         for (name, seed), reason in outcome.failures.items():
             log.error("%s, seed %s: %s", name, seed, reason)
             click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)

@@ -48,7 +48,7 @@ __all__ = [
 
 #: Random halves and first phases of a seed.
 HALVES, PHASES = 20, 20
-#: Reliability for which the number of first phases is told.
+#: Reliability for which the number of first phases is computed.
 WANTED = 0.9
 
 #: Files of a seed, in a folder of their own.
