@@ -149,18 +149,23 @@ def cli():
 
 
 def _seeds(context, parameter, text):
-    """``5`` is the first five seeds, ``0,3,7`` are these."""
+    """``5`` is the first five seeds; ``0,3,7`` and ``100-119`` are these."""
     try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-        if not numbers or min(numbers) < 0 or max(numbers) > 2**31:
+        ends = [[int(end) for end in part.split("-")] for part in text.split(",") if part.strip()]
+        first, last = [pair[0] for pair in ends], [pair[-1] for pair in ends]
+        if not ends or max(map(len, ends)) > 2 or min(first) < 0 or max(last) > 2**31:
+            raise ValueError
+        if any(a > b for a, b in zip(first, last)) or sum(last) - sum(first) > 1_000_000:
             raise ValueError
     except ValueError:
-        raise click.BadParameter(f"{text!r}: write a number of seeds, or a list 0,3,7") from None
-    if "," not in text:
-        if numbers[0] < 1:
-            raise click.BadParameter("0 seeds give no result; write 1 or more")
-        return list(range(numbers[0]))
-    return sorted(set(numbers))
+        raise click.BadParameter(
+            f"{text!r}: write a number of seeds, a list 0,3,7 or a range 100-119"
+        ) from None
+    if "," in text or "-" in text:
+        return sorted({seed for a, b in zip(first, last) for seed in range(a, b + 1)})
+    if first[0] < 1:
+        raise click.BadParameter("0 seeds give no result; write 1 or more")
+    return list(range(first[0]))
 
 
 def _jobs(jobs):
@@ -307,7 +312,7 @@ def _logging(out):
 @_setting_options
 @_data_options
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
-              metavar="N|A,B,…", help="A number of seeds, or which.")  # fmt: skip
+              metavar="N|A,B,…|A-B", help="A number of seeds, or which.")  # fmt: skip
 @_machine_options
 @click.option("--streaming", is_flag=True, help="Keep no saliency.npy: 8 bytes a token instead.")
 @click.option("--epoch-weights", type=click.Choice(["first", "all", "none"]), default="first",
@@ -772,7 +777,7 @@ def explain(folder, texts, seed, as_json, html):
     "--budget", default="10%", show_default=True, metavar="N|P%", help="How many to select."
 )
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
-              metavar="N|A,B,…", help="Instability is the mean over them.")  # fmt: skip
+              metavar="N|A,B,…|A-B", help="Instability is the mean over them.")  # fmt: skip
 @click.option("--implementation", type=click.Choice(["fused", "reference"]), default="fused")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--out", required=True, metavar="DIR", help="Where selected.csv goes.")
