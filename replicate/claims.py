@@ -36,9 +36,8 @@ from scipy.special import expit
 from .config import PAPER
 from .inference import (
     ALPHA,
-    ON_T3,
+    another_sample_interval,
     confidence_sequence,
-    interval,
     mean_interval,
     prediction_interval,
     share_interval,
@@ -52,6 +51,7 @@ __all__ = [
     "Committed",
     "Judged",
     "Part",
+    "Row",
     "Verdict",
     "alike_verdict",
     "column",
@@ -59,6 +59,7 @@ __all__ = [
     "effect_verdict",
     "is_paper_corpus",
     "judge",
+    "judge_part",
     "seeds_note",
     "sentence",
     "shown_number",
@@ -638,7 +639,19 @@ def is_paper_corpus(checksums: Mapping[str, str]) -> bool:
     return set(checksums.values()) == set(PAPER["corpus"]["sha256"])
 
 
-def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
+def judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
+    """Judge one part on the statistics of S seeds.
+
+    Args:
+        part: what is measured, and what would matter.
+        table: S rows of statistics; rows without this one are left out.
+        alpha: complement of the coverage of the interval that decides.
+
+    Example:
+        >>> part = Part("h less l", "H.mean", "lead of T1andT2h")
+        >>> judge_part(part, [{"H.mean": 0.01 + i / 1e4} for i in range(60)], 0.05).verdict
+        'reproduced'
+    """
     effects = part.effects(column(table, part.statistic))
     # Sorted: sums, and so verdicts, do not depend on the order of the seeds.
     effects = np.sort(effects[np.isfinite(effects)])
@@ -649,10 +662,9 @@ def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
     bounds = mean_interval(*about, alpha)
     always = confidence_sequence(*about, alpha)
     run = prediction_interval(*about)
-    other = (nan, nan)
-    if part.scale == "level" and seeds > 2:
-        found = interval(effects, ON_T3)
-        other = (float(found.low), float(found.high))
+    other: tuple[Any, Any] = (nan, nan)
+    if part.scale == "level":
+        other = another_sample_interval(*about)
     enough = seeds >= LEAST_SEEDS
     percentile = nan
     if part.reported is not None and seeds:
@@ -683,7 +695,7 @@ def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
 
 def _judge_claim(claim: Claim, table: Sequence[Row], applies: bool) -> Verdict:
     alpha = family_alpha(claim.family)
-    judged = tuple(_judge_part(part, table, alpha) for part in claim.parts)
+    judged = tuple(judge_part(part, table, alpha) for part in claim.parts)
     counted = [part for part in judged if not part.part.beside]
     seeds = min(part.seeds for part in counted)
     shows = _shows(claim, table)

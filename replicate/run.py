@@ -69,7 +69,10 @@ _ARRAYS = ("corpus.npz", "vectors.npy", "known.npy")
 _PREPARING = f"{OWN}preparing"
 
 #: Folders of a run in which files are written, as patterns.
-_FOLDERS = ("", "figures", "questions", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals")
+_FOLDERS = (
+    "", "figures", "questions", "choice", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals",
+    "seed-*/choice",
+)  # fmt: skip
 
 # --- what was recorded -----------------------------------------------------------------
 

@@ -43,13 +43,14 @@ def read(path, tokens):
     return sentences, labels, words
 
 
-def matrix(words, path, config):
+def matrix(words, path, config, seed):
     """A vector for each word; those that the file lacks are drawn, all at once."""
     rows = dict(line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines()[1:])
     known = [word in rows for word in words]
     vectors = np.array([np.array(rows.get(w, "0 " * 5).split(), dtype=np.float32) for w in words])
     vectors = vectors.astype(np.float64)
-    draw = generator("unknown words", 0)
+    fixed = config["unknown_words_seed"]
+    draw = generator("unknown words", seed if fixed == -1 else fixed)
     if config["unknown_words"] == "uniform":
         others = draw.uniform(-0.25, 0.25, vectors.shape)
     elif config["unknown_words"] == "normal":
@@ -275,7 +276,7 @@ def experiment(corpus, vectors, config, seed):
     texts, labels, words = read(corpus, config["tokens"])
     number = {word: i for i, word in enumerate(words)}
     sentences = [[number[word] for word in text] for text in texts]
-    table = matrix(words, vectors, config)
+    table = matrix(words, vectors, config, seed)
     t1, t2, t3 = split(labels, seed, config["split"])
 
     def start(model=None, rows=table, state=None):

@@ -50,6 +50,7 @@ ALONE = [
     ({"tokens": "whitespace"}, "words", ""),
     ({"unknown_words": "zero"}, "saliency", "split"),
     ({"unknown_words": "normal"}, "saliency", "split"),
+    ({"unknown_words_seed": 0}, "saliency", "split"),
     ({"vectors_mode": "finetuned"}, "saliency", "split"),
     ({"filter_height": 2}, "saliency", "split"),
     ({"activation": "tanh"}, "saliency", "split"),

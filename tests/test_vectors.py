@@ -9,7 +9,9 @@ from samples import AWKWARD, VECTORS, WORDS, expected
 
 from replicate import vectors as vectors_module
 from replicate.config import Config
+from replicate.experiment import prepare
 from replicate.io.wordvectors import read_vectors
+from replicate.run import Options
 from replicate.vectors import coverage, embedding_matrix
 
 # --- Unknown words -------------------------------------------------------------
@@ -61,14 +63,42 @@ def test_random_vectors():
 
 
 def test_the_draw_has_its_seed():
-    """One seed, one draw; another seed, another."""
+    """One seed, one draw; another seed, another; the reading can fix it for all seeds."""
     first, again = matrix_of("random")[0], matrix_of("random")[0]
     assert first.tobytes() == again.tobytes()
-    other = matrix_of("random", unknown_words_seed=1)[0]
-    assert (first[1:] != other[1:]).mean() > 0.99
+    for other in (
+        matrix_of("random", unknown_words_seed=1)[0],
+        embedding_matrix(MANY, "random", Config(), 20, seed=1)[0],
+    ):
+        assert (first[1:] != other[1:]).mean() > 0.99
+    fixed = [
+        embedding_matrix(MANY, "random", Config(unknown_words_seed=7), 20, seed=s)[0]
+        for s in (0, 1)
+    ]
+    assert fixed[0].tobytes() == fixed[1].tobytes()
     state = np.random.get_state()[2]
     matrix_of("random")
     assert np.random.get_state()[2] == state
+
+
+def test_a_run_draws_for_each_seed(tmp_path, file, binary_vectors):
+    """Known rows are one in all seeds; unknown rows are each seed's own, or the reading's."""
+    corpus = tmp_path / "corpus.tsv"
+    lines = [f"{i % 2}\t{' '.join(MANY[i : i + 3])}" for i in range(200)]
+    corpus.write_text("label\ttext\n" + "\n".join(lines) + "\n")
+    path = file(binary_vectors({w: np.full(20, 3.0) for w in MANY[:100]}))
+
+    def rows(seed, **readings):
+        out = tmp_path / f"run{len(readings)}"
+        run = prepare(out, Config(epochs=3, **readings), Options(), [0, 1], [corpus], path)
+        return run.vectors_of(seed)[1:], run.known, run.vectors[1:]
+
+    (one, known, stored), (two, _, _) = rows(0), rows(1)
+    assert known.any() and not known.all() and not stored[~known].any()
+    assert (one[known] == 3).all() and (two[known] == 3).all()
+    assert (one[~known] != two[~known]).mean() > 0.99
+    (one, _, stored), (two, _, _) = (rows(seed, unknown_words_seed=0) for seed in (0, 1))
+    assert one.tobytes() == two.tobytes() == stored.tobytes()
 
 
 def independent(draw, file, binary_vectors):

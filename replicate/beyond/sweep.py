@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from ..claims import judge
 from ..config import PRESETS, Config, is_seed
 from ..environment import inherited, versions
 from ..experiment import prepare, read_data, run_seed, statistics_of
@@ -40,7 +39,6 @@ __all__ = [
     "read_grid",
     "run_sweep",
     "sweep_rows",
-    "verdicts_by_specification",
 ]
 
 
@@ -333,23 +331,3 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, on_progres
     outcome = run_shares(tasks, jobs, collect, threads)
     collect_rows(out)
     return outcome
-
-
-def verdicts_by_specification(rows):
-    """The verdict on every claim under every specification: what flips with a reading.
-
-    Args:
-        rows (dict): of :func:`sweep_rows`.
-
-    Returns:
-        list of tuple: ``(specification, claim id, ours, low, high, seeds,
-        verdict)``, S1 left out.
-    """
-    tables = {}
-    for (name, _), row in rows.items():
-        tables.setdefault(name, []).append(row)
-    return [
-        (name, v.claim.id, v.ours, v.low, v.high, v.seeds, v.verdict)
-        for name, table in sorted(tables.items())
-        for v in judge(table)[1:]
-    ]

@@ -49,7 +49,11 @@ def draw(run: Run, verdicts: Sequence[Verdict], seeds: Sequence[int]) -> None:
     difference(run.title, curves, run.figure("difference"))
 
 
-def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
+def forest(
+    found: Mapping[str, Sequence[Verdict]],
+    stem: Path,
+    heading: str = "Where the mean of every claim's parts lies",
+) -> Path:
     """Every part that is measured: where its mean lies, and what that means.
 
     All numbers are in smallest effects of interest, so that one grey band is the
@@ -58,6 +62,7 @@ def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
     Args:
         found: title -> verdicts of :func:`replicate.claims.judge`; two sets at most.
         stem: path without suffix for PNG, SVG and CSV.
+        heading: of the picture.
 
     Returns:
         The PNG.
@@ -96,7 +101,7 @@ def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
         axis.grid(visible=False)
         axis.set_xlabel("in smallest effects of interest; right: the paper's side")
         figure.suptitle(
-            "Where the mean of every claim's parts lies",
+            heading,
             x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=11,
         )  # fmt: skip
         for number, title in enumerate(titles):
