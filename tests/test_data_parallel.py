@@ -213,7 +213,7 @@ def test_ranks_start_from_the_weights_of_rank_0(sent, ranks, prepared, monkeypat
     real, leader = experiment.initial_model, []
 
     def model(run, seed):
-        return real(run, seed + (threading.current_thread() not in leader))
+        return real(run, seed, seed + (threading.current_thread() not in leader))
 
     def lead(*arguments, real=data_parallel.lead):
         leader.append(threading.current_thread())
