@@ -797,13 +797,13 @@ def shown_range(part: Part, low: float, high: float) -> str:
 
 #: What a verdict means.
 MEANING = {
-    "reproduced": "The effect is there, and large enough to matter",
-    "weaker": "The effect is there, but smaller than the paper reports",
-    "direction only": "The effect has the paper's direction; its size is open",
-    "no such effect": "An effect that is large enough to matter is excluded",
-    "reversed": "The effect goes the other way",
-    "alike": "They are alike",
-    "not alike": "They are not alike",
+    "reproduced": "On average the effect is there, and large enough to matter",
+    "weaker": "On average the effect is there, but smaller than the paper reports",
+    "direction only": "On average the effect has the paper's direction; its size is open",
+    "no such effect": "On average there is no effect that is large enough to matter",
+    "reversed": "On average the effect goes the other way",
+    "alike": "On average they are alike",
+    "not alike": "On average they are not alike",
 }
 
 
@@ -828,19 +828,26 @@ def sentence(verdict: Verdict) -> str:
     said = [reason if verdict.reason else f"{MEANING[verdict.verdict]}."]
     interval = shown_range(part, judged.low, judged.high)
     title = f" ({part.title})" if len(verdict.parts) > 1 else ""
-    said.append(f"Mean{title} {shown_number(part, judged.mean)}, 95 % sure within {interval}.")
+    said.append(
+        f"The mean{title} is {shown_number(part, judged.mean)}; with 95 % certainty it lies in {interval}."
+    )
     low, high = map(float, part.shown(np.array([-part.smallest, part.smallest])))
     if part.alike:
         said.append(f"Alike would be {shown_range(part, low, high)}.")
     elif part.reported:
         figure = shown_number(part, float(part.shown(part.reported)))
-        said.append(f"The paper: {figure}; {shown_number(part, high)} is the least that matters.")
+        said.append(
+            f"The paper reports {figure}; {shown_number(part, high)} is the least that matters."
+        )
     else:
         said.append(f"{shown_number(part, high)} is the least that matters.")
     if verdict.runs:
         share = f"{100 * verdict.share_low:.0f} to {100 * verdict.share_high:.0f} %"
-        show = f"{verdict.hits} of {verdict.runs} single runs show the claim"
-        said.append(f"{show}; of many more, {share} would.")
+        show = "shows" if verdict.hits == 1 else "show"
+        said.append(
+            f"{verdict.hits} of {verdict.runs} single runs {show} the claim, so {share} of all "
+            "such runs would."
+        )
     return " ".join(said)
 
 

@@ -52,3 +52,18 @@ def test_seeds_are_added_sorted_and_stored(copied, recorded_run):
     wanted = sorted({*run.seeds, 9, 5})
     run.add_seeds([9, 5, 9])
     assert run.seeds == Run(out).seeds == wanted
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("judged", [1, 2, 3])
+def test_a_sentence_is_judged_at_the_epoch_that_is_asked_for(first, judged):
+    """Whether the untrained network was recorded too or not; no other row looks like it."""
+    from replicate.run import Record
+
+    epochs = np.arange(first, 4)
+    predicted = np.array([[(epoch >> bit) & 1 for bit in range(2)] for epoch in epochs])
+    record = Record(
+        epochs=epochs, predicted=predicted, labels=np.array([1, 1]), lengths=np.array([3, 4]),
+        change={}, judged=judged,
+    )  # fmt: skip
+    assert record.correct.tolist() == [bool(judged & 1), bool(judged & 2)]
