@@ -43,6 +43,15 @@ def pytest_sessionfinish(session):
 
 # --- what examples use -----------------------------------------------------------------
 
+#: Examples that carry out a whole run.
+SLOW = {"replicate.parallel.schedule.run_experiment"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def sample_run():

@@ -36,7 +36,9 @@ def _mpi(missing):
         missing("mpi", "mpiexec is not installed: it is in Debian's openmpi-bin")
 
 
-needs_mpi = pytest.mark.usefixtures("_mpi")
+def needs_mpi(test):
+    """Mark a test that starts several ranks, which takes long."""
+    return pytest.mark.slow(pytest.mark.usefixtures("_mpi")(test))
 
 
 def start(n, arguments, code="", options=(), seconds=120, **environment):

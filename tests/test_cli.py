@@ -41,6 +41,7 @@ def small(corpus, out, *more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [3, 4])
 def test_seeds_are_added_until_all_is_decided(command, corpus, tmp_path, monkeypatch, after):
     """Three seeds, then more; it ends when all is decided, or with the most seeds."""
@@ -215,6 +216,7 @@ def interrupted(recorded_run, copied):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["verify", "report"])
 def test_an_interrupted_run_is_judged_on_its_whole_seeds(name, interrupted, command):
     """It says how many, and how to go on; its numbers are those of the whole seeds."""

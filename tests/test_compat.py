@@ -120,6 +120,7 @@ def test_one_missing(one, fresh_python):
     assert supplied(fresh_python, one, present) == str([one])
 
 
+@pytest.mark.slow
 def test_nothing_missing(fresh_python):
     """Nothing is supplied, and what was there is still there, the same objects."""
     code = (
@@ -212,6 +213,7 @@ print(sorted({"pkg_resources", "numpy.distutils", "numpy.distutils.system_info"}
 """
 
 
+@pytest.mark.slow
 def test_other_packages_find_what_is_missing(fresh_python):
     """A stand-in is gone when Chainer is imported: who looks for the module gets ImportError."""
     lacking = "numpy.distutils pkg_resources"
@@ -234,6 +236,7 @@ VARIABLES = {
 }
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_chainers_variables(fresh_python):
     """What Chainer would take from the environment is set."""
     names = [name.removeprefix("CHAINER_").lower() for name in VARIABLES]

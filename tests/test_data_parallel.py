@@ -232,6 +232,7 @@ class Kill(BaseException):
     """Stands for a kill."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_ranks_go_on_after_a_kill(case, ranks, prepared, monkeypatch):
     """After the snapshot of epoch 2 of T1: the same bytes as undisturbed."""
@@ -374,6 +375,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_data_parallel_needs_ranks(tmp_path):
     ended = start(1, ["run", *SMALL, "--data-parallel", "--out", tmp_path / "run"])
     assert ended.returncode == 2 and "mpiexec -n 2" in ended.stderr

@@ -48,6 +48,7 @@ def test_the_number_of_threads_is_set(fresh_python):
     )
 
 
+@pytest.mark.slow
 def test_weights_are_float32_whatever_chainer_is_told(fresh_python):
     """The type of a network's weights, and the rounding of all that follows."""
     code = """
@@ -118,6 +119,7 @@ print(matplotlib.rcParams["font.size"])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_in_our_style(recorded_run, copied, monkeypatch):
     """Those of a run, all of them: a byte of none is the user's."""
     run = copied(recorded_run)
@@ -264,6 +266,7 @@ def vector_file(folder, name, corpus, binary_vectors, text_vectors, shift=0.0):
     return place
 
 
+@pytest.mark.slow
 def test_a_run_is_of_the_data_not_of_its_packing(corpus, tmp_path, binary_vectors, text_vectors, refused):  # fmt: skip
     """Renamed, repacked, in another format: the same run, the same identity; others are refused."""
     import gzip

@@ -149,6 +149,7 @@ def test_any_encoding_of_standard_output(recorded_run):
     assert all(b"undecided" in output for output in outputs) and b"?" in outputs[0]
 
 
+@pytest.mark.slow
 def test_an_encoding_that_ends_a_command_would_be_noticed(recorded_run):
     """Twin: without our streams, Python's own fail at the first dash."""
     done = spawn(

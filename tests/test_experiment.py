@@ -411,6 +411,7 @@ def test_arms_without_a_score_need_no_first_phase(run, made, tmp_path):
     assert files_of(work.seed_folder(0)) == files_of(run.seed_folder(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ["T1", "T2h"])
 def test_a_stopped_run_goes_on_as_if_it_had_not(arm, made, tmp_path, monkeypatch):
     """Epoch 0 is not recorded again, dropout and state go on: every file is the same."""

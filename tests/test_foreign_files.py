@@ -190,6 +190,7 @@ def test_what_a_killed_selection_left_is_removed(tmp_path):
     assert left == {"training", ".replicate-training", "select.json", ".replicate.lock"}
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_looked_at_would_be_noticed(command, tmp_path, monkeypatch):
     """Twin: without the look, the tree is another afterwards."""
     tree = planted(tmp_path / "tree")

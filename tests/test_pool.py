@@ -195,6 +195,7 @@ def killed_server(monkeypatch):
     return fatal
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_replaced(killed_server, tmp_path):
     """The task whose worker it was to fork is run by the next one, with the same settings."""
     requests = killed_server(1)
@@ -205,6 +206,7 @@ def test_a_killed_server_is_replaced(killed_server, tmp_path):
         assert (threads, numba_threads, end) == ("3", "3", "done") and folder == os.getcwd()
 
 
+@pytest.mark.slow
 def test_a_server_that_always_dies_is_a_failure(killed_server, monkeypatch, tmp_path):
     """Reported as the death of a process, not an EOFError; the tasks after it are run."""
     monkeypatch.setattr(pool, "_PAUSE", 0.05)
@@ -220,6 +222,7 @@ def test_a_server_that_always_dies_is_a_failure(killed_server, monkeypatch, tmp_
     assert (tmp_path / "f").read_text() == "y" and len(requests) == pool._TRIES + 1
 
 
+@pytest.mark.slow
 def test_a_server_killed_between_tasks_is_replaced():
     """By a task, as the system might: the next task has a server again."""
     found = reports(Task("a", kill_server, (), ()), Task("b", surroundings, (), ("a",)), threads=2)
@@ -286,6 +289,7 @@ def planted_modules(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_workers_import_nothing_from_the_working_folder(planted_modules, tmp_path):
     """Neither they, nor their server, nor its helpers; their working folder is it all the same."""
     found = run_program(tmp_path / "program" / "main.py", planted_modules)
@@ -293,6 +297,7 @@ def test_workers_import_nothing_from_the_working_folder(planted_modules, tmp_pat
     assert list(planted_modules.rglob("* ran")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["os.chdir = lambda folder: None", "sys.path.insert(0, '')"])
 def test_planted_modules_would_run(broken, planted_modules, tmp_path):
     """Twin: a server started in the working folder, and a path that leads there."""
@@ -303,6 +308,7 @@ def test_planted_modules_would_run(broken, planted_modules, tmp_path):
     assert list(planted_modules.rglob("* ran")) != []
 
 
+@pytest.mark.slow
 def test_workers_have_the_package_of_their_parent(tmp_path):
     """Wherever that found it: by a path of its own, before another one, or in the working folder."""
     other = tmp_path / "other" / "replicate"
@@ -335,6 +341,7 @@ def test_where_workers_look_for_modules(path, expected, monkeypatch):
     assert pool._module_path() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["elsewhere", "here"])
 def test_a_script_without_a_guard_runs_once(where, tmp_path):
     """Workers do not run the main module: no second program, no error, the task is done."""
@@ -344,6 +351,7 @@ def test_a_script_without_a_guard_runs_once(where, tmp_path):
     assert run_program(folder / "main.py", cwd, guarded=False) == sound(cwd, where == "here")
 
 
+@pytest.mark.slow
 def test_a_main_module_that_is_run_would_be_noticed(tmp_path):
     """Twin: as multiprocessing does it, the script is run again in the worker."""
     before = "import contextlib\npool._without_main = contextlib.nullcontext"
@@ -353,6 +361,7 @@ def test_a_main_module_that_is_run_would_be_noticed(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_long_temporary_folder_will_do(tmp_path):
     """A socket's path has about a hundred bytes; TMPDIR may have more."""
     folder = tmp_path / ("long" * 30)

@@ -29,11 +29,13 @@ def reports(*tasks):
     return found
 
 
+@pytest.mark.slow
 def test_workers_start_warm():
     """Every loop of training and recording is compiled before a worker is forked."""
     assert min(reports(Task("c", compiled, (), ()))["c"]) >= 1
 
 
+@pytest.mark.slow
 def test_every_worker_fills_its_buffer():
     """The server's product does not count: a fork has a buffer of its own."""
     found = reports(*(Task(name, filled, (), ()) for name in "ab"))

@@ -44,6 +44,7 @@ def files_of(run):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_the_number_of_jobs_does_not_matter(jobs, whole, prepared, tmp_path):
     """Warm workers, one or three at once: the bytes of one stage after another."""
