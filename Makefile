@@ -22,6 +22,9 @@ run: $(VENV)/.installed
 CORES := $(shell nproc 2>/dev/null || echo 1)
 # One process more than there are cores: many tests wait for commands that they start.
 JOBS ?= $(shell expr $(CORES) + 1)
+# Tests are compiled once and kept in __pycache__, not compiled by every process again,
+# also where Python is told to write no bytecode.
+test quick: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
