@@ -26,11 +26,11 @@ JOBS ?= $(shell expr $(CORES) + 1)
 # also where Python is told to write no bytecode.
 test quick: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # In a minute: without browser, ranks, kills, notebooks and whole runs.
 quick: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check

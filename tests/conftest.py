@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,12 @@ def pytest_configure():
 def pytest_collection_modifyitems(config, items):
     absent = left_out()
     without = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
-    items[:] = [item for item in items if item not in set(without)]
+    gone = set(without)
+    items[:] = [item for item in items if item not in gone]
     config.hook.pytest_deselected(items=without)
+    # Files with slow tests first, so that at the end no process is left alone with one.
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_terminal_summary(terminalreporter):
