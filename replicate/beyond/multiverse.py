@@ -25,7 +25,7 @@ from ..claims import CLAIMS, Part, column, judge
 from ..config import generator
 from ..inference import ALPHA, mean_interval
 from ..io.files import save_csv
-from ..show.figures import caption, save_figure, styled
+from ..show.figures import caption, save_figure, styled, titled
 
 __all__ = [
     "PARTS",
@@ -324,9 +324,7 @@ def draw_multiverse(pooled: Sequence[tuple[str, Pooled]], stem: str | Path) -> P
         default = [place["default"]] if "default" in place else []
         grid.set_xticks(default, ["default"] * len(default), fontsize=7)
         grid.grid(visible=True, axis="y", color="#EEEEEE")
-        figure.suptitle(
-            "The effect of each claim under other readings", x=0.01, ha="left", fontsize=11
-        )
+        titled(figure, "The effect of each claim under other readings")
         caption(
             figure,
             f"{len(order)} specifications × {len(lead.seeds)} seeds; grey: too small to matter; "

@@ -10,7 +10,7 @@ from ..inference import t_test
 from ..io.errors import InputError
 from ..io.files import save_csv
 from ..run import Run
-from ..show.figures import save_figure, styled
+from ..show.figures import save_figure, styled, titled
 from . import convergence, rivals
 
 __all__ = ["check_run", "draw_convergence", "draw_rivals", "write_answers"]
@@ -161,9 +161,7 @@ def draw_convergence(table, stem, title):
             axis.set_xticks(range(len(phases)), phases, fontsize=7)
             axis.set_xlim(-0.5, len(phases) - 0.5)
             axis.set_title(label, fontsize=9)
-        figure.suptitle(
-            "Q1: do the unstable words settle in the second phase?", x=0.01, ha="left", fontsize=11
-        )
+        titled(figure, "Q1: do the unstable words settle in the second phase?")
         figure.text(
             0.01,
             0.01,

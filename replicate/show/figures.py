@@ -125,17 +125,22 @@ def save_figure(figure: Figure, stem: Path) -> Path:
         ...     save_figure(Figure(), Path(folder) / "empty").name
         'empty.png'
     """
-    for suffix, canvas, metadata in (
-        (".png", FigureCanvasAgg, {"Software": None}),
-        (".svg", FigureCanvasSVG, {"Date": None}),
-    ):
-        data = io.BytesIO()
-        drawn = canvas(figure)
-        kind = "png" if suffix == ".png" else "svg"
-        getattr(drawn, f"print_{kind}")(data, metadata=metadata)
+    png, svg = io.BytesIO(), io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    for suffix, data in ((".png", png), (".svg", svg)):
         with atomic(stem.with_suffix(suffix)) as file:
             file.write(data.getvalue())
     return stem.with_suffix(".png")
+
+
+def titled(figure: Figure, text: str) -> None:
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11)
+
+
+def over_epochs(axis: Axes, label: str = "epoch") -> None:
+    axis.set_xlabel(label)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def caption(figure: Figure, text: str) -> None:
@@ -216,17 +221,14 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
         axis.axvline(0.4 * config.epochs, color="#777777", lw=1, ls=(0, (4, 3)), zorder=1)
         axis.set_ylabel("standardised saliency")
         axis.set_title(textwrap.fill(" ".join(words), 105), fontsize=7.5)
-    axes[-1].set_xlabel("epoch")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    over_epochs(axes[-1])
     kind = "misclassified" if wrong else "correctly classified"
     if not parts:
         axes[0].text(
             0.5, 0.5, f"no {kind} sentence in T1", transform=axes[0].transAxes, ha="center"
         )
     number = 4 if wrong else 3
-    figure.suptitle(
-        f"Fig. {number}: word saliency of three {kind} sentences", x=0.01, ha="left", fontsize=11
-    )
+    titled(figure, f"Fig. {number}: word saliency of three {kind} sentences")
     whole = PAPER["epochs"]
     of = "" if config.epochs == whole else f" of {config.epochs} (epoch 20 of the paper's {whole})"
     caption(
@@ -397,16 +399,13 @@ def draw_figure_5(title: str, table: list[tuple[Any, ...]], stem: Path) -> Path:
                 0.5, 0.5, "one kind of sentence is missing", transform=axis.transAxes, ha="center"
             )
         axis.set_title(panel, fontsize=9)
-        axis.set_xlabel("epoch n + 1 of the change n → n + 1")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        over_epochs(axis, "epoch n + 1 of the change n → n + 1")
         axis.set_ylim(bottom=0)
         # Leave room for the legend above the lines.
         axis.set_ylim(top=axis.get_ylim()[1] * 1.15)
     axes[0].set_ylabel("|change|, sum over all words")
     axes[1].set_ylabel("|change| per sentence, mean")
-    figure.suptitle(
-        "Fig. 5: change of word saliency from epoch to epoch", x=0.01, ha="left", fontsize=11
-    )
+    titled(figure, "Fig. 5: change of word saliency from epoch to epoch")
     caption(figure, f"{title}; bands: 95 % intervals of the mean at each epoch")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
     save_csv(stem.with_suffix(".csv"), FIG_5, [row for row in table if row[1]])
@@ -450,12 +449,9 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     means = np.array([row[2] for row in table])
     axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
     _label_ends(axis, top, labels, gap=0.045)
-    axis.set_xlabel("epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    over_epochs(axis)
     axis.set_ylabel("accuracy on T3")
-    figure.suptitle(
-        "Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11
-    )
+    titled(figure, "Fig. 6: accuracy of the models of the second phase")
     caption(
         figure,
         f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: 95 % intervals of the mean",
@@ -505,6 +501,6 @@ def calibration(rows: Sequence[Mapping[str, Any]], stem: str | Path) -> Path:
         axis.set_xlabel("distance to the paper's reported numbers")
         axis.legend(loc="upper right", title="part")
         axis.grid(visible=False, axis="y")
-        figure.suptitle("Calibration of what the paper leaves open", x=0.01, ha="left", fontsize=11)
+        titled(figure, "Calibration of what the paper leaves open")
         figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.4 / height, bottom=0.5 / height)
         return save_figure(figure, Path(stem))

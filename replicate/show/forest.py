@@ -9,13 +9,12 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ..claims import Judged, Verdict, shown_number
 from ..inference import simultaneous_band
 from ..io.files import save_csv
 from ..run import Run
-from .figures import STYLE, save_figure
+from .figures import STYLE, over_epochs, save_figure, titled
 
 __all__ = ["difference", "draw", "forest"]
 
@@ -188,13 +187,12 @@ def difference(
         axis.axhline(0, color="#000000", lw=0.8)
         for name, line in (("mean", mean), ("low", low), ("high", high)):
             table += [(name, int(e), float(v)) for e, v in zip(epochs, line)]
-        axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        over_epochs(axis)
         axis.set_ylabel("difference, points of accuracy")
         # The first epochs of a fresh model lie far away: they would flatten all else.
         ends = 100 * np.quantile(values, [0.005, 0.995])
         axis.set_ylim(min(ends[0], -1) - 0.5, max(ends[1], 1) + 0.5)
-        figure.suptitle(f"{first} − {second} on T3", x=0.01, ha="left", fontsize=11)
+        titled(figure, f"{first} − {second} on T3")
         one = min(len(seeds), SINGLE_RUNS)
         figure.text(
             0.01, 0.006,
