@@ -250,6 +250,16 @@ def _data(preset, corpus, vectors):
     return find_data(preset, corpus, vectors)[1:]
 
 
+def _on_read(quiet):
+    """What prints the lines on what was read, on standard error; None where nothing is wanted."""
+
+    def show(read):
+        console = Console(stderr=True)
+        console.print(*read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True)
+
+    return None if quiet else show
+
+
 def _display(console, total, quiet, verbose):
     # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
     return Display(console, total, quiet, verbose, live=not mpi.active())
@@ -362,7 +372,9 @@ def run(
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
     with Run.locked(out), _logging(out):
         began = time.monotonic()
-        work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
+        work = prepare(
+            out, config, options, seeds, paths, vectors, preset, dimensions, _on_read(quiet)
+        )
         _report_differences(work.out, work.settings)
         log.info("command: %s", " ".join(sys.argv[1:]))
         statistics = {}
@@ -488,7 +500,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     options = Options(device, implementation)
     console = Console()
     with sweeping.locked(out), _logging(out):
-        settings = sweeping.prepare_sweep(out, specifications, data, options)
+        settings = sweeping.prepare_sweep(out, specifications, data, options, _on_read(quiet))
         _report_differences(out, settings)
         have = sweeping.collect_rows(out)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
@@ -804,15 +816,9 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
             def on_progress(seed, epoch, accuracy):
                 display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
-            def report(read):
-                if not quiet:
-                    console.print(
-                        *read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True
-                    )
-
             place = selecting.select(
                 paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
-                report,
+                _on_read(quiet),
             )  # fmt: skip
     if not quiet:
         facts = load_json(Path(out) / "select.json")
