@@ -356,7 +356,7 @@ class Inputs:
 def read_inputs(
     config: Config, corpus_paths: Sequence[str | Path], vectors: str | Path, dimensions: int = 300
 ) -> Inputs:
-    """Corpus and word vectors; whether they are probably misread, ``read.check()`` tells.
+    """Read corpus and word vectors; ``read.check()`` refuses what is probably misread.
 
     Args:
         config: readings.
