@@ -39,8 +39,10 @@ from .show.terminal import Display, print_claims
 
 log = logging.getLogger("replicate")
 
-#: What a container may use of the cores: microseconds of each period, or "max".
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
+#: What a container may use of the cores, in microseconds of each period: one file of both
+#: numbers, or a file for each in version 1 of control groups.  "max" and -1 are no limit.
+CGROUP = Path("/sys/fs/cgroup")
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 
 def main(arguments=None):
@@ -178,10 +180,13 @@ def _cores():
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-        quota, period = QUOTA.read_text(encoding="ascii").split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
-    return max(1, cores)
+    for names in QUOTAS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            text = " ".join((CGROUP / name).read_text(encoding="ascii") for name in names)
+            quota, period = map(int, text.split())
+            if quota > 0 < period:
+                cores = min(cores, math.ceil(quota / period))
+    return cores
 
 
 def _options(*options):

@@ -250,14 +250,29 @@ def test_no_home_and_no_cache(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, cores", [("max 100000", 6), ("150000 100000", 2), ("50000 100000", 1), ("odd", 6), (None, 6)]
-)  # fmt: skip
-def test_cores_are_those_of_the_container(text, cores, tmp_path, monkeypatch):
+    "files, cores",
+    [
+        ({}, 6),
+        ({"cpu.max": "max 100000"}, 6),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "900000 100000"}, 6),
+        ({"cpu.max": "odd"}, 6),
+        ({"cpu.max": "100000 0"}, 6),
+        # Version 1, as older systems have it.
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 6),
+        ({"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "20000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "250000"}, 6),
+    ],
+)
+def test_cores_are_those_of_the_container(files, cores, tmp_path, monkeypatch):
     """A share of the cores, rounded up; all that the process may use where there is no limit."""
-    place = tmp_path / "cpu.max"
-    if text is not None:
+    for name, text in files.items():
+        place = tmp_path / name
+        place.parent.mkdir(exist_ok=True)
         place.write_text(text + "\n")
-    monkeypatch.setattr(cli, "QUOTA", place)
+    monkeypatch.setattr(cli, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     assert cli._cores() == cores
 

@@ -436,7 +436,9 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     top = epochs[-1]
     scale = top / PAPER["epochs"]
     start, stop = (e * scale for e in PAPER["level_epochs"])
-    for name, level in (("T1andT2", 0.78), ("T1andT2h", 0.76), ("the others", 0.75)):
+    levels = PAPER["levels"]
+    for name, arm in (("T1andT2", "T1andT2"), ("T1andT2h", "T1andT2h"), ("the others", "T2h")):
+        level = levels[arm]
         colour = ARM_COLOURS.get(name, "#777777")
         axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
         # Text above the line; for the lowest line below it, because the others may be close.
@@ -448,7 +450,10 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
         )  # fmt: skip
     # The first epochs of a new model are far lower, and would flatten everything else.
     means = np.array([row[2] for row in table])
-    axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
+    axis.set_ylim(
+        max(means.min(), np.quantile(means, 0.02)) - 0.01,
+        max(means.max(), *levels.values()) + 0.012,
+    )
     _label_ends(axis, top, labels, gap=0.045)
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
