@@ -134,8 +134,8 @@ def size_of(budget, n):
     text = str(budget).strip()
     try:
         size = budget_of(n, float(text[:-1]) / 100) if text.endswith("%") else int(text)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"--budget {text!r}: {error}") from None
     except ValueError:
         raise InputError(
             f"--budget {text!r}: no number of texts; write one, or a share like 10%"
