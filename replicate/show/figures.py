@@ -7,7 +7,9 @@ the same colour in every figure.
 
 import contextlib
 import io
+import logging
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -70,13 +73,42 @@ STYLE: dict[Any, Any] = {
 }
 
 
+#: Fonts of other scripts, for characters that Matplotlib's own font lacks.
+FALLBACK = (
+    *("Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic"),
+    *("Yu Gothic", "Hiragino Sans", "MS Gothic", "Noto Sans CJK SC", "WenQuanYi Zen Hei"),
+    *("WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "Droid Sans Fallback"),
+    *("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo"),
+    *("Noto Sans Thai", "Noto Sans Devanagari", "Arial Unicode MS", "Unifont"),
+)
+
+
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says."""
-    with mpl.rc_context():
+    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says.
+
+    Characters that no font has are drawn as boxes, and the log says so once.
+    """
+    there = {font.name for font in fontManager.ttflist}
+    with mpl.rc_context(), warnings.catch_warnings(record=True) as seen:
+        warnings.filterwarnings("always", _LACKING, UserWarning)
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
+        mpl.rcParams["font.family"] = ["sans-serif", *(name for name in FALLBACK if name in there)]
         yield
+    lacking = [one for one in seen if str(one.message).startswith(_LACKING)]
+    for one in seen:
+        if one not in lacking:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking:
+        logging.getLogger("replicate").warning(
+            "figures: no font here has all characters of the words; those are drawn as boxes: "
+            "install a font of their script, such as Noto Sans CJK"
+        )
+
+
+#: Beginning of Matplotlib's warning of a character that no font has.
+_LACKING = "Glyph "
 
 
 def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
