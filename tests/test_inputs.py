@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+from unicodedata import normalize
 
 import numpy as np
 import pandas
@@ -540,6 +541,7 @@ MISREAD = {
     "russian-by-kim": (RUSSIAN * 10, "kim", ["drops 100%", "tokens=whitespace"]),
     "greek-with-english": ([(str(i % 2), f"η ταινία is good {i}") for i in range(20)], "kim", ["drops"]),
     "vietnamese-by-kim": ([(str(i % 2), "một bộ phim rất hay và đầy cảm xúc") for i in range(9)], "kim", ["drops"]),
+    "vietnamese-decomposed": ([(str(i % 2), normalize("NFD", "một bộ phim rất hay và cảm xúc")) for i in range(9)], "kim", ["drops"]),
     "japanese-without-blanks": ([(str(i % 2), UNSPACED[i % 4]) for i in range(40)], "whitespace", ["characters on average", "tokenizer"]),
     "chinese-without-blanks": ([(str(i % 2), "这部电影非常好看我喜欢") for i in range(20)], "whitespace", ["tokenizer"]),
     "thai-without-blanks": ([(str(i % 2), "ภาพยนตร์เรื่องนี้สนุกมาก") for i in range(20)], "whitespace", ["tokenizer"]),
@@ -888,6 +890,8 @@ ODD = {
     "quote": '"', "long": "y" * 900, "nul": "a\x01b",
 }  # fmt: skip
 
+NUMBERS = {str(7 * i): row for i, row in enumerate(ROWS)}
+
 #: Name -> bytes, what the wanted words have, and whether gensim reads the same (and how).
 TEXT_VECTORS = {
     "word2vec": (text_vectors(), KNOWN, {}),
@@ -909,6 +913,7 @@ TEXT_VECTORS = {
     "phrase-with-number": (text_vectors({**KNOWN, "film 95": ROWS[0]}), KNOWN, None),
     "phrase-with-number-first": (text_vectors({"film 95": ROWS[0], **KNOWN}), KNOWN, None),
     "phrase-with-number-no-header": (text_vectors({"film 95": ROWS[0], **KNOWN}, header=False), KNOWN, None),
+    "only-numbers-no-header": (text_vectors(NUMBERS, header=False), NUMBERS, {"no_header": True}),
     "dots": (text_vectors({**KNOWN, ". . .": ROWS[0], "at x@y.z": ROWS[1]}, header=False), KNOWN, None),
     "word-newline": (text_vectors(with_word("\n")), KNOWN, None),
     "word-newline-first": (text_vectors(with_word("\n", 0)), KNOWN, None),
@@ -986,6 +991,9 @@ SPARSE = {w: np.where(np.arange(40) % 7 == 0, r, 0).astype("<f4") for w, r in MA
 TINY = {"good": np.array([1, -2.5, 1e-20, 3e9], "<f4"), "bad": np.array([0, 1e-30, 1, 1], "<f4"),
         "film": np.array([1, 1, 1, 0], "<f4")}  # fmt: skip
 
+EARLY = dict.fromkeys(["good x", "film", "bad x"], np.frombuffer(b"\x80\x3f\x80\x3f" * 40, "<f4"))
+CONTROL = dict.fromkeys(EARLY, np.frombuffer(b"\x00\x41\x00\x41" * 40, "<f4"))
+
 #: Name -> bytes, and what the words have; gensim reads those without blanks in words.
 BINARY_VECTORS = {
     "plain": (binary(KNOWN), KNOWN, True),
@@ -1013,6 +1021,9 @@ BINARY_VECTORS = {
     "bfloat16-phrases-line-ends": (binary(ROUNDED, b"\n"), ROUNDED, False),
     "unit-phrases": (binary(UNIT), UNIT, False),
     "sparse-phrases": (binary(SPARSE), SPARSE, False),
+    # Read two bytes early they are as good numbers: only the next word is none then.
+    "early-numbers-fit": (binary(EARLY), EARLY, False),
+    "early-numbers-fit-control": (binary(CONTROL), CONTROL, False),
 }  # fmt: skip
 
 
