@@ -39,8 +39,10 @@ from .show.terminal import Display, print_claims
 
 log = logging.getLogger("replicate")
 
-#: What a container may use of the cores: microseconds of each period, or "max".
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
+#: What a container may use of the cores, in microseconds of each period: one file of both
+#: numbers, or a file for each in version 1 of control groups.  "max" and -1 are no limit.
+CGROUP = Path("/sys/fs/cgroup")
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 
 def main(arguments=None):
@@ -178,10 +180,13 @@ def _cores():
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-        quota, period = QUOTA.read_text(encoding="ascii").split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
-    return max(1, cores)
+    for names in QUOTAS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            text = " ".join((CGROUP / name).read_text(encoding="ascii") for name in names)
+            quota, period = map(int, text.split())
+            if quota > 0 < period:
+                cores = min(cores, math.ceil(quota / period))
+    return cores
 
 
 def _options(*options):
@@ -248,6 +253,16 @@ def _data(preset, corpus, vectors):
     from .io.data import find_data
 
     return find_data(preset, corpus, vectors)[1:]
+
+
+def _on_read(quiet):
+    """What prints the lines on what was read, on standard error; None where nothing is wanted."""
+
+    def show(read):
+        console = Console(stderr=True)
+        console.print(*read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True)
+
+    return None if quiet else show
 
 
 def _display(console, total, quiet, verbose):
@@ -363,7 +378,9 @@ def run(
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
     with Run.locked(out), _logging(out):
         began = time.monotonic()
-        work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
+        work = prepare(
+            out, config, options, seeds, paths, vectors, preset, dimensions, _on_read(quiet)
+        )
         _report_differences(work.out, work.settings)
         log.info("command: %s", " ".join(sys.argv[1:]))
         statistics = {}
@@ -489,7 +506,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     options = Options(device, implementation)
     console = Console()
     with sweeping.locked(out), _logging(out):
-        settings = sweeping.prepare_sweep(out, specifications, data, options)
+        settings = sweeping.prepare_sweep(out, specifications, data, options, _on_read(quiet))
         _report_differences(out, settings)
         have = sweeping.collect_rows(out)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
@@ -805,15 +822,9 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
             def on_progress(seed, epoch, accuracy):
                 display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
-            def report(read):
-                if not quiet:
-                    console.print(
-                        *read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True
-                    )
-
             place = selecting.select(
                 paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
-                report,
+                _on_read(quiet),
             )  # fmt: skip
     if not quiet:
         facts = load_json(Path(out) / "select.json")

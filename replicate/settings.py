@@ -125,6 +125,7 @@ class _Facts(Surroundings, kw_only=True):
     record_arms: bool
     corpus: CorpusFacts
     vectors: VectorFacts
+    read: dict[str, Any] = {}  # version 1.0.0 does not write it
 
 
 def read_settings(place: Path) -> tuple[dict[str, Any], Config]:

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import io
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -295,3 +297,43 @@ def test_names_have_contrast(colour):
         c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in figures._ink(colour)
     ]
     assert 1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5
+
+
+# --- words of other scripts -----------------------------------------------------------------
+
+
+def characters(name):
+    """Those that a font has."""
+    from matplotlib import font_manager
+
+    return set(font_manager.get_font(font_manager.findfont(name)).get_charmap())
+
+
+def saved(text):
+    """A figure of a text as bytes, drawn in our style."""
+    data = io.BytesIO()
+    with figures.styled():
+        figure = figures.Figure()
+        figure.text(0.5, 0.5, text)
+        figure.savefig(data, format="png")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("fallback, boxes", [(("No Such Font", "STIXGeneral"), 0), ((), 1)])
+def test_words_of_another_script_have_a_font(fallback, boxes, monkeypatch, caplog):
+    """An installed font is taken where ours lacks a character; without one, the log says so."""
+    lacking = chr(min(characters("STIXGeneral") - characters("DejaVu Sans")))
+    plain = saved("film")
+    monkeypatch.setattr(figures, "FALLBACK", fallback)
+    drawn = saved(f"film {lacking} {lacking}")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == boxes and all("Noto Sans CJK" in line for line in lines)
+    assert saved("film") == plain != drawn
+    # Twin: what is drawn depends on the fonts.
+    monkeypatch.setattr(figures, "FALLBACK", () if fallback else ("STIXGeneral",))
+    assert saved(f"film {lacking} {lacking}") != drawn
+
+
+def test_other_warnings_of_a_figure_are_not_lost():
+    with pytest.warns(UserWarning, match="of another kind"), figures.styled():
+        warnings.warn("of another kind", UserWarning, stacklevel=1)

@@ -47,6 +47,19 @@ def test_a_setting_of_the_wrong_type_is_refused(copied, recorded_run):
         Run(out)
 
 
+def test_a_run_of_version_1_0_0_does_not_say_what_was_read(copied, recorded_run):
+    """It is read all the same; something else than an object there is refused."""
+    out = copied(recorded_run).out
+    settings = json.loads((out / "config.json").read_text())
+    assert settings["read"]["texts"] == settings["corpus"]["sentences"]
+    old = {name: value for name, value in settings.items() if name != "read"}
+    (out / "config.json").write_text(json.dumps(old))
+    assert Run(out).finished_seeds() == recorded_run.finished_seeds()
+    (out / "config.json").write_text(json.dumps({**settings, "read": []}))
+    with pytest.raises(InputError, match="read"):
+        Run(out)
+
+
 def test_seeds_are_added_sorted_and_stored(copied, recorded_run):
     out = copied(recorded_run).out
     run = Run(out)

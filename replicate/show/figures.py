@@ -7,7 +7,9 @@ the same colour in every figure.
 
 import contextlib
 import io
+import logging
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -70,13 +73,42 @@ STYLE: dict[Any, Any] = {
 }
 
 
+#: Fonts of other scripts, for characters that Matplotlib's own font lacks.
+FALLBACK = (
+    *("Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic"),
+    *("Yu Gothic", "Hiragino Sans", "MS Gothic", "Noto Sans CJK SC", "WenQuanYi Zen Hei"),
+    *("WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "Droid Sans Fallback"),
+    *("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo"),
+    *("Noto Sans Thai", "Noto Sans Devanagari", "Arial Unicode MS", "Unifont"),
+)
+
+
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says."""
-    with mpl.rc_context():
+    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says.
+
+    Characters that no font has are drawn as boxes, and the log says so once.
+    """
+    there = {font.name for font in fontManager.ttflist}
+    with mpl.rc_context(), warnings.catch_warnings(record=True) as seen:
+        warnings.filterwarnings("always", _LACKING, UserWarning)
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
+        mpl.rcParams["font.family"] = ["sans-serif", *(name for name in FALLBACK if name in there)]
         yield
+    lacking = [one for one in seen if str(one.message).startswith(_LACKING)]
+    for one in seen:
+        if one not in lacking:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking:
+        logging.getLogger("replicate").warning(
+            "figures: no font here has all characters of the words; those are drawn as boxes: "
+            "install a font of their script, such as Noto Sans CJK"
+        )
+
+
+#: Beginning of Matplotlib's warning of a character that no font has.
+_LACKING = "Glyph "
 
 
 def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
@@ -435,7 +467,9 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     top = epochs[-1]
     scale = top / PAPER["epochs"]
     start, stop = (e * scale for e in PAPER["level_epochs"])
-    for name, level in (("T1andT2", 0.78), ("T1andT2h", 0.76), ("the others", 0.75)):
+    levels = PAPER["levels"]
+    for name, arm in (("T1andT2", "T1andT2"), ("T1andT2h", "T1andT2h"), ("the others", "T2h")):
+        level = levels[arm]
         colour = ARM_COLOURS.get(name, "#777777")
         axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
         # Text above the line; for the lowest line below it, because the others may be close.
@@ -447,7 +481,10 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
         )  # fmt: skip
     # The first epochs of a new model are far lower, and would flatten everything else.
     means = np.array([row[2] for row in table])
-    axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
+    axis.set_ylim(
+        max(means.min(), np.quantile(means, 0.02)) - 0.01,
+        max(means.max(), *levels.values()) + 0.012,
+    )
     _label_ends(axis, top, labels, gap=0.045)
     over_epochs(axis)
     axis.set_ylabel("accuracy on T3")

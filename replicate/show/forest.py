@@ -6,7 +6,6 @@ Each picture has the CSV of exactly what it draws.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -14,7 +13,7 @@ from ..claims import Judged, Verdict, shown_number
 from ..inference import simultaneous_band
 from ..io.files import save_csv
 from ..run import Run
-from .figures import STYLE, over_epochs, save_figure, titled
+from .figures import over_epochs, save_figure, styled, titled
 
 __all__ = ["difference", "draw", "forest"]
 
@@ -79,7 +78,7 @@ def forest(
     titles = list(found)
     height = 0.21 * sum(map(len, rows.values())) + 1.7
     table = []
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(10, height))
         axis = figure.subplots()
         axis.axvspan(-1, 1, color="#E3E3E3", lw=0, zorder=0)
@@ -175,7 +174,7 @@ def difference(
     mean = values.mean(axis=0)
     low, high = simultaneous_band(values)
     table = []
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(8.4, 4.2))
         axis = figure.subplots()
         for seed, run in list(zip(seeds, values))[:SINGLE_RUNS]:
