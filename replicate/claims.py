@@ -800,7 +800,7 @@ MEANING = {
     "reproduced": "On average the effect is there, and large enough to matter",
     "weaker": "On average the effect is there, but smaller than the paper reports",
     "direction only": "On average the effect has the paper's direction; its size is open",
-    "no such effect": "On average there is no effect that is large enough to matter",
+    "no such effect": "On average an effect that is large enough to matter is excluded",
     "reversed": "On average the effect goes the other way",
     "alike": "On average they are alike",
     "not alike": "On average they are not alike",

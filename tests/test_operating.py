@@ -99,7 +99,7 @@ def test_simulated_verdicts_are_those_of_judge(seeds):
             for i in mine:
                 table = [{parts[i].statistic: float(v)} for v in raw(parts[i], values[:, i])]
                 one = claims.Part(**{**vars(parts[i]), "statistic": parts[i].statistic})
-                whole = claims._judge_part(one, [named(one, row) for row in table], alpha)
+                whole = claims.judge_part(one, [named(one, row) for row in table], alpha)
                 assert whole.verdict == words[i], (name, claim.id, parts[i].title)
 
 
