@@ -11,7 +11,9 @@ import pytest
 from replicate import claims, cli
 from replicate.cli import main
 from replicate.config import Config
+from replicate.corpus import sample_path
 from replicate.io.errors import InputError
+from replicate.parallel.pool import Outcome
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -118,6 +120,30 @@ def test_every_command_that_works_logs_its_faults(name, command, recorded_run, c
     assert not before or name != "questions"
     log = (run.out if name == "questions" else out) / "run.log"
     assert "ZeroDivisionError" in log.read_text()
+
+
+@pytest.mark.parametrize("name", ["run", "sweep", "questions"])
+def test_a_task_that_failed_is_3(name, command, recorded_run, copied, monkeypatch, tmp_path):
+    """One line for each, and what is done stays; without failures it is 0."""
+    run = copied(recorded_run)
+    (tmp_path / "grid.toml").write_text('seeds = [0]\npreset = "sample"\n')
+    arguments = {
+        "run": ("run", "-q", "--out", tmp_path / "out"),
+        "sweep": ("sweep", tmp_path / "grid.toml", "--corpus", sample_path()[0], "--vectors",
+                  "random", "-q", "--out", tmp_path / "out"),
+        "questions": ("questions", run.out, "-q"),
+    }[name]  # fmt: skip
+    place, failed = {
+        "run": ("parallel.schedule.run_all", (0, "T2h")),
+        "sweep": ("beyond.sweep.run_sweep", ("default", 0)),
+        "questions": ("beyond.rivals.run_rivals", 1),
+    }[name]
+    monkeypatch.setattr("replicate.experiment.conclude", lambda run: [])
+    monkeypatch.setattr("replicate.beyond.questions.write_answers", lambda *_: [])
+    for failures, code in ({failed: "its process was ended (signal 9)"}, 3), ({}, 0):
+        monkeypatch.setattr(f"replicate.{place}", lambda *_, f=failures, **__: Outcome(f))
+        found, told = command(*arguments)
+        assert found == code and ("its process was ended" in told) == bool(failures), told
 
 
 # --- what standard output can take ----------------------------------------------------

@@ -16,7 +16,7 @@ import pandas
 import pytest
 from gensim.models import KeyedVectors
 
-from replicate.beyond.own_data import read_pool, select
+from replicate.beyond.own_data import fit, read_pool, select
 from replicate.cli import main
 from replicate.config import Config
 from replicate.corpus import Corpus, read_corpus, tokenize
@@ -752,6 +752,8 @@ def test_vectors_of_another_language_are_refused(tmp_path, refused):
     )
     with refused(corpus, "of the words have a vector", "language"):
         select([corpus], pool, vectors, CONFIG, tmp_path / "o", 1)
+    with refused(corpus, "of the words have a vector", "language"):
+        fit([corpus], vectors, CONFIG, tmp_path / "f")
 
 
 #: Two labels written in two ways each, accents, and one word in six without a vector.

@@ -196,6 +196,16 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch)
     assert trained == []
 
 
+def test_a_model_that_diverged_is_no_rival(recorded_run, copied, monkeypatch, refused):
+    """Its loss is no number: one line, and no row of it."""
+    run = copied(recorded_run)
+    rows = [(1, 0.5, 0.7, 0.7), (2, 0.5, float("nan"), 0.7)]
+    monkeypatch.setattr(rivals, "train", lambda *a, **k: (rows, None))
+    with refused("seed 0, random_0 0.5: training diverged at epoch 2"):
+        rivals.work_on_rivals(str(run.out), 0, (0.5,), lambda message: None)
+    assert not (rivals._folder(run, 0) / rivals.CURVES).exists()
+
+
 def test_what_was_not_kept_is_told(recorded_run, tmp_path, refused):
     """A run without weights of every epoch, or without saliency, cannot be scored."""
     for options, remedy in (
