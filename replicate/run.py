@@ -191,7 +191,11 @@ def read_settings(place: Path) -> dict[str, Any]:
         msgspec.convert(settings, _Facts)
     except (msgspec.ValidationError, RecursionError) as error:
         raise _not_ours(place, error) from None
-    return settings
+    return {**_ADDED, **settings}
+
+
+#: Readings that version 1.0.0 does not write, and what it did.
+_ADDED = {"absent_words": "move"}
 
 
 def _not_ours(place: Path, error: Exception) -> InputError:

@@ -1,0 +1,360 @@
+"""A gradient that holds some rows of a matrix only, and optimisers that update with it (5.3).
+
+A batch of MR has a thousand of 18,766 words.  Chainer's gradient of the word
+vectors has all rows nevertheless, and its optimisers pass over them several
+times.  Here the gradient is the rows that occurred.  SGD and AdaGrad then
+leave all others as they are.  Adam, AdaDelta and MomentumSGD move them too,
+by their states: one pass over weights and states does it.
+"""
+
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+
+from .compat import chainer, optimizer_hooks, optimizers
+
+__all__ = ["RowDecay", "RowParameter", "RowRule", "adam_step", "set_row_rule"]
+
+
+class RowParameter(chainer.Parameter):
+    """A parameter (n, D) whose gradient may be of some rows only, all others being zero.
+
+    :attr:`grad` is Chainer's dense gradient (n, D) at all times: it is made from
+    the rows when somebody asks for it, so hooks that read or change it work as
+    with any parameter.  From then on it, and not the rows, is the gradient.
+
+    Attributes:
+        ids (array or None): (U,) int32, distinct rows that occurred in the batch.
+        values (numpy.ndarray or None): (U, D), their gradient; None where the
+            gradient is dense or there is none.
+        decay (float): times the parameter is to be added to the gradient.
+
+    Example:
+        >>> param = RowParameter(np.zeros((3, 2), dtype=np.float32))
+        >>> param.set_rows(np.array([2]), np.ones((1, 2), dtype=np.float32))
+        >>> param.values.tolist(), param.grad.tolist(), param.values is None
+        ([[1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]], True)
+    """
+
+    ids = None
+    values = None
+    decay = 0.0
+
+    def set_rows(self, ids: np.ndarray, values: np.ndarray) -> None:
+        """Make rows the gradient, in place of any before.
+
+        Args:
+            ids: (U,) int32, distinct rows.
+            values: (U, D), of the parameter's dtype.
+        """
+        self.cleargrad()
+        self.ids, self.values = ids, values
+
+    def cleargrad(self) -> None:
+        super().cleargrad()
+        self.ids = None
+
+    # All ways to a gradient go through these four of Chainer's.
+
+    def _get_grad(self):
+        self._make_dense()
+        return super()._get_grad()
+
+    def _ensure_grad_var_up_to_date(self):
+        self._make_dense()
+        super()._ensure_grad_var_up_to_date()
+
+    def _set_grad_without_check(self, g):
+        self._forget_rows()
+        super()._set_grad_without_check(g)
+
+    def _set_grad_var_without_check(self, gv):
+        self._forget_rows()
+        super()._set_grad_var_without_check(gv)
+
+    def _forget_rows(self):
+        self.values, self.decay = None, 0.0
+
+    def _make_dense(self):
+        if self.values is not None:
+            dense = np.zeros_like(self.array)
+            dense[self.ids] += self.values
+            if self.decay:
+                dense += self.decay * self.array
+            self._set_grad_without_check(dense)
+
+    def __copy__(self):
+        return self._copy_to(RowParameter())
+
+    def __reduce__(self):
+        self._make_dense()
+        make, arguments = super().__reduce__()
+        return _of_rows, (make, arguments)
+
+
+def _of_rows(make, arguments):
+    """Chainer makes a plain parameter from what was pickled."""
+    param = make(*arguments)
+    param.__class__ = RowParameter
+    return param
+
+
+class RowDecay(optimizer_hooks.WeightDecay):
+    """Chainer's weight decay, which leaves a gradient of rows as it is: the update adds it."""
+
+    def __call__(self, rule: Any, param: Any) -> None:
+        if getattr(param, "values", None) is None or param._loss_scale is not None:
+            super().__call__(rule, param)
+        else:
+            param.decay += self.rate
+
+
+class RowRule(chainer.UpdateRule):
+    """Part of an update rule: with a gradient of rows, one compiled pass over what moves.
+
+    It is combined with a rule of Chainer's, which updates with every other gradient.
+    SGD, MomentumSGD, AdaGrad and AdaDelta give the same bits as Chainer's, Adam those
+    of :class:`~replicate.fast.adam.FusedAdam`.
+
+    Args:
+        parent_hyperparam: the optimiser's.
+        stay (bool): rows that did not occur are left, with their states, whatever the
+            optimiser would do.  The rows of a dense gradient that occurred are then
+            :attr:`RowParameter.ids`.
+
+    Raises:
+        RuntimeError: in an update, if rows are to stay and nobody said which occurred.
+    """
+
+    kind: ClassVar[int]
+    names: ClassVar[tuple[str, ...]] = ()
+    moves = True  # rows whose gradient is zero, by the states
+
+    def __init__(self, parent_hyperparam: Any, stay: bool = False) -> None:
+        super().__init__(parent_hyperparam)
+        self.stay = stay
+
+    def constants(self) -> tuple[float, ...] | None:
+        """Numbers of the compiled formula; None where Chainer's form has no compiled one."""
+        raise NotImplementedError
+
+    def update_core(self, param):
+        values = getattr(param, "values", None)
+        constants = None if values is None else self.constants()
+        arrays = [param.array, *(self.state[name] for name in self.names)]
+        if constants is not None and all(_is_plain(a, values.dtype) for a in arrays):
+            numbers = np.zeros(4, dtype=values.dtype)
+            numbers[: len(constants)] = constants
+            weight, first, second = [*arrays, param.array, param.array][:3]
+            every = not self.stay and (self.moves or param.decay != 0)
+            decay = values.dtype.type(param.decay)
+            _update(self.kind, weight, first, second, param.ids, values, every, decay, numbers)
+        elif self.stay:
+            self._update_part(param)
+        else:
+            super().update_core(param)
+
+    def _update_part(self, param):
+        """Chainer's update of the rows that occurred, on any device."""
+        ids, whole = param.ids, self._state
+        if ids is None:
+            raise RuntimeError(
+                "absent_words = stay needs the words of the batch: use TextCNN.set_gradients"
+            )
+        part = chainer.Parameter(param.array[ids])
+        part.grad = param.grad[ids]
+        self._state = {name: state[ids] for name, state in whole.items()}
+        try:
+            super().update_core(part)
+            param.array[ids] = part.array
+            for name, state in self._state.items():
+                whole[name][ids] = state
+        finally:
+            self._state = whole
+
+
+def _is_plain(array, dtype):
+    return type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous
+
+
+_SGD, _MOMENTUM, _ADAGRAD, _ADADELTA, _ADAM = range(5)
+
+
+class SGDRows(RowRule, optimizers.sgd.SGDRule):
+    """SGD: w -= lr g."""
+
+    kind = _SGD
+    moves = False
+
+    def constants(self):
+        return (self.hyperparam.lr,)
+
+
+class MomentumSGDRows(RowRule, optimizers.momentum_sgd.MomentumSGDRule):
+    """MomentumSGD: v = momentum v - lr g; w += v."""
+
+    kind = _MOMENTUM
+    names = ("v",)
+
+    def constants(self):
+        return self.hyperparam.lr, self.hyperparam.momentum
+
+
+class AdaGradRows(RowRule, optimizers.ada_grad.AdaGradRule):
+    """AdaGrad: h += g g; w -= lr g / (sqrt(h) + eps)."""
+
+    kind = _ADAGRAD
+    names = ("h",)
+    moves = False
+
+    def constants(self):
+        return self.hyperparam.lr, self.hyperparam.eps
+
+
+class AdaDeltaRows(RowRule, optimizers.ada_delta.AdaDeltaRule):
+    """AdaDelta: where g = 0, both states decay and the weight rests."""
+
+    kind = _ADADELTA
+    names = ("msg", "msdx")
+
+    def constants(self):
+        rho = self.hyperparam.rho
+        return rho, 1 - rho, self.hyperparam.eps
+
+
+class AdamRows(RowRule, optimizers.adam.AdamRule):
+    """Adam in its first form; its other forms are Chainer's."""
+
+    kind = _ADAM
+    names = ("m", "v")
+
+    def constants(self):
+        hp = self.hyperparam
+        if hp.amsgrad or hp.adabound or hp.weight_decay_rate:
+            return None
+        return self.alpha_t * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps
+
+
+_RULES = {
+    optimizers.SGD: SGDRows,
+    optimizers.MomentumSGD: MomentumSGDRows,
+    optimizers.AdaGrad: AdaGradRows,
+    optimizers.AdaDelta: AdaDeltaRows,
+    optimizers.Adam: AdamRows,
+}
+
+
+def set_row_rule(optimizer: Any, param: RowParameter, stay: bool = False) -> None:
+    """Let an optimiser that was set up update a parameter by rows.
+
+    Args:
+        optimizer (chainer.Optimizer): SGD, MomentumSGD, AdaGrad, AdaDelta or Adam.
+        param: of the optimiser's target.
+        stay: see :class:`RowRule`.
+
+    Example:
+        >>> link = chainer.Link()
+        >>> with link.init_scope():
+        ...     link.W = RowParameter(np.ones((3, 1), dtype=np.float32))
+        >>> optimizer = chainer.optimizers.SGD(lr=0.5).setup(link)
+        >>> set_row_rule(optimizer, link.W)
+        >>> link.W.set_rows(np.array([2]), np.ones((1, 1), dtype=np.float32))
+        >>> optimizer.update()
+        >>> link.W.array.ravel().tolist()
+        [1.0, 1.0, 0.5]
+    """
+    rule = next(rule for kind, rule in _RULES.items() if isinstance(optimizer, kind))
+    param.update_rule = rule(optimizer.hyperparam, stay)
+    # It would ask for the gradient, which would be made dense; Chainer allows this.
+    optimizer.reallocate_cleared_grads = _nothing
+
+
+def _nothing():
+    pass
+
+
+# --- The pass --------------------------------------------------------------------
+
+# Products and sums are rounded one by one, in the order that Chainer has them in.
+# Divisions are NumPy's, without a check for zero that would keep them from SIMD.
+
+
+@numba.njit(cache=True, nogil=True)
+def _sgd(w, g, lr):
+    for d in range(len(w)):
+        w[d] -= lr * g[d]
+
+
+@numba.njit(cache=True, nogil=True)
+def _momentum(w, g, v, lr, momentum):
+    for d in range(len(w)):
+        v[d] = v[d] * momentum - lr * g[d]
+        w[d] += v[d]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adagrad(w, g, h, lr, eps):
+    for d in range(len(w)):
+        h[d] += g[d] * g[d]
+        w[d] -= lr * g[d] / (np.sqrt(h[d]) + eps)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adadelta(w, g, msg, msdx, rho, rest, eps):
+    for d in range(len(w)):
+        msg[d] = msg[d] * rho + rest * g[d] * g[d]
+        dx = np.sqrt((msdx[d] + eps) / (msg[d] + eps)) * g[d]
+        msdx[d] = msdx[d] * rho + rest * dx * dx
+        w[d] -= dx
+
+
+@numba.njit(cache=True, nogil=True)
+def _decay(msg, msdx, rho):
+    """AdaDelta where g = 0."""
+    for d in range(len(msg)):
+        msg[d] *= rho
+        msdx[d] *= rho
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def adam_step(w: Any, g: Any, m: Any, v: Any, rate: Any, rest1: Any, rest2: Any, eps: Any) -> None:
+    """One step of Adam on flat arrays, in place, the states m and v included."""
+    for i in range(len(w)):
+        m[i] += rest1 * (g[i] - m[i])
+        v[i] += rest2 * (g[i] * g[i] - v[i])
+        w[i] -= rate * m[i] / (np.sqrt(v[i]) + eps)
+
+
+@numba.njit(cache=True, nogil=True)
+def _update(kind, weight, first, second, ids, values, every, decay, c):
+    """One step of the rows `ids`, or of every row, whose gradient is zero if not among them."""
+    n, dimensions = weight.shape
+    zero = np.zeros(dimensions, dtype=weight.dtype)
+    decayed = np.empty(dimensions, dtype=weight.dtype)
+    place = np.full(n if every else 0, -1, dtype=np.int32)
+    if every:
+        for j in range(len(ids)):
+            place[ids[j]] = j
+    for i in range(n if every else len(ids)):
+        row = i if every else ids[i]
+        j = place[i] if every else i
+        w, a, b = weight[row], first[row], second[row]
+        if j < 0 and decay == 0 and kind == _ADADELTA:
+            _decay(a, b, c[0])
+            continue
+        g = values[j] if j >= 0 else zero
+        if decay != 0:
+            for d in range(dimensions):
+                decayed[d] = g[d] + decay * w[d]
+            g = decayed
+        if kind == _SGD:
+            _sgd(w, g, c[0])
+        elif kind == _MOMENTUM:
+            _momentum(w, g, a, c[0], c[1])
+        elif kind == _ADAGRAD:
+            _adagrad(w, g, a, c[0], c[1])
+        elif kind == _ADADELTA:
+            _adadelta(w, g, a, b, c[0], c[1], c[2])
+        else:
+            adam_step(w, g, a, b, c[0], c[1], c[2], c[3])
