@@ -142,9 +142,9 @@ def test_a_wrong_adam_is_noticed(monkeypatch):
         patch.setattr(adam.FusedAdamRule, "alpha_t", property(lambda self: self.hyperparam.alpha))
         with pytest.raises(AssertionError):
             assert_alike(updated(FusedAdam(alpha=0.02)), chainers)
-    loop = adam.adam_step
+    loop = adam._adam
     monkeypatch.setattr(
-        adam, "adam_step", lambda w, g, m, v, rate, *rest: loop(w, g, m, v, -rate, *rest)
+        adam, "_adam", lambda w, g, m, v, rate, *rest: loop(w, g, m, v, -rate, *rest)
     )
     with pytest.raises(AssertionError):
         assert_alike(updated(FusedAdam(alpha=0.02)), chainers)

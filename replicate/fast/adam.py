@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .compat import optimizers
-from .rows import adam_step
+from .rows import _adam
 
 __all__ = ["FusedAdam"]
 
@@ -68,7 +68,7 @@ class FusedAdamRule(optimizers.adam.AdamRule):
             super().update_core_cpu(param)
         elif param.grad is not None:
             grad = np.ascontiguousarray(param.grad)
-            adam_step(
+            _adam(
                 weight.ravel(),
                 grad.ravel(),
                 self._state["m"].ravel(),

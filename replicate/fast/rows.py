@@ -14,7 +14,7 @@ import numpy as np
 
 from .compat import chainer, optimizer_hooks, optimizers
 
-__all__ = ["RowDecay", "RowParameter", "RowRule", "adam_step", "set_row_rule"]
+__all__ = ["RowDecay", "RowParameter", "RowRule", "set_row_rule"]
 
 
 class RowParameter(chainer.Parameter):
@@ -52,6 +52,7 @@ class RowParameter(chainer.Parameter):
         self.ids, self.values = ids, values
 
     def cleargrad(self) -> None:
+        """Chainer's: no gradient, and nothing is known of the rows."""
         super().cleargrad()
         self.ids = None
 
@@ -142,11 +143,11 @@ class RowRule(chainer.UpdateRule):
     def update_core(self, param):
         values = getattr(param, "values", None)
         constants = None if values is None else self.constants()
-        arrays = [param.array, *(self.state[name] for name in self.names)]
-        if constants is not None and all(_is_plain(a, values.dtype) for a in arrays):
+        if constants is not None:
             numbers = np.zeros(4, dtype=values.dtype)
             numbers[: len(constants)] = constants
-            weight, first, second = [*arrays, param.array, param.array][:3]
+            weight = param.array
+            first, second = [*(self.state[name] for name in self.names), weight, weight][:2]
             every = not self.stay and (self.moves or param.decay != 0)
             decay = values.dtype.type(param.decay)
             _update(self.kind, weight, first, second, param.ids, values, every, decay, numbers)
@@ -172,10 +173,6 @@ class RowRule(chainer.UpdateRule):
                 whole[name][ids] = state
         finally:
             self._state = whole
-
-
-def _is_plain(array, dtype):
-    return type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous
 
 
 _SGD, _MOMENTUM, _ADAGRAD, _ADADELTA, _ADAM = range(5)
@@ -318,12 +315,11 @@ def _decay(msg, msdx, rho):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def adam_step(w: Any, g: Any, m: Any, v: Any, rate: Any, rest1: Any, rest2: Any, eps: Any) -> None:
-    """One step of Adam on flat arrays, in place, the states m and v included."""
-    for i in range(len(w)):
-        m[i] += rest1 * (g[i] - m[i])
-        v[i] += rest2 * (g[i] * g[i] - v[i])
-        w[i] -= rate * m[i] / (np.sqrt(v[i]) + eps)
+def _adam(w, g, m, v, rate, rest1, rest2, eps):
+    for d in range(len(w)):
+        m[d] += rest1 * (g[d] - m[d])
+        v[d] += rest2 * (g[d] * g[d] - v[d])
+        w[d] -= rate * m[d] / (np.sqrt(v[d]) + eps)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -357,4 +353,4 @@ def _update(kind, weight, first, second, ids, values, every, decay, c):
         elif kind == _ADADELTA:
             _adadelta(w, g, a, b, c[0], c[1], c[2])
         else:
-            adam_step(w, g, a, b, c[0], c[1], c[2], c[3])
+            _adam(w, g, a, b, c[0], c[1], c[2], c[3])
