@@ -191,7 +191,7 @@ def read_settings(place: Path) -> dict[str, Any]:
         msgspec.convert(settings, _Facts)
     except (msgspec.ValidationError, RecursionError) as error:
         raise _not_ours(place, error) from None
-    return {**_ADDED, **settings}
+    return {**settings, **{n: v for n, v in _ADDED.items() if n not in settings}}
 
 
 #: Readings that version 1.0.0 does not write, and what it did.
