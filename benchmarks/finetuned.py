@@ -4,8 +4,8 @@ Usage: python benchmarks/finetuned.py [SWEEP.csv]
 
 Without an argument, CPU seconds of an epoch of T1 on one thread go to
 ``results/finetuned_speed.csv``: static vectors, and fine-tuned ones with every optimiser
-and both readings, the variants in turn.  ``pass`` is one pass that reads and writes
-what an exact update must write, once a batch: ``a += 1`` over arrays of that size.
+and both readings, the variants in turn.  ``pass_s`` is a pass that reads and writes
+weights and states once a batch, where an exact update moves every row: ``a += 1``.
 
 With the table of ``replicate sweep results/finetuned.toml --out DIR``, statistics of
 its seeds go to ``results/finetuned.csv``: their means, and the difference that the
@@ -38,9 +38,8 @@ from replicate.vectors import embedding_matrix
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 REPETITIONS = 7
-#: Optimiser -> arrays (V + 1, D) that an exact update writes: weights and states, but
-#: AdaDelta's weights rest where the gradient is zero, and SGD and AdaGrad write rows only.
-WRITTEN = {"Adam": 3, "AdaDelta": 2, "MomentumSGD": 2, "SGD": 0, "AdaGrad": 0}
+#: Optimiser -> its arrays (V + 1, D), weights and states, where it moves every row.
+ARRAYS = {"Adam": 3, "AdaDelta": 3, "MomentumSGD": 2, "SGD": 0, "AdaGrad": 0}
 SPEED = ("optimizer", "vectors", "absent_words", "epoch_s", "times_static", "pass_s", "times_pass")
 EFFECT = ("statistic", "seeds", "static", "move", "stay", "difference", "low", "high")
 #: Statistics of a sweep's table, and by what they are multiplied.
@@ -88,7 +87,7 @@ def speed():
     matrix, _ = embedding_matrix(corpus.words, vectors, config)
     sentences = np.flatnonzero(split_corpus(corpus.labels, 0) == 1)
     variants = {("Adam", "static", ""): epoch_of(corpus, matrix, sentences, config)}
-    for optimizer in WRITTEN:
+    for optimizer in ARRAYS:
         for words in ("move", "stay"):
             changed = config.replace(
                 vectors_mode="finetuned", optimizer=optimizer, absent_words=words
@@ -96,7 +95,7 @@ def speed():
             made = epoch_of(corpus, matrix, sentences, changed)
             variants[optimizer, "finetuned", words] = made
     batches = -(-len(sentences) // config.batch_size)
-    for arrays in filter(None, set(WRITTEN.values())):
+    for arrays in filter(None, set(ARRAYS.values())):
         variants[arrays] = pass_of(matrix.shape, arrays, batches)
     seconds = dict.fromkeys(variants, np.inf)
     for repetition in range(REPETITIONS + 1):  # the first warms up
@@ -109,7 +108,7 @@ def speed():
     static = seconds["Adam", "static", ""]
     for name, taken in seconds.items():
         if isinstance(name, tuple):
-            arrays = WRITTEN[name[0]] if name[2] == "move" else 0
+            arrays = ARRAYS[name[0]] if name[2] == "move" else 0
             bound = (seconds[arrays], taken / seconds[arrays]) if arrays else ("", "")
             yield *name, taken, taken / static, *bound
 

@@ -30,7 +30,7 @@ class RowParameter(chainer.Parameter):
     Attributes:
         ids (array or None): (U,) int32, distinct rows that occurred in the batch.
         values (numpy.ndarray or None): (U, D), their gradient; None where the
-            gradient is dense or there is none.
+            gradient is dense or missing.
         decay (float): times the parameter is to be added to the gradient.
 
     Example:
@@ -144,7 +144,8 @@ class RowRule(chainer.UpdateRule):
         """Numbers of the compiled formula; None where Chainer's form has no compiled one."""
         raise NotImplementedError
 
-    def add_hook(self, *args, **kwargs):
+    def add_hook(self, *args: Any, **kwargs: Any) -> None:
+        """Chainer's: a rule with hooks takes Chainer's whole way through an update."""
         self._hooked = True
         super().add_hook(*args, **kwargs)
 
