@@ -94,7 +94,7 @@ PREPARED = {
     "weight decay": lambda o: o.add_hook(RowDecay(0.01)),
     "a rate of its own": lambda o: setattr(o.target.W.update_rule.hyperparam, *OWN[type(o)]),
     "a bound after it": lambda o: o.target.W.update_rule.add_hook(clip, "clip", "post"),
-    "a rest": lambda o: setattr(o.target.W.update_rule, "enabled", False),
+    "a rest": lambda o: o.add_hook(rest, "rest"),
     "a clipped gradient": lambda o: o.add_hook(optimizer_hooks.GradientClipping(0.5)),
     "a hook of the rule": lambda o: o.target.W.update_rule.add_hook(bound, "bound"),
 }
@@ -105,6 +105,11 @@ OWN = {
     optimizers.AdaDelta: ("rho", 0.5),
     optimizers.Adam: ("beta1", 0.5),
 }
+
+
+def rest(optimizer):
+    """No update at every third step."""
+    optimizer.target.W.update_rule.enabled = optimizer.t % 3 != 2
 
 
 def clip(rule, param):
@@ -121,9 +126,7 @@ def test_rows_move_as_chainer_moves_them(kind, dtype, name):
     assert_chainers(kind, dtype, found, chainers)
     before = start(dtype).W.array
     moved = (found["W"] != before).any(axis=1)
-    if name == "a rest":
-        assert not moved.any()
-    elif name != "a bound after it":
+    if name != "a bound after it":
         every = name == "weight decay"
         assert moved.tolist() == [False, *[True] * 5, every, every]
     # Twin: nothing else gives these weights.
@@ -172,11 +175,12 @@ def test_other_arrays_are_chainers():
 
 
 @KIND
-def test_loss_scaling_is_chainers(kind):
+@pytest.mark.parametrize("name", ["nothing", "weight decay"])
+def test_loss_scaling_is_chainers(kind, name):
     def prepare(optimizer):
         optimizer.set_loss_scale(4.0)
         optimizer.target.W._loss_scale = 4.0
-        PREPARED["weight decay"](optimizer)
+        PREPARED[name](optimizer)
 
     found, chainers = (updated(kind, by_rows, "f8", prepare) for by_rows in (True, False))
     assert_chainers(kind, "f8", found, chainers)

@@ -57,6 +57,21 @@ def test_vectors_of_unknown_words_do_not_count():
 # --- Versions ----------------------------------------------------------------------
 
 
+def test_a_run_from_before_a_reading_has_what_was_done_then(recorded_run, copied):
+    """Version 1.0.0 knows nothing of absent words; another setting that is missing is refused."""
+    made = copied(recorded_run)
+    place = made.out / "config.json"
+    settings = json.loads(place.read_text())
+    assert settings.pop("absent_words") == "move"
+    save_json(place, settings)
+    assert Run(made.out).config == made.config
+    assert list(Run(made.out).settings)[:-1] == list(settings)
+    del settings["optimizer"]
+    save_json(place, settings)
+    with pytest.raises(InputError, match="optimizer"):
+        Run(made.out)
+
+
 def test_only_what_differs_is_named():
     have = {"versions": {"numpy": "2.4", "scipy": "1"}, "environment": {"blas": "a"}}
     now = {"numpy": "2.5", "scipy": "1", "numba": "0.6"}
