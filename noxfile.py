@@ -49,7 +49,8 @@ CUPYS = {
 #: command line, of downloads and of this repository's own rules.
 CORE = """
     compat convolution kernels adam model saliency recorder training instability selection split
-    vectors files regression
+    vectors regression restatement statistics inference
+    errors files data summary lines table tables corpora corpus wordvectors inputs run
 """.split()
 
 #: What CuPy matters to; the cells without it run the rest.
@@ -74,12 +75,11 @@ def without_wheel(python, numpy, cupy):
 def digest():
     """Of what a cell's result depends on, but for the packages' versions."""
     found = hashlib.sha256()
-    places = [
-        HERE / name for name in ("setup.py", "noxfile.py", "conftest.py", "tests/conftest.py")
-    ]
-    places += sorted((HERE / "replicate").rglob("*.py")) + [
-        HERE / f"tests/test_{part}.py" for part in CORE
-    ]
+    places = [HERE / name for name in ("setup.py", "noxfile.py", "conftest.py")]
+    places += sorted((HERE / "replicate").rglob("*.py"))
+    places += [HERE / f"tests/test_{part}.py" for part in CORE]
+    # What tests share.
+    places += sorted((HERE / "tests").glob("[!t]*.py"))
     for place in places:
         found.update(place.relative_to(HERE).as_posix().encode() + b"\0" + place.read_bytes())
     return found.hexdigest()

@@ -36,9 +36,8 @@ from scipy.special import expit
 from .config import PAPER
 from .inference import (
     ALPHA,
-    ON_T3,
+    another_sample_interval,
     confidence_sequence,
-    interval,
     mean_interval,
     prediction_interval,
     share_interval,
@@ -52,6 +51,7 @@ __all__ = [
     "Committed",
     "Judged",
     "Part",
+    "Row",
     "Verdict",
     "alike_verdict",
     "column",
@@ -59,6 +59,7 @@ __all__ = [
     "effect_verdict",
     "is_paper_corpus",
     "judge",
+    "judge_part",
     "seeds_note",
     "sentence",
     "shown_number",
@@ -638,7 +639,19 @@ def is_paper_corpus(checksums: Mapping[str, str]) -> bool:
     return set(checksums.values()) == set(PAPER["corpus"]["sha256"])
 
 
-def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
+def judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
+    """Judge one part on the statistics of S seeds.
+
+    Args:
+        part: what is measured, and what would matter.
+        table: S rows of statistics; rows without this one are left out.
+        alpha: complement of the coverage of the interval that decides.
+
+    Example:
+        >>> part = Part("h less l", "H.mean", "lead of T1andT2h")
+        >>> judge_part(part, [{"H.mean": 0.01 + i / 1e4} for i in range(60)], 0.05).verdict
+        'reproduced'
+    """
     effects = part.effects(column(table, part.statistic))
     # Sorted: sums, and so verdicts, do not depend on the order of the seeds.
     effects = np.sort(effects[np.isfinite(effects)])
@@ -649,10 +662,9 @@ def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
     bounds = mean_interval(*about, alpha)
     always = confidence_sequence(*about, alpha)
     run = prediction_interval(*about)
-    other = (nan, nan)
-    if part.scale == "level" and seeds > 2:
-        found = interval(effects, ON_T3)
-        other = (float(found.low), float(found.high))
+    other: tuple[Any, Any] = (nan, nan)
+    if part.scale == "level":
+        other = another_sample_interval(*about)
     enough = seeds >= LEAST_SEEDS
     percentile = nan
     if part.reported is not None and seeds:
@@ -683,7 +695,7 @@ def _judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
 
 def _judge_claim(claim: Claim, table: Sequence[Row], applies: bool) -> Verdict:
     alpha = family_alpha(claim.family)
-    judged = tuple(_judge_part(part, table, alpha) for part in claim.parts)
+    judged = tuple(judge_part(part, table, alpha) for part in claim.parts)
     counted = [part for part in judged if not part.part.beside]
     seeds = min(part.seeds for part in counted)
     shows = _shows(claim, table)
@@ -785,13 +797,13 @@ def shown_range(part: Part, low: float, high: float) -> str:
 
 #: What a verdict means.
 MEANING = {
-    "reproduced": "The effect is there, and large enough to matter",
-    "weaker": "The effect is there, but smaller than the paper reports",
-    "direction only": "The effect has the paper's direction; its size is open",
-    "no such effect": "An effect that is large enough to matter is excluded",
-    "reversed": "The effect goes the other way",
-    "alike": "They are alike",
-    "not alike": "They are not alike",
+    "reproduced": "On average the effect is there, and large enough to matter",
+    "weaker": "On average the effect is there, but smaller than the paper reports",
+    "direction only": "On average the effect has the paper's direction; its size is open",
+    "no such effect": "On average there is no effect that is large enough to matter",
+    "reversed": "On average the effect goes the other way",
+    "alike": "On average they are alike",
+    "not alike": "On average they are not alike",
 }
 
 
@@ -816,19 +828,26 @@ def sentence(verdict: Verdict) -> str:
     said = [reason if verdict.reason else f"{MEANING[verdict.verdict]}."]
     interval = shown_range(part, judged.low, judged.high)
     title = f" ({part.title})" if len(verdict.parts) > 1 else ""
-    said.append(f"Mean{title} {shown_number(part, judged.mean)}, 95 % sure within {interval}.")
+    said.append(
+        f"The mean{title} is {shown_number(part, judged.mean)}; with 95 % certainty it lies in {interval}."
+    )
     low, high = map(float, part.shown(np.array([-part.smallest, part.smallest])))
     if part.alike:
         said.append(f"Alike would be {shown_range(part, low, high)}.")
     elif part.reported:
         figure = shown_number(part, float(part.shown(part.reported)))
-        said.append(f"The paper: {figure}; {shown_number(part, high)} is the least that matters.")
+        said.append(
+            f"The paper reports {figure}; {shown_number(part, high)} is the least that matters."
+        )
     else:
         said.append(f"{shown_number(part, high)} is the least that matters.")
     if verdict.runs:
         share = f"{100 * verdict.share_low:.0f} to {100 * verdict.share_high:.0f} %"
-        show = f"{verdict.hits} of {verdict.runs} single runs show the claim"
-        said.append(f"{show}; of many more, {share} would.")
+        show = "shows" if verdict.hits == 1 else "show"
+        said.append(
+            f"{verdict.hits} of {verdict.runs} single runs {show} the claim, so {share} of all "
+            "such runs would."
+        )
     return " ".join(said)
 
 

@@ -32,15 +32,17 @@ from rich.table import Table
 from . import __version__
 from .config import ARMS, PRESETS, Config
 from .io.errors import InputError
-from .io.files import load_json, save_csv
+from .io.files import load_json
 from .parallel import mpi
 from .parallel.pool import start_server
 from .show.terminal import Display, print_claims
 
 log = logging.getLogger("replicate")
 
-#: What a container may use of the cores: microseconds of each period, or "max".
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
+#: What a container may use of the cores, in microseconds of each period: one file of both
+#: numbers, or a file for each in version 1 of control groups.  "max" and -1 are no limit.
+CGROUP = Path("/sys/fs/cgroup")
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 
 def main(arguments=None):
@@ -149,18 +151,23 @@ def cli():
 
 
 def _seeds(context, parameter, text):
-    """``5`` is the first five seeds, ``0,3,7`` are these."""
+    """``5`` is the first five seeds; ``0,3,7`` and ``100-119`` are these."""
     try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-        if not numbers or min(numbers) < 0 or max(numbers) > 2**31:
+        ends = [[int(end) for end in part.split("-")] for part in text.split(",") if part.strip()]
+        first, last = [pair[0] for pair in ends], [pair[-1] for pair in ends]
+        if not ends or max(map(len, ends)) > 2 or min(first) < 0 or max(last) > 2**31:
+            raise ValueError
+        if any(a > b for a, b in zip(first, last)) or sum(last) - sum(first) > 1_000_000:
             raise ValueError
     except ValueError:
-        raise click.BadParameter(f"{text!r}: write a number of seeds, or a list 0,3,7") from None
-    if "," not in text:
-        if numbers[0] < 1:
-            raise click.BadParameter("0 seeds give no result; write 1 or more")
-        return list(range(numbers[0]))
-    return sorted(set(numbers))
+        raise click.BadParameter(
+            f"{text!r}: write a number of seeds, a list 0,3,7 or a range 100-119"
+        ) from None
+    if "," in text or "-" in text:
+        return sorted({seed for a, b in zip(first, last) for seed in range(a, b + 1)})
+    if first[0] < 1:
+        raise click.BadParameter("0 seeds give no result; write 1 or more")
+    return list(range(first[0]))
 
 
 def _jobs(jobs):
@@ -173,10 +180,13 @@ def _cores():
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-        quota, period = QUOTA.read_text(encoding="ascii").split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
-    return max(1, cores)
+    for names in QUOTAS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            text = " ".join((CGROUP / name).read_text(encoding="ascii") for name in names)
+            quota, period = map(int, text.split())
+            if quota > 0 < period:
+                cores = min(cores, math.ceil(quota / period))
+    return cores
 
 
 def _options(*options):
@@ -245,6 +255,16 @@ def _data(preset, corpus, vectors):
     return find_data(preset, corpus, vectors)[1:]
 
 
+def _on_read(quiet):
+    """What prints the lines on what was read, on standard error; None where nothing is wanted."""
+
+    def show(read):
+        console = Console(stderr=True)
+        console.print(*read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True)
+
+    return None if quiet else show
+
+
 def _display(console, total, quiet, verbose):
     # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
     return Display(console, total, quiet, verbose, live=not mpi.active())
@@ -307,7 +327,7 @@ def _logging(out):
 @_setting_options
 @_data_options
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
-              metavar="N|A,B,…", help="A number of seeds, or which.")  # fmt: skip
+              metavar="N|A,B,…|A-B", help="A number of seeds, or which.")  # fmt: skip
 @_machine_options
 @click.option("--streaming", is_flag=True, help="Keep no saliency.npy: 8 bytes a token instead.")
 @click.option("--epoch-weights", type=click.Choice(["first", "all", "none"]), default="first",
@@ -357,7 +377,9 @@ def run(
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
     with Run.locked(out), _logging(out):
         began = time.monotonic()
-        work = prepare(out, config, options, seeds, paths, vectors, preset, dimensions)
+        work = prepare(
+            out, config, options, seeds, paths, vectors, preset, dimensions, _on_read(quiet)
+        )
         _report_differences(work.out, work.settings)
         log.info("command: %s", " ".join(sys.argv[1:]))
         statistics = {}
@@ -468,14 +490,14 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
           verbose, out):  # fmt: skip
     """Readings x seeds of the TOML file GRID, side by side: a multiverse.
 
-    DIR then has sweep.csv (a row a specification and seed), verdicts.csv and
-    the specification curve.  Under mpiexec, rows are spread over all ranks.
+    DIR then has sweep.csv (a row a specification and seed), multiverse.csv (all of them
+    judged together), verdicts.csv and the specification curve.  Under mpiexec, rows are spread over all ranks.
     """
     if mpi.active() and mpi.rank() > 0:
         return mpi.follow(_jobs(jobs), threads)
+    from .beyond import multiverse
     from .beyond import sweep as sweeping
     from .run import Options
-    from .show.figures import specification_curve
 
     specifications, seeds = sweeping.read_grid(grid)
     paths, vectors = _data("paper", corpus, vectors)
@@ -483,7 +505,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     options = Options(device, implementation)
     console = Console()
     with sweeping.locked(out), _logging(out):
-        settings = sweeping.prepare_sweep(out, specifications, data, options)
+        settings = sweeping.prepare_sweep(out, specifications, data, options, _on_read(quiet))
         _report_differences(out, settings)
         have = sweeping.collect_rows(out)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
@@ -506,10 +528,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
                 out, specifications, seeds, data, options, _jobs(jobs), on_progress, threads
             )
         rows = sweeping.sweep_rows(out / "sweep.csv")
-        header = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
-        save_csv(out / "verdicts.csv", header, sweeping.verdicts_by_specification(rows))
-        if rows:
-            specification_curve(rows, out / "specification_curve")
+        multiverse.write_multiverse(rows, out)
         for (name, seed), reason in outcome.failures.items():
             log.error("%s, seed %s: %s", name, seed, reason)
             click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
@@ -661,6 +680,71 @@ def questions(folder, shares, jobs, quiet, verbose):
     return 3 if outcome.failures else 0
 
 
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--seeds",
+    "number",
+    type=click.IntRange(1, 100_000),
+    default=None,
+    metavar="N",
+    help="The first N finished seeds; default: all.",
+)
+@click.option(
+    "--halves",
+    type=click.IntRange(2, 1000),
+    default=20,
+    show_default=True,
+    help="Random halves of T2 a seed.",
+)
+@click.option(
+    "--phases",
+    type=click.IntRange(2, 1000),
+    default=20,
+    show_default=True,
+    help="First phases a seed over which A_S is averaged.",
+)
+@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
+@click.option("--quiet", "-q", is_flag=True)
+@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
+def choice(folder, number, halves, phases, jobs, quiet, verbose):
+    """How much could any choice of half of T2 matter?
+
+    DIR is a run.  Further models are trained: on T1 with random halves of T2, and on T1
+    with the half of the highest A_S, averaged over several first phases; resumable.
+    """
+    from .beyond import choice as beyond
+    from .run import Run
+
+    work = Run(folder)
+    seeds = work.finished_seeds()[:number]
+    if not seeds:
+        raise InputError(f"{folder}: no finished seed; run it first")
+    each = beyond.trainings(halves, phases)
+    if not quiet:
+        models = f"{each} models for each of {len(seeds)} seeds"
+        click.echo(f"{models}: about {each / 7:.1f} times as long as these seeds took", err=True)
+    with Run.locked(work.out), _logging(work.out):
+        with _display(Console(), each * len(seeds), quiet, verbose) as display:
+
+            def on_progress(name, message):
+                label = f"seed {name}, models"
+                if isinstance(message, tuple):
+                    display.bar(name, label, each, *message)
+                else:
+                    display.end(name, label, message)
+
+            outcome = beyond.run_choice(work, seeds, halves, phases, jobs or _cores(), on_progress)
+        for seed, reason in outcome.failures.items():
+            log.error("seed %s: %s", seed, reason)
+            click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+        done = [seed for seed in seeds if seed not in outcome.failures]
+        written = beyond.write_choice(work, done, halves, phases) if done else []
+    for place in written:
+        click.echo(place)
+    return 3 if outcome.failures else 0
+
+
 #: End of a page that `explain` wrote: it is written again, and nobody else's is.
 _EXPLAINED = "\n<!-- made by replicate explain -->\n"
 
@@ -710,7 +794,7 @@ def explain(folder, texts, seed, as_json, html):
     "--budget", default="10%", show_default=True, metavar="N|P%", help="How many to select."
 )
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
-              metavar="N|A,B,…", help="Instability is the mean over them.")  # fmt: skip
+              metavar="N|A,B,…|A-B", help="Instability is the mean over them.")  # fmt: skip
 @click.option("--implementation", type=click.Choice(["fused", "reference"]), default="fused")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--out", required=True, metavar="DIR", help="Where selected.csv goes.")
@@ -737,15 +821,9 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
             def on_progress(seed, epoch, accuracy):
                 display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
-            def report(read):
-                if not quiet:
-                    console.print(
-                        *read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True
-                    )
-
             place = selecting.select(
                 paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
-                report,
+                _on_read(quiet),
             )  # fmt: skip
     if not quiet:
         facts = load_json(Path(out) / "select.json")

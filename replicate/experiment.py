@@ -7,6 +7,7 @@ incomplete stage runs again, from its last snapshot.
 
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from .fast.device import chainer_device
 from .instability import sentence_instability
 from .io.errors import InputError, shorten
 from .io.files import sha256
+from .io.summary import Summary
 from .model import TextCNN, initial_model, trained_model
 from .recorder import Recorder
 from .run import Options, Run, content_of, continued, matrix_of, same_data
@@ -32,10 +34,13 @@ from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train
 from .vectors import coverage, embedding_matrix
 
 __all__ = [
+    "Inputs",
     "check_converged",
+    "check_epochs",
     "conclude",
     "prepare",
     "read_data",
+    "read_inputs",
     "run_arm",
     "run_first_phase",
     "run_seed",
@@ -49,6 +54,9 @@ UNSCORED = ("T1andT2", "T1andT2ran")
 
 #: Called after every epoch with its number and the accuracy on T3.
 OnEpoch = Callable[[int, float], None]
+
+#: Called with what was read, before it may be refused.
+OnRead = Callable[[Summary], None]
 
 
 # --- the stages ------------------------------------------------------------------------
@@ -257,6 +265,7 @@ def prepare(
     vectors: str | Path,
     preset: str = "",
     dimensions: int = 300,
+    on_read: OnRead | None = None,
 ) -> Run:
     """Create a run folder, or check that an existing one has the same settings.
 
@@ -269,6 +278,7 @@ def prepare(
         vectors: see :func:`replicate.vectors.embedding_matrix`.
         preset: a name to store in ``config.json``.
         dimensions: D, for random vectors.
+        on_read: called with what was read, before it may be refused.
 
     Returns:
         The run, ready for :func:`run_seed`.
@@ -285,13 +295,9 @@ def prepare(
         (100, [])
     """
     out = Path(out)
-    least = 2 + config.ddof
-    if config.epochs + int(config.record_epoch_0) < least:
-        raise InputError(
-            f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs; choose more epochs"
-        )
+    check_epochs(config)
     chainer_device(options.device)
-    corpus, matrix, known, facts = read_data(config, corpus_paths, vectors, dimensions)
+    inputs, facts = read_data(config, corpus_paths, vectors, dimensions, on_read)
     settings = {
         "format": 1,
         "preset": preset,
@@ -304,27 +310,98 @@ def prepare(
     }
     if Run.exists(out):
         settings = _merged(Run(out), settings)
-    run = Run.create(out, settings, corpus, matrix, known)
+    run = Run.create(out, settings, inputs.corpus, inputs.matrix, inputs.known)
     run.keep_first_epoch_weights()
     return run
 
 
-def read_data(
+def check_epochs(config: Config) -> None:
+    """Look whether there are enough epochs for the variance of eq. (9).
+
+    Raises:
+        InputError: if not.
+
+    Example:
+        >>> check_epochs(Config(epochs=1))
+        Traceback (most recent call last):
+            ...
+        replicate.io.errors.InputError: epochs = 1: eq. (9) needs 2 recorded epochs; choose more \
+epochs
+    """
+    least = 2 + config.ddof
+    if config.epochs + int(config.record_epoch_0) < least:
+        raise InputError(
+            f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs; choose more epochs"
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an experiment or a selection learns from.
+
+    Attributes:
+        corpus: N sentences over V word types.
+        matrix: (V + 1, D) float32; row 0 is padding, and rows of unknown words are 0
+            if every seed draws its own.
+        known: (V,) bool, the words that the vector file has.
+        read: counts of what was read.
+    """
+
+    corpus: Corpus
+    matrix: NDArray[np.float32]
+    known: NDArray[np.bool_]
+    read: Summary
+
+
+def read_inputs(
     config: Config, corpus_paths: Sequence[str | Path], vectors: str | Path, dimensions: int = 300
-) -> tuple[Corpus, np.ndarray, np.ndarray, dict[str, Any]]:
-    """Corpus and word vectors, and what identifies them.
+) -> Inputs:
+    """Read corpus and word vectors; ``read.check()`` refuses what is probably misread.
 
     Args:
         config: readings.
         corpus_paths, vectors, dimensions: see :func:`prepare`.
 
-    Returns:
-        The corpus, the network's input matrix (V + 1, D) float32, the known words (V,)
-        bool, and facts for ``config.json``.
+    Example:
+        >>> from replicate.corpus import sample_path
+        >>> inputs = read_inputs(Config(), sample_path()[:1], "random", dimensions=4)
+        >>> len(inputs.corpus), inputs.matrix.shape[1], inputs.read.tokens_with_vector
+        (200, 4, None)
     """
     corpus = read_corpus(corpus_paths, config.tokens)
-    subset_sizes(len(corpus))
     matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions, seed=None)
+    assert corpus.summary is not None  # a corpus that was just read has one
+    read = corpus.summary
+    if str(vectors) != "random":
+        read = read.with_vectors(coverage(known, corpus.tokens)[1])
+    return Inputs(corpus, matrix, known, read)
+
+
+def read_data(
+    config: Config,
+    corpus_paths: Sequence[str | Path],
+    vectors: str | Path,
+    dimensions: int = 300,
+    on_read: OnRead | None = None,
+) -> tuple[Inputs, dict[str, Any]]:
+    """The inputs of an experiment, and what identifies them.
+
+    Args:
+        config: readings.
+        corpus_paths, vectors, dimensions, on_read: see :func:`prepare`.
+
+    Returns:
+        The inputs, and facts for ``config.json``.
+
+    Raises:
+        InputError: for bad data, and for data that are probably misread.
+    """
+    inputs = read_inputs(config, corpus_paths, vectors, dimensions)
+    corpus, matrix, known = inputs.corpus, inputs.matrix, inputs.known
+    if on_read is not None:
+        on_read(inputs.read)
+    inputs.read.check()
+    subset_sizes(len(corpus))
     types, tokens = coverage(known, corpus.tokens)
     is_file = str(vectors) != "random"
     facts = {
@@ -344,8 +421,9 @@ def read_data(
             "known_words": types,
             "known_tokens": tokens,
         },
+        "read": inputs.read.to_dict(),
     }
-    return corpus, matrix, known, facts
+    return inputs, facts
 
 
 def _merged(run: Run, settings: dict[str, Any]) -> dict[str, Any]:

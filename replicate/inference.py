@@ -16,8 +16,8 @@ so Nadeau and Bengio (2003) widen the variance of the mean to
 .. math::
     \\sigma^2 (1/S + \\rho / (1 - \\rho)),
 
-where rho is the share of the corpus that a statistic is measured on: 0.1 for
-accuracies on T3 (their n_test / n_train = 1/9).  See :func:`interval`.
+where rho is the share of the corpus that T3 holds, 0.1 (their n_test / n_train is 1/9).
+This is for levels of accuracy, see :func:`another_sample_interval`.
 """
 
 from dataclasses import dataclass
@@ -29,95 +29,25 @@ from scipy import stats
 from .config import PAPER, generator
 
 __all__ = [
-    "Component",
-    "Interval",
-    "TestResult",
+    "TTest",
+    "another_sample_interval",
     "confidence_sequence",
     "holm",
-    "interval",
     "mean_interval",
     "prediction_interval",
     "share_interval",
     "simultaneous_band",
-    "test_component",
+    "t_test",
 ]
 
 #: Level of the tests; the intervals cover 1 - ALPHA.
 ALPHA = 0.05
 #: Number of seeds at which the confidence sequence is narrowest.
 PLANNED_SEEDS = 200
-#: Shares of the corpus that T3 and T1 hold.
-ON_T3, ON_T1 = PAPER["shares"][2], PAPER["shares"][0]
+#: Share of the corpus that T3 holds.
+ON_T3 = PAPER["shares"][2]
 #: A test needs at least this many seeds.
 LEAST_SEEDS = 3
-#: Half-width of equivalence of a :class:`Component`, in accuracy.
-MARGIN = 0.015
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over seeds with its 95 % intervals; each array has the shape of one seed's values.
-
-    Attributes:
-        mean: the mean over seeds.
-        deviation: the standard deviation over seeds, with divisor S - 1.
-        error: the standard error of the mean, corrected for overlapping splits.
-        low, high: the interval from `error`.
-        plain_low, plain_high: the interval if the seeds were independent.
-
-    Example:
-        >>> found = interval([[0.1, 0.2], [0.2, 0.4], [0.3, 0.6]], share=0.1)
-        >>> found.mean.round(2).tolist(), bool((found.low < found.plain_low).all())
-        ([0.2, 0.4], True)
-    """
-
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
-    error: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    plain_low: NDArray[np.float64]
-    plain_high: NDArray[np.float64]
-
-
-def interval(values: ArrayLike, share: float) -> Interval:
-    """Mean and 95 % interval over seeds, by Student's t with S - 1 degrees of freedom.
-
-    Args:
-        values: (S, …), one entry for each seed, all finite.
-        share: rho, the share of the corpus that the values are measured on.
-
-    Returns:
-        With fewer than three seeds, everything but the mean is NaN.
-
-    Source:
-        Nadeau and Bengio (2003), Inference for the generalization error.
-
-    Example:
-        >>> found = interval(np.array([0.02, 0.03, 0.025]), share=0.1)
-        >>> round(float(found.low), 3), round(float(found.high), 3)
-        (0.011, 0.039)
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    seeds = len(numbers)
-    mean = numbers.mean(axis=0)
-    if seeds < LEAST_SEEDS:
-        nan = np.full(np.shape(mean), np.nan)
-        return Interval(mean, nan, nan, nan, nan, nan, nan)
-    deviation = numbers.std(axis=0, ddof=1)
-    error = deviation * np.sqrt(1 / seeds + share / (1 - share))
-    plain = deviation / np.sqrt(seeds)
-    reach = stats.t.ppf(1 - ALPHA / 2, seeds - 1)
-    return Interval(
-        mean,
-        deviation,
-        error,
-        mean - reach * error,
-        mean + reach * error,
-        mean - reach * plain,
-        mean + reach * plain,
-    )
-
 
 Numbers = float | np.ndarray
 Bounds = tuple[np.ndarray, np.ndarray]
@@ -270,114 +200,73 @@ def _around(mean: Numbers, reach: np.ndarray) -> Bounds:
     return np.asarray(mean) - reach, np.asarray(mean) + reach
 
 
-@dataclass(frozen=True)
-class Component:
-    """One test of a claim.
+def another_sample_interval(mean: Numbers, deviation: Numbers, seeds: Numbers) -> Bounds:
+    """95 % interval of the mean over another sample of reviews, for accuracies on T3.
 
-    Attributes:
-        name: a statistic, or the difference ``"a - b"`` of two.
-        kind: ``"above"``, ``"below"`` or ``"within"``.
-        value: the value to compare with.
-        share: rho, the share of the corpus that the statistic is measured on.
-        margin: for ``"within"``, the allowed distance from `value`.
+    .. math::
+        \\bar x \\pm t_{S-1} \\, s \\sqrt{1/S + \\rho / (1 - \\rho)}
 
-    Example:
-        >>> Component("A.T1andT2", "within", 0.78).margin
-        0.015
-    """
-
-    name: str
-    kind: str
-    value: float = 0.0
-    share: float = ON_T3
-    margin: float = MARGIN
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """The result of testing one component on S seeds; see :func:`test_component`.
-
-    Attributes:
-        name, kind, value: those of the component.
-        mean, deviation: over seeds; NaN if there are too few.
-        seeds: the number of seeds with a value.
-        low, high: the 95 % interval of :func:`interval`.
-        plain_low, plain_high: the interval if the seeds were independent.
-        p_yes, p_no: p values of the tests for the component and for its opposite.
-    """
-
-    # pytest would otherwise collect this class because of its name.
-    __test__ = False
-
-    name: str
-    kind: str
-    value: float
-    mean: float
-    deviation: float
-    seeds: int
-    low: float
-    high: float
-    plain_low: float
-    plain_high: float
-    p_yes: float
-    p_no: float
-
-
-def test_component(component: Component, values: ArrayLike) -> TestResult:
-    """Test one component with one-sided t tests on the values of S seeds.
+    rho is the share of the corpus that T3 holds.
 
     Args:
-        component: the statistic and what it is compared with.
-        values: (S,); seeds with NaN are ignored.
-
-    Returns:
-        With fewer than three seeds, both p values are 1.
+        mean, deviation, seeds: see :func:`mean_interval`.
 
     Source:
-        Nadeau and Bengio (2003); Schuirmann (1987), two one-sided tests.
+        Nadeau and Bengio (2003), Inference for the generalization error.
 
     Example:
-        >>> tested = test_component(Component("H.mean", "above"), np.array([0.02, 0.03, 0.025]))
-        >>> tested.p_yes < 0.05, tested.p_no > 0.9
-        (True, True)
+        >>> [round(float(bound), 2) for bound in another_sample_interval(1.0, 1.0, 25)]
+        [0.2, 1.8]
+    """
+    n = _counted(seeds)
+    wider = np.sqrt(1 / n + ON_T3 / (1 - ON_T3))
+    return _around(mean, _reach(n, ALPHA) * np.asarray(deviation) * wider)
+
+
+@dataclass(frozen=True)
+class TTest:
+    """A t test of a mean against 0.
+
+    Attributes:
+        mean: over seeds; NaN without any.
+        low, high: 95 % interval of the mean; NaN with fewer than three seeds.
+        seeds: the number of seeds with a value.
+        p_above, p_below: one-sided p that the mean is not above, not below 0; 1 with
+            fewer than three seeds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    p_above: float
+    p_below: float
+
+
+def t_test(values: ArrayLike) -> TTest:
+    """Test whether the mean of S independent seeds is above or below 0.
+
+    Args:
+        values: (S,); seeds with NaN are left out.
+
+    Example:
+        >>> found = t_test([0.02, 0.03, 0.025])
+        >>> found.p_above < 0.05, round(found.low, 3)
+        (True, 0.013)
     """
     given = np.asarray(values, dtype=np.float64)
     given = given[np.isfinite(given)]
-    seeds, nan = len(given), float("nan")
-    about = (component.name, component.kind, component.value)
+    seeds = len(given)
+    mean = float(given.mean()) if seeds else float("nan")
     if seeds < LEAST_SEEDS:
-        mean = float(given.mean()) if seeds else nan
-        return TestResult(*about, mean, nan, seeds, nan, nan, nan, nan, 1.0, 1.0)
-    found = interval(given, component.share)
-    mean, error, freedom = float(found.mean), float(found.error), seeds - 1
-
-    def above(bound: float) -> float:
-        """One-sided p that the mean is above `bound`."""
-        if error == 0:
-            return 0.0 if mean > bound else 1.0
-        return float(stats.t.sf((mean - bound) / error, freedom))
-
-    def below(bound: float) -> float:
-        if error == 0:
-            return 0.0 if mean < bound else 1.0
-        return float(stats.t.cdf((mean - bound) / error, freedom))
-
-    if component.kind == "above":
-        p_yes, p_no = above(component.value), below(component.value)
-    elif component.kind == "below":
-        p_yes, p_no = below(component.value), above(component.value)
-    else:
-        low, high = component.value - component.margin, component.value + component.margin
-        p_yes = max(above(low), below(high))
-        p_no = min(1.0, 2 * min(below(low), above(high)))
-    low, high, plain_low, plain_high = map(
-        float, (found.low, found.high, found.plain_low, found.plain_high)
-    )
-    spread = float(found.deviation)
-    return TestResult(*about, mean, spread, seeds, low, high, plain_low, plain_high, p_yes, p_no)
-
-
-test_component.__test__ = False  # type: ignore[attr-defined]
+        return TTest(mean, float("nan"), float("nan"), seeds, 1.0, 1.0)
+    deviation = given.std(ddof=1)
+    low, high = map(float, mean_interval(mean, deviation, seeds))
+    if deviation == 0:
+        return TTest(mean, low, high, seeds, 1.0 - (mean > 0), 1.0 - (mean < 0))
+    t = mean / (deviation / np.sqrt(seeds))
+    above, below = float(stats.t.sf(t, seeds - 1)), float(stats.t.cdf(t, seeds - 1))
+    return TTest(mean, low, high, seeds, above, below)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

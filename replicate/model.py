@@ -361,15 +361,17 @@ def padded_places(offsets: np.ndarray, padding: int, width: int) -> np.ndarray:
     return np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])
 
 
-def initial_model(run: Run, seed: int) -> TextCNN:
+def initial_model(run: Run, seed: int, weights: int | None = None) -> TextCNN:
     """The network with the initial weights of a seed, on the run's device.
 
     Args:
         run: prepared.
-        seed: names the weights.
+        seed: names the weights, and the vectors of unknown words.
+        weights: another seed of the weights.
     """
+    initial = seed if weights is None else weights
     n_labels = len(run.settings["corpus"]["label_names"])
-    model = TextCNN(run.vectors_of(seed), n_labels, run.config, seed, run.options.implementation)
+    model = TextCNN(run.vectors_of(seed), n_labels, run.config, initial, run.options.implementation)
     model.to_device(chainer_device(run.options.device))
     return model
 

@@ -122,7 +122,10 @@ _ARRAYS = ("corpus.npz", "vectors.npy", "known.npy")
 _PREPARING = f"{OWN}preparing"
 
 #: Folders of a run in which files are written, as patterns.
-_FOLDERS = ("", "figures", "questions", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals")
+_FOLDERS = (
+    "", "figures", "questions", "choice", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals",
+    "seed-*/choice",
+)  # fmt: skip
 
 # --- config.json ---------------------------------------------------------------------
 
@@ -178,6 +181,7 @@ class _Facts(Surroundings, kw_only=True):
     record_arms: bool
     corpus: CorpusFacts
     vectors: VectorFacts
+    read: dict[str, Any] = {}  # version 1.0.0 does not write it
 
 
 def read_settings(place: Path) -> dict[str, Any]:

@@ -119,10 +119,7 @@ def _cached(
     path = Path(vectors)
     digest = zlib.crc32("\n".join(words).encode("utf-8"))
     name = f"{sha256(path)}-{len(words)}-{digest:08x}-v{VERSION}.npz"
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"
-    except RuntimeError:  # no home
-        return read_vectors(path, words)
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"
     place = folder / name
     with contextlib.suppress(OSError):  # a cache that cannot be looked at costs time only
         if not place.is_file():

@@ -3,8 +3,6 @@
 And the naive reading of what the explorer makes of it.
 """
 
-import warnings
-
 import numpy as np
 
 from replicate import experiment
@@ -75,9 +73,7 @@ def odd_run(folder, seeds=(0,), options=None, **settings):
 
 def conclude(run):
     """Claims, figures and report, as the command makes them; the report's path."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        experiment.conclude(run)
+    experiment.conclude(run)
     return run.report_file
 
 

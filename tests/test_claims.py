@@ -501,12 +501,15 @@ def test_a_line_says_what_was_found_how_sure_and_what_one_run_shows():
         row["O1.share"] = 1.0 if i % 8 == 0 else 0.5
     found = judged(table)["O1"]
     assert claims.sentence(found) == (
-        "An effect that is large enough to matter is excluded. Mean (epochs 21-30) -0.10 points, "
-        f"95 % sure within {100 * found.parts[2].low:+.2f} … {100 * found.parts[2].high:+.2f} "
-        "points. The paper: +1.00 points; +0.50 points is the least that matters. 25 of 200 single "
-        "runs show the claim; of many more, 8 to 18 % would."
+        "On average there is no effect that is large enough to matter. The mean (epochs 21-30) is "
+        "-0.10 points; with 95 % certainty it lies in "
+        f"{100 * found.parts[2].low:+.2f} … {100 * found.parts[2].high:+.2f} points. "
+        "The paper reports +1.00 points; +0.50 points is the least that matters. "
+        "25 of 200 single runs show the claim, so 8 to 18 % of all such runs would."
     )  # fmt: skip
-    assert claims.sentence(judged(rows(TRUE, 3))["H"]).startswith("Undecided: 3 of 50 seeds. Mean")
+    assert claims.sentence(judged(rows(TRUE, 3))["H"]).startswith(
+        "Undecided: 3 of 50 seeds. The mean"
+    )
 
 
 # --- verify ------------------------------------------------------------------------------

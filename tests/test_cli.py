@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import pytest
 
 from replicate import claims, cli
@@ -190,7 +191,12 @@ def test_doctor_says_what_is_there_and_what_is_not(command, monkeypatch, tmp_pat
     assert found["word vectors"].startswith("missing: ")
 
 
-def test_seeds_are_a_number_or_a_list():
+def test_seeds_are_a_number_a_list_or_a_range():
+    assert cli._seeds(None, None, "100-102") == [100, 101, 102]
+    assert cli._seeds(None, None, "5-6,0,6-7") == [0, 5, 6, 7]
+    for odd in ("7-5", "1-2-3", "-3", "0-2000000", "2147483648-2147483649", "a-b"):
+        with pytest.raises(click.BadParameter, match="a range 100-119"):
+            cli._seeds(None, None, odd)
     assert cli._seeds(None, None, "3") == [0, 1, 2]
     assert cli._seeds(None, None, "7,0") == [0, 7]
     assert cli._seeds(None, None, "4,") == [4]

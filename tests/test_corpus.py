@@ -137,6 +137,33 @@ def test_a_label_for_every_text():
         Corpus.from_texts(["a", "b", "c"], ["1", "0"])
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_one_long_word_does_not_widen_all(first, refused):
+    """The array of words is as wide as the longest: 80 MB for one word of 999 letters here."""
+    plain = [f"good w{2 * i} w{2 * i + 1}" for i in range(10_000)]
+    long = ["bad " + "x" * 999]
+    texts = long + plain if first else plain + long
+    place = "text 1:" if first else "text 10001:"
+    with refused(place, "999 characters, too long for a vocabulary of", "cut it"):
+        Corpus.from_texts(texts, [i % 2 for i in range(len(texts))], "whitespace")
+
+
+def test_no_word_is_longer_than_a_thousand(refused):
+    """In any vocabulary; up to that a small one has room."""
+    for length in (999, 1000):
+        corpus = Corpus.from_texts(["good", "bad " + "x" * length], [0, 1], "whitespace")
+        assert corpus.words.dtype == f"<U{length}"
+    with refused("text 2", "1,001 characters"):
+        Corpus.from_texts(["good", "bad " + "x" * 1001], [0, 1], "whitespace")
+
+
+def test_words_that_are_all_long_have_room():
+    """Their array is no larger than sixteen times the words themselves."""
+    texts = [f"{i:0500d}" for i in range(36_000)]
+    words = Corpus.from_texts(texts, [i % 2 for i in range(len(texts))], "whitespace").words
+    assert words.nbytes == 36_000 * 500 * 4 > 4 * (16 << 20)
+
+
 def test_mr_counts(mr_folder):
     """18,765 word types, 217,353 tokens, 10,662 sentences, the longest of 56 words."""
     corpus = read_corpus([mr_folder])

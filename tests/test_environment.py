@@ -116,15 +116,22 @@ print(matplotlib.rcParams["font.size"])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_every_figure_is_drawn_in_our_style(recorded_run, copied, monkeypatch):
+def test_every_figure_is_drawn_in_our_style(recorded_run, copied):
     """Those of a run, all of them: a byte of none is the user's."""
     run = copied(recorded_run)
-    figures.draw_figures(run, [0])
+    experiment.conclude(run)
     folder = run.out / "figures"
     plain = {p.name: p.read_bytes() for p in folder.iterdir()}
     with mpl.rc_context(USERS):
-        figures.draw_figures(run, [0])
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == plain and len(plain) == 13
+        experiment.conclude(run)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == plain and len(plain) == 19
+
+
+def test_one_function_sets_the_style():
+    """A module that took its style itself would draw in the rest of the user's."""
+    package = environment.Path(figures.__file__).parents[1]
+    using = [p.name for p in package.rglob("*.py") if "rc_context" in p.read_text("utf-8")]
+    assert using == ["figures.py"]
 
 
 # --- a home and a cache ------------------------------------------------------------------

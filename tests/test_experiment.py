@@ -306,6 +306,14 @@ def test_other_data_on_the_same_folder_is_refused(made, corpus_file, tmp_path, r
         prepare(tmp_path / "run", CONFIG, Options(), [0], [corpus_file], "random", dimensions=D + 1)
 
 
+def test_a_run_of_version_1_0_0_goes_on(made, tmp_path):
+    """Its settings do not say what was read; they stay as they are."""
+    run = made(tmp_path / "run", run=False)
+    old = {name: value for name, value in run.settings.items() if name != "read"}
+    (run.out / "config.json").write_text(json.dumps(old))
+    assert made(tmp_path / "run", seeds=(0, 1), run=False).settings == {**old, "seeds": [0, 1]}
+
+
 def test_a_folder_of_other_things_is_refused(made, tmp_path, refused):
     """Somebody's files are not mixed with ours."""
     (tmp_path / "thesis.tex").write_text("x")

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import io
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +12,6 @@ from matplotlib.text import Annotation, Text
 from scipy import stats
 
 from replicate import claims, inference, statistics
-from replicate.beyond.sweep import verdicts_by_specification
 from replicate.config import PAPER, Config
 from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.run import Options, Run
@@ -148,36 +149,8 @@ def test_drawn_intervals_are_those_of_the_claims(recorded_run, copied, name, arm
     low, high = inference.mean_interval(mean, deviation, len(seeds))
     assert [float(row[n]) for n in ("mean", "low", "high")] == pytest.approx([mean, low, high])
     # Neither a line, nor the wider interval of other samples.
-    assert low < mean and inference.interval(np.array(curves), 0.1).low < low - 1e-9
-
-
-def test_specification_curve_and_verdicts_by_specification(tmp_path):
-    random = np.random.RandomState(0)
-    table = {
-        (name, seed): {
-            **{s: effect + 0.001 * random.standard_normal() for s in figures.CURVES},
-            "A.T1andT2h": effect, "A.T1andT2l": 0.001 * random.standard_normal(),
-        }
-        for name, effect in (
-            ("default", 0.0),
-            ("dropout=0.5; n_filters=7", 0.02),
-            ("tokens=whitespace", -0.02),
-        )
-        for seed in range(60)
-    }  # fmt: skip
-    figures.specification_curve(table, tmp_path / "curve")
-    drawn = [r for r in rows(tmp_path / "curve.csv") if r["statistic"] == "H.mean"]
-    assert [r["specification"] for r in drawn] == [
-        "tokens=whitespace",
-        "default",
-        "dropout=0.5; n_filters=7",
-    ]
-    found = {(r[0], r[1]): r[6] for r in verdicts_by_specification(table)}
-    assert found["dropout=0.5; n_filters=7", "H"] == "reproduced"
-    assert found["tokens=whitespace", "H"] == "reversed"
-    assert found["default", "H"] == "no such effect"
-    few = {key: row for key, row in table.items() if key[1] < 5}
-    assert {r[6] for r in verdicts_by_specification(few)} == {"undecided"}
+    assert low < mean
+    assert inference.another_sample_interval(mean, deviation, len(seeds))[0] < low - 1e-9
 
 
 def test_calibration_is_drawn(tmp_path, monkeypatch):
@@ -316,3 +289,43 @@ def test_names_have_contrast(colour):
         c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in figures._ink(colour)
     ]
     assert 1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5
+
+
+# --- words of other scripts -----------------------------------------------------------------
+
+
+def characters(name):
+    """Those that a font has."""
+    from matplotlib import font_manager
+
+    return set(font_manager.get_font(font_manager.findfont(name)).get_charmap())
+
+
+def saved(text):
+    """A figure of a text as bytes, drawn in our style."""
+    data = io.BytesIO()
+    with figures.styled():
+        figure = figures.Figure()
+        figure.text(0.5, 0.5, text)
+        figure.savefig(data, format="png")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("fallback, boxes", [(("No Such Font", "STIXGeneral"), 0), ((), 1)])
+def test_words_of_another_script_have_a_font(fallback, boxes, monkeypatch, caplog):
+    """An installed font is taken where ours lacks a character; without one, the log says so."""
+    lacking = chr(min(characters("STIXGeneral") - characters("DejaVu Sans")))
+    plain = saved("film")
+    monkeypatch.setattr(figures, "FALLBACK", fallback)
+    drawn = saved(f"film {lacking} {lacking}")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == boxes and all("Noto Sans CJK" in line for line in lines)
+    assert saved("film") == plain != drawn
+    # Twin: what is drawn depends on the fonts.
+    monkeypatch.setattr(figures, "FALLBACK", () if fallback else ("STIXGeneral",))
+    assert saved(f"film {lacking} {lacking}") != drawn
+
+
+def test_other_warnings_of_a_figure_are_not_lost():
+    with pytest.warns(UserWarning, match="of another kind"), figures.styled():
+        warnings.warn("of another kind", UserWarning, stacklevel=1)

@@ -5,8 +5,7 @@ import pytest
 from scipy import stats
 
 from replicate import inference
-from replicate.inference import Component, holm, interval
-from replicate.inference import test_component as check
+from replicate.inference import another_sample_interval, holm, mean_interval, t_test
 
 VALUES = np.random.RandomState(0).normal(0.01, 0.02, 24)
 ABOUT = (VALUES.mean(), VALUES.std(ddof=1), len(VALUES))
@@ -124,20 +123,35 @@ def test_a_band_is_the_same_each_time_and_flat_where_nothing_varies():
 # --- another sample of reviews, and tests of questions beyond the paper ------------------
 
 
-def test_interval_is_nadeau_and_bengios():
+def test_the_interval_of_another_sample_is_nadeau_and_bengios():
     values = np.array([0.01, 0.03, 0.02, 0.05, 0.01])
-    tested = check(Component("x", "above", share=0.1), values)
-    reach = stats.t.ppf(0.975, 4) * values.std(ddof=1)
-    assert tested.high - tested.mean == pytest.approx(reach * np.sqrt(1 / 5 + 1 / 9))
-    assert tested.plain_high - tested.mean == pytest.approx(reach * np.sqrt(1 / 5))
-    found = interval(values, 0.1)
-    assert (float(found.low), float(found.plain_low)) == (tested.low, tested.plain_low)
+    mean, spread = values.mean(), values.std(ddof=1)
+    low, high = another_sample_interval(mean, spread, 5)
+    reach = stats.t.ppf(0.975, 4) * spread
+    assert high - mean == pytest.approx(reach * np.sqrt(1 / 5 + 1 / 9)) == mean - low
+    assert mean_interval(mean, spread, 5)[1] - mean == pytest.approx(reach * np.sqrt(1 / 5))
 
 
-def test_one_sided_p_is_scipys_when_seeds_are_independent():
+def test_a_t_test_is_scipys():
+    """Both sides, and the interval; seeds without a number are left out."""
     values = np.random.RandomState(1).normal(0.01, 0.02, 12)
-    tested = check(Component("x", "above", share=0.0), values)
-    assert tested.p_yes == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+    found = t_test([*values, np.nan])
+    for side, p in (("greater", found.p_above), ("less", found.p_below)):
+        assert p == pytest.approx(stats.ttest_1samp(values, 0, alternative=side).pvalue)
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(wanted), rel=1e-12)
+    assert (found.mean, found.seeds) == (pytest.approx(values.mean()), 12)
+
+
+def test_few_seeds_and_equal_ones():
+    """Two seeds say nothing; seeds that are all alike say all."""
+    two = t_test([0.1, 0.2])
+    assert (two.seeds, two.p_above, two.p_below) == (2, 1.0, 1.0) and np.isnan(two.low)
+    assert np.isnan(t_test([]).mean)
+    alike = t_test([0.5] * 4)
+    assert (alike.p_above, alike.p_below, alike.low, alike.high) == (0.0, 1.0, 0.5, 0.5)
+    nothing = t_test([0.0] * 4)
+    assert (nothing.p_above, nothing.p_below) == (1.0, 1.0)
 
 
 def test_holm_against_a_naive_restatement():
@@ -158,12 +172,8 @@ def test_overlapping_seeds_need_the_wider_interval():
     random = np.random.RandomState(3)
     common = random.standard_normal((4000, 1)) * np.sqrt(0.1)
     values = common + random.standard_normal((4000, 20)) * np.sqrt(0.9)
-    found = interval(values.T, 0.1)
-    assert ((found.low > 0) | (found.high < 0)).mean() == pytest.approx(0.05, abs=0.011)
-    assert ((found.plain_low > 0) | (found.plain_high < 0)).mean() > 0.15
-
-
-def test_equivalence_needs_both_sides():
-    inside = check(Component("x", "within", 0.78), np.full(5, 0.78) + np.linspace(-1, 1, 5) * 1e-3)
-    edge = check(Component("x", "within", 0.78), np.full(5, 0.796) + np.linspace(-1, 1, 5) * 1e-3)
-    assert inside.p_yes < 1e-3 and edge.p_yes > 0.5
+    about = (values.mean(axis=1), values.std(axis=1, ddof=1), 20)
+    low, high = another_sample_interval(*about)
+    assert ((low > 0) | (high < 0)).mean() == pytest.approx(0.05, abs=0.011)
+    low, high = mean_interval(*about)
+    assert ((low > 0) | (high < 0)).mean() > 0.15

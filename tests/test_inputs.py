@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+from unicodedata import normalize
 
 import numpy as np
 import pandas
@@ -16,6 +17,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 from replicate.beyond.own_data import read_pool, select
+from replicate.cli import main
 from replicate.config import Config
 from replicate.corpus import Corpus, read_corpus, tokenize
 from replicate.io.corpora import labelled_texts
@@ -539,6 +541,7 @@ MISREAD = {
     "russian-by-kim": (RUSSIAN * 10, "kim", ["drops 100%", "tokens=whitespace"]),
     "greek-with-english": ([(str(i % 2), f"η ταινία is good {i}") for i in range(20)], "kim", ["drops"]),
     "vietnamese-by-kim": ([(str(i % 2), "một bộ phim rất hay và đầy cảm xúc") for i in range(9)], "kim", ["drops"]),
+    "vietnamese-decomposed": ([(str(i % 2), normalize("NFD", "một bộ phim rất hay và cảm xúc")) for i in range(9)], "kim", ["drops"]),
     "japanese-without-blanks": ([(str(i % 2), UNSPACED[i % 4]) for i in range(40)], "whitespace", ["characters on average", "tokenizer"]),
     "chinese-without-blanks": ([(str(i % 2), "这部电影非常好看我喜欢") for i in range(20)], "whitespace", ["tokenizer"]),
     "thai-without-blanks": ([(str(i % 2), "ภาพยนตร์เรื่องนี้สนุกมาก") for i in range(20)], "whitespace", ["tokenizer"]),
@@ -728,11 +731,11 @@ def test_a_pool_of_another_language_is_refused(tmp_path, refused):
     told = []
     with refused(corpus, "6 of 6 texts of the pool"):
         select(
-            [corpus], pool, "random", CONFIG, tmp_path / "o", 2, dimensions=6, report=told.append
+            [corpus], pool, "random", CONFIG, tmp_path / "o", 2, dimensions=6, on_read=told.append
         )
     assert not (tmp_path / "o").exists()
     assert "pool: 6 texts, 6 of them without a word of the corpus" in told.pop().lines()
-    select([corpus], half, "random", CONFIG, tmp_path / "h", 2, dimensions=6, report=told.append)
+    select([corpus], half, "random", CONFIG, tmp_path / "h", 2, dimensions=6, on_read=told.append)
     assert "pool: 4 texts, 2 of them without a word of the corpus" in told[0].lines()
 
 
@@ -749,6 +752,93 @@ def test_vectors_of_another_language_are_refused(tmp_path, refused):
     )
     with refused(corpus, "of the words have a vector", "language"):
         select([corpus], pool, vectors, CONFIG, tmp_path / "o", 1)
+
+
+#: Two labels written in two ways each, accents, and one word in six without a vector.
+TOLD = [("Pos", "a café good"), ("pos", "the good film"), ("0", "the bad film"), ("0.0", "a plot")]
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """``command(name, corpus, vectors, ...)``: exit code, standard error, and what is kept.
+
+    Nothing is trained: what was read is told and kept before.
+    """
+    for place in ("parallel.schedule.run_all", "beyond.sweep.run_sweep", "beyond.own_data.train"):
+        monkeypatch.setattr(f"replicate.{place}", lambda *_, **__: 1 / 0)
+    [grid] = put(tmp_path, {"grid.toml": 'seeds = [0]\npreset = "sample"\n'})
+
+    def run(name, corpus, vectors, *more):
+        own = {"sweep": [grid], "select": ["--pool", corpus]}.get(name, [])
+        data = ["--corpus", corpus, "--vectors", vectors, "--out", tmp_path / name]
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in (name, *own, *data, *more)])
+        kept = None
+        if name == "run" and (tmp_path / name / "config.json").exists():
+            kept = load_json(tmp_path / name / "config.json")["read"]
+        if name == "sweep" and (tmp_path / name / "sweep.json").exists():
+            kept = load_json(tmp_path / name / "sweep.json")["data"]["kim"]["read"]
+        return ended.value.code, capsys.readouterr().err, kept
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["run", "sweep", "select"])
+def test_every_command_tells_what_was_read(name, command, tmp_path):
+    """On standard error, before anything is trained; kept by those that come so far."""
+    corpus, vectors = put(
+        tmp_path,
+        {
+            "x.csv": by_pandas(TOLD * 5),
+            "v.txt": lines("a 1 2", "good 1 2", "the 1 2", "film 1 2", "bad 1 2"),
+        },
+    )
+    code, told, kept = command(name, corpus, vectors)
+    assert code == 3 and "ZeroDivisionError" in told.splitlines()[-1]
+    for line in (
+        f"{corpus}: 20 texts, 55 words of 7 types; 3 words a text, at most 3",
+        "labels: 0 5, 0.0 5, Pos 5, pos 5; alike: 0 and 0.0; alike: Pos and pos",
+        "2.9% of the letters dropped by the cleaning",
+        "81.8% of the words have a vector",
+    ):
+        assert line in told.splitlines()
+    if name != "select":
+        assert kept["labels"] == {"0": 5, "0.0": 5, "Pos": 5, "pos": 5}
+        assert kept["labels_alike"] == [["0", "0.0"], ["Pos", "pos"]]
+        assert kept["tokens_with_vector"] == 45 / 55 and kept["letters_dropped"] == 5 / 175
+    # Quiet is quiet, and the same is kept.
+    code, told, again = command(name, corpus, vectors, "-q")
+    assert code == 3 and len(told.splitlines()) == 1 and again == kept
+
+
+@pytest.mark.parametrize("name", ["run", "sweep", "select"])
+def test_every_command_refuses_vectors_of_another_language(name, command, tmp_path):
+    """What was read is told first; no run, table or selection is there then."""
+    corpus, vectors = put(
+        tmp_path,
+        {
+            "x.csv": by_pandas([(a, f"{b} x{i % 7}") for i, (a, b) in enumerate(TOLD * 5)]),
+            "v.txt": lines("x1 1 2", "я 3 4"),
+        },
+    )
+    code, told, kept = command(name, corpus, vectors)
+    assert code == 2 and kept is None and "4.0% of the words have a vector" in told.splitlines()
+    assert told.splitlines()[-1].startswith(f"error: {corpus}: only 4.0% of the words have")
+    assert sorted(place.name for place in (tmp_path / name).glob("[!.]*")) == ["run.log"]
+
+
+def test_a_command_that_does_not_look_goes_on(command, tmp_path, monkeypatch):
+    """Twin: without the look the same vectors are taken, and the run is made."""
+    corpus, vectors = put(
+        tmp_path,
+        {
+            "x.csv": by_pandas([(a, f"{b} x{i % 7}") for i, (a, b) in enumerate(TOLD * 5)]),
+            "v.txt": lines("x1 1 2", "я 3 4"),
+        },
+    )
+    monkeypatch.setattr("replicate.io.summary.Summary.check", lambda self: self)
+    code, _, kept = command("run", corpus, vectors)
+    assert code == 3 and round(kept["tokens_with_vector"], 2) == 0.04
 
 
 def test_a_carriage_return_tears_no_table(tmp_path):
@@ -800,6 +890,8 @@ ODD = {
     "quote": '"', "long": "y" * 900, "nul": "a\x01b",
 }  # fmt: skip
 
+NUMBERS = {str(7 * i): row for i, row in enumerate(ROWS)}
+
 #: Name -> bytes, what the wanted words have, and whether gensim reads the same (and how).
 TEXT_VECTORS = {
     "word2vec": (text_vectors(), KNOWN, {}),
@@ -821,6 +913,7 @@ TEXT_VECTORS = {
     "phrase-with-number": (text_vectors({**KNOWN, "film 95": ROWS[0]}), KNOWN, None),
     "phrase-with-number-first": (text_vectors({"film 95": ROWS[0], **KNOWN}), KNOWN, None),
     "phrase-with-number-no-header": (text_vectors({"film 95": ROWS[0], **KNOWN}, header=False), KNOWN, None),
+    "only-numbers-no-header": (text_vectors(NUMBERS, header=False), NUMBERS, {"no_header": True}),
     "dots": (text_vectors({**KNOWN, ". . .": ROWS[0], "at x@y.z": ROWS[1]}, header=False), KNOWN, None),
     "word-newline": (text_vectors(with_word("\n")), KNOWN, None),
     "word-newline-first": (text_vectors(with_word("\n", 0)), KNOWN, None),
@@ -898,6 +991,9 @@ SPARSE = {w: np.where(np.arange(40) % 7 == 0, r, 0).astype("<f4") for w, r in MA
 TINY = {"good": np.array([1, -2.5, 1e-20, 3e9], "<f4"), "bad": np.array([0, 1e-30, 1, 1], "<f4"),
         "film": np.array([1, 1, 1, 0], "<f4")}  # fmt: skip
 
+EARLY = dict.fromkeys(["good x", "film", "bad x"], np.frombuffer(b"\x80\x3f\x80\x3f" * 40, "<f4"))
+CONTROL = dict.fromkeys(EARLY, np.frombuffer(b"\x00\x41\x00\x41" * 40, "<f4"))
+
 #: Name -> bytes, and what the words have; gensim reads those without blanks in words.
 BINARY_VECTORS = {
     "plain": (binary(KNOWN), KNOWN, True),
@@ -925,6 +1021,9 @@ BINARY_VECTORS = {
     "bfloat16-phrases-line-ends": (binary(ROUNDED, b"\n"), ROUNDED, False),
     "unit-phrases": (binary(UNIT), UNIT, False),
     "sparse-phrases": (binary(SPARSE), SPARSE, False),
+    # Read two bytes early they are as good numbers: only the next word is none then.
+    "early-numbers-fit": (binary(EARLY), EARLY, False),
+    "early-numbers-fit-control": (binary(CONTROL), CONTROL, False),
 }  # fmt: skip
 
 

@@ -99,10 +99,19 @@ def test_a_cell_knows_what_it_was_run_with(matrix, monkeypatch):
     before = matrix.digest()
     assert before == matrix.digest()
     real = Path.read_bytes
-    for name in ("convolution.py", "test_kernels.py", "noxfile.py"):
+    for name in ("convolution.py", "test_kernels.py", "noxfile.py", "conftest.py", "samples.py"):
         with monkeypatch.context() as patch:
             patch.setattr(Path, "read_bytes", lambda p, n=name: real(p) + b"#" * (p.name == n))
             assert matrix.digest() != before
+
+
+def test_every_reader_is_tested_in_every_cell(matrix):
+    """A module of ``io`` has its tests in the list, but for downloads; no name lacks a file."""
+    readers = {place.stem for place in (REPOSITORY / "replicate" / "io").glob("[!_]*.py")}
+    assert readers - {"download"} <= set(matrix.CORE)
+    assert "inputs" in matrix.CORE and len(set(matrix.CORE)) == len(matrix.CORE)
+    for part in {*matrix.CORE, *matrix.WITH_CUPY}:
+        assert (REPOSITORY / "tests" / f"test_{part}.py").is_file(), part
 
 
 def test_numbers_are_read_from_a_run(matrix, tmp_path):

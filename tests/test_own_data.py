@@ -122,9 +122,15 @@ def test_rank_pool_is_eq_10(labelled, tmp_path):
 
 @pytest.mark.parametrize("budget", ["0", "31", "-1", "1.5", "many", "0%", "101%", ""])
 def test_bad_budgets(budget, refused):
-    """A number within the pool or a share, else one clear line."""
-    with refused():
+    """A number within the pool or a share, else one clear line that names the option."""
+    with refused(f"--budget {budget!r}: "):
         size_of(budget, 30)
+
+
+def test_a_share_of_a_small_pool_is_named(refused):
+    """The default is a share; of four texts it is none."""
+    with refused("--budget '10%': a share of 0.1 of 4 sentences is less than one"):
+        size_of("10%", 4)
 
 
 @pytest.mark.parametrize(

@@ -383,36 +383,16 @@ VALUES = [np.random.RandomState(i).normal(0.004, 0.01, n) for i, n in enumerate(
 
 
 @pytest.mark.parametrize("values", VALUES, ids=len)
-def test_plain_interval_is_a_paired_t_test(values):
-    """The interval shown beside the corrected one, and p where the seeds share no data."""
-    component = inference.Component("H.mean", "above", 0.001, share=0.0)
-    tested = inference.test_component(component, values)
+def test_a_t_test_is_a_paired_t_test(values):
+    """Interval and both one-sided p."""
+    found = inference.t_test(values)
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (tested.plain_low, tested.plain_high) == pytest.approx(tuple(interval), rel=1e-12)
-    assert (tested.low, tested.high) == pytest.approx(tuple(interval), rel=1e-12)
-    for kind, side, other in (("above", "greater", "less"), ("below", "less", "greater")):
-        component = inference.Component("H.mean", kind, 0.001, share=0.0)
-        tested = inference.test_component(component, values)
-        assert tested.p_yes == pytest.approx(
-            stats.ttest_1samp(values, 0.001, alternative=side).pvalue, rel=1e-12
-        )
-        assert tested.p_no == pytest.approx(
-            stats.ttest_1samp(values, 0.001, alternative=other).pvalue, rel=1e-12
-        )
-    # Twin: the correction of seeds that share their corpus widens it.
-    corrected = inference.test_component(inference.Component("H.mean", "above"), values)
-    assert corrected.high - corrected.low > 1.05 * (interval.high - interval.low)
-
-
-@pytest.mark.parametrize("values", VALUES, ids=len)
-def test_equivalence_is_two_one_sided_tests(values):
-    """Schuirmann's p is the larger of SciPy's two."""
-    component = inference.Component("A.T2h", "within", 0.006, share=0.0, margin=0.01)
-    tested = inference.test_component(component, values)
-    low = stats.ttest_1samp(values, -0.004, alternative="greater").pvalue
-    high = stats.ttest_1samp(values, 0.016, alternative="less").pvalue
-    assert tested.p_yes == pytest.approx(max(low, high), rel=1e-12)
-    assert tested.p_yes != pytest.approx(min(low, high), rel=0.1)
+    assert (found.low, found.high) == pytest.approx(tuple(interval), rel=1e-12)
+    for p, side in ((found.p_above, "greater"), (found.p_below, "less")):
+        assert p == pytest.approx(stats.ttest_1samp(values, 0, alternative=side).pvalue, rel=1e-12)
+    # Twin: the interval of another sample is wider.
+    wide = inference.another_sample_interval(values.mean(), values.std(ddof=1), len(values))
+    assert wide[1] - wide[0] > 1.05 * (interval.high - interval.low)
 
 
 # --- Statistics of the claims against statsmodels -----------------------------------------
@@ -463,13 +443,6 @@ def test_likeness_is_two_one_sided_tests(sm, values, shift):
     low, high = inference.mean_interval(*about(values - shift), alpha)
     p, *_ = sm.stats.api.DescrStatsW(values - shift).ttost_mean(-margin, margin)
     assert (claims.alike_verdict(low, high, margin) == "alike") == (p < alpha / 2)
-
-
-@pytest.mark.parametrize("values", SAMPLES, ids=len)
-def test_equivalence_by_statsmodels(sm, values):
-    component = inference.Component("A.T2h", "within", 0.006, share=0.0, margin=0.01)
-    wanted, *_ = sm.stats.api.DescrStatsW(values).ttost_mean(-0.004, 0.016)
-    assert inference.test_component(component, values).p_yes == pytest.approx(wanted, rel=CLOSE)
 
 
 def test_holm_by_statsmodels(sm):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from test_convergence import table
-from test_rivals import made_up
+from test_rivals import compared, made_up
 
 from replicate import cli
 from replicate.beyond import convergence, rivals
@@ -34,7 +34,7 @@ def test_rivals_are_drawn(tmp_path):
     """Other gains, another picture; the same gains, the same."""
     names, pictures = ("a", "b", "c"), []
     for name, gain in zip(names, (0.02, 0.02, -0.02)):
-        rows = rivals.compare(made_up(tmp_path / name, gain), range(8))
+        rows = compared(made_up(tmp_path / name, gain), range(8))
         pictures.append(
             beyond.draw_rivals(rows, tmp_path / f"{name}-drawn", "made up").read_bytes()
         )

@@ -225,12 +225,17 @@ def made_up(tmp_path, gain, seeds=8, noise=0.002):
     return run
 
 
+def compared(run, seeds):
+    """Every score against random sentences, from the files of a run."""
+    return rivals.compare(rivals.levels(rivals.curves(run, seeds)))
+
+
 @pytest.mark.parametrize(
     "gain, verdict", [(0.02, "better"), (-0.02, "worse"), (0.0, "inconclusive")]
 )
 def test_compare_finds_what_is_there(tmp_path, gain, verdict):
     """A gain is found where it is, and nowhere else."""
-    rows = rivals.compare(made_up(tmp_path, gain), range(8))
+    rows = compared(made_up(tmp_path, gain), range(8))
     assert {row[-1] for row in rows if row[0] == "entropy"} == {verdict}
     assert {row[-1] for row in rows if row[0] != "entropy"} == {"inconclusive"}
     mine = next(row for row in rows if row[:2] == ("entropy", 0.5))
@@ -243,14 +248,14 @@ def test_shares_of_ones_own_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(rivals, "SHARES", (0.2, 0.5))
     run = made_up(tmp_path, 0.02)
     monkeypatch.undo()
-    assert {row[1] for row in rivals.compare(run, range(8))} == {0.2, 0.5}
+    assert {row[1] for row in compared(run, range(8))} == {0.2, 0.5}
 
 
 def test_compare_needs_seeds(tmp_path):
     """Two seeds tell nothing, none give no row."""
     run = made_up(tmp_path, 0.1)
-    assert {row[-1] for row in rivals.compare(run, range(2))} == {"inconclusive"}
-    assert rivals.compare(run, []) == []
+    assert {row[-1] for row in compared(run, range(2))} == {"inconclusive"}
+    assert compared(run, []) == []
 
 
 # --- what is selected, trained and told, restated -------------------------------------------

@@ -129,9 +129,37 @@ def test_a_setting_of_the_wrong_type_is_refused(copied, recorded_run):
         Run(out)
 
 
+def test_a_run_of_version_1_0_0_does_not_say_what_was_read(copied, recorded_run):
+    """It is read all the same; something else than an object there is refused."""
+    out = copied(recorded_run).out
+    settings = json.loads((out / "config.json").read_text())
+    assert settings["read"]["texts"] == settings["corpus"]["sentences"]
+    old = {name: value for name, value in settings.items() if name != "read"}
+    (out / "config.json").write_text(json.dumps(old))
+    assert Run(out).finished_seeds() == recorded_run.finished_seeds()
+    (out / "config.json").write_text(json.dumps({**settings, "read": []}))
+    with pytest.raises(InputError, match="read"):
+        Run(out)
+
+
 def test_seeds_are_added_sorted_and_stored(copied, recorded_run):
     out = copied(recorded_run).out
     run = Run(out)
     wanted = sorted({*run.seeds, 9, 5})
     run.add_seeds([9, 5, 9])
     assert run.seeds == Run(out).seeds == wanted
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("judged", [1, 2, 3])
+def test_a_sentence_is_judged_at_the_epoch_that_is_asked_for(first, judged):
+    """Whether the untrained network was recorded too or not; no other row looks like it."""
+    from replicate.run import Record
+
+    epochs = np.arange(first, 4)
+    predicted = np.array([[(epoch >> bit) & 1 for bit in range(2)] for epoch in epochs])
+    record = Record(
+        epochs=epochs, predicted=predicted, labels=np.array([1, 1]), lengths=np.array([3, 4]),
+        change={}, judged=judged,
+    )  # fmt: skip
+    assert record.correct.tolist() == [bool(judged & 1), bool(judged & 2)]

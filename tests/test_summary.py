@@ -1,11 +1,13 @@
 """What was read of a corpus: counted, put in words, and refused where it is surely misread."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from replicate.io.errors import InputError
-from replicate.io.summary import Summary
+from replicate.io.summary import BOUNDS, Summary
 
 
 def summary(**other):
@@ -41,3 +43,11 @@ def test_json_keeps_the_counts():
     kept = json.loads(json.dumps(summary().with_vectors(0.5).to_dict()))
     assert (kept["texts"], kept["tokens"], kept["words"]) == (40, 400, 90)
     assert kept["labels"] == {"neg": 20, "pos": 20}
+
+
+def test_the_page_states_every_bound():
+    """In the order of the bounds, and with their values."""
+    page = (Path(__file__).parents[1] / "docs" / "usage.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .+ \| (?:more|less) than (\d+)( %)?.* \|$", page, re.MULTILINE)
+    stated = [float(number) / (100 if percent else 1) for number, percent in rows]
+    assert stated == list(BOUNDS.values())

@@ -254,6 +254,6 @@ def test_the_command_passes_all_that_rows_depend_on(finished, tmp_path, monkeypa
     arguments += ["--vectors", "random", "--dimensions", "7", "--implementation", "reference"]
     with pytest.raises(SystemExit):
         cli.main([*map(str, arguments), "--out", str(tmp_path / "new")])
-    ((_, specifications, data, options),) = seen
+    ((_, specifications, data, options, _),) = seen
     assert len(specifications) == 3 and data[1:] == ("random", "", 7)
     assert options == Options("@cpu", "reference")

@@ -72,7 +72,8 @@ def test_the_draw_has_its_seed():
     ):
         assert (first[1:] != other[1:]).mean() > 0.99
     fixed = [
-        embedding_matrix(MANY, "random", Config(unknown_words_seed=7), 20, seed=s)[0] for s in (0, 1)
+        embedding_matrix(MANY, "random", Config(unknown_words_seed=7), 20, seed=s)[0]
+        for s in (0, 1)
     ]
     assert fixed[0].tobytes() == fixed[1].tobytes()
     state = np.random.get_state()[2]

@@ -22,11 +22,12 @@ import numpy as np
 
 from replicate.beyond.sweep import sweep_rows
 from replicate.config import PAPER
-from replicate.inference import MARGIN
 from replicate.io.files import save_csv
 from replicate.show import figures
 
 PARTS = ("levels", "misclassified", "fall", "steady")
+#: Unit of the distance, in accuracy.
+MARGIN = 0.015
 HEADER = ("specification", "seeds", "distance", *PARTS)
 
 

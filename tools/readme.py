@@ -288,28 +288,37 @@ def kernels():
 
 
 def multiverse():
-    """What the means of the claims' parts become under other specifications."""
-    by = {}
-    for row in numbers_of("multiverse/sweep.csv"):
-        by.setdefault(row["specification"], []).append(row)
+    """Every pooled part: mean over specifications, how they differ, what a further one would give."""
+    places = {(c.id, p.title): p for c in judging.CLAIMS for p in c.parts}
     rows = []
-    for claim in judging.CLAIMS:
-        for part in claim.parts:
-            columns = (part.effects(judging.column(found, part.statistic)) for found in by.values())
-            effects = [values.mean() for values in columns]
-            if not np.isfinite(effects).any():
-                continue
-            names = list(by)
-            ends = [int(np.nanargmin(effects)), int(np.nanargmax(effects))]
-            shown = [judging.shown_number(part, float(part.shown(e))) for e in effects]
-            middle = judging.shown_number(part, float(part.shown(np.nanmean(effects))))
-            extremes = (f"{shown[i]}: `{names[i]}`" for i in ends)
-            beside = " (beside)" if part.beside else ""
-            rows.append((f"{claim.id}: {part.title}{beside}", middle, *extremes))
-    return table(
-        ("part", "mean of all specifications", "farthest from the paper's side", "farthest on it"),
-        rows,
-    )
+    for row in rows_of("multiverse/multiverse.csv"):
+        part = places[row["id"], row["part"]]
+        number = {
+            name: float(row[name]) for name in row if name not in ("id", "part") and row[name]
+        }
+        mean = judging.shown_number(part, number["mean"])
+        ranges = (
+            judging.shown_range(part, number[f"{name}low"], number[f"{name}high"])
+            for name in ("", "new_")
+        )
+        spread = (
+            f"{100 * number['between']:.2f}"
+            if part.scale in ("points", "level")
+            else f"{number['between']:.2f}"
+        )
+        below = f"{100 * number['below']:.0f} %" if "below" in number else "–"
+        p = f"{number['p_median']:.2f}" if "p_median" in number else "–"
+        about = f"{number['specifications']:.0f} × {number['seeds']:.0f}"
+        of_mean, of_new = ranges
+        rows.append(
+            (f"{row['id']}: {row['part']}", about, f"{mean} ({of_mean})", spread,
+             f"{number['shrinkage']:.2f}", of_new, below, p)
+        )  # fmt: skip
+    header = (
+        "part", "specifications × seeds", "mean of all (95 %)", "spread between", "kept",
+        "a further specification", "too small to matter", "p, signs flipped",
+    )  # fmt: skip
+    return table(header, rows)
 
 
 def operating():

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from ..claims import column
-from ..config import PAPER, generator
-from ..inference import ALPHA, Component, holm, test_component
+from ..config import generator
+from ..inference import ALPHA, holm, t_test
 from ..instability import sentence_instability
 from ..io.errors import InputError
 from ..model import trained_model
@@ -141,31 +141,31 @@ def _accuracy_where_unstable(run, seed, wac):
     return made
 
 
-#: Rows of the answers: id, what is measured, its kind of test, the statistic,
-#: the share of the corpus it is measured on, and what a positive value says.
+#: Rows of the answers: id, what is measured, its kind of test, the statistic, and what
+#: it says where the test holds.
 QUESTIONS = (
-    ("Q1", "log wac, unstable less matched stable words, first phase", "above", "gap.T1", "T1",
+    ("Q1", "log wac, unstable less matched stable words, first phase", "above", "gap.T1",
      "unstable words differ from stable ones"),
     *(
-        ("Q1", f"how much of that gap is closed in {arm}", "above", f"gap.T1 - gap.{arm}", "T1",
+        ("Q1", f"how much of that gap is closed in {arm}", "above", f"gap.T1 - gap.{arm}",
          "the gap closes")
         for arm in ARMS_ASKED
     ),
-    ("Q1", "closed in T1andT2h less in T1andT2ran", "above", "gap.T1andT2ran - gap.T1andT2h", "T1",
+    ("Q1", "closed in T1andT2h less in T1andT2ran", "above", "gap.T1andT2ran - gap.T1andT2h",
      "T2h settles them more than random sentences"),
-    ("Q1", "closed in T1andT2h less in T1andT2l", "above", "gap.T1andT2l - gap.T1andT2h", "T1",
+    ("Q1", "closed in T1andT2h less in T1andT2l", "above", "gap.T1andT2l - gap.T1andT2h",
      "T2h settles them more than T2l"),
-    ("Q1", "log late / early movement, unstable less stable, first phase", "above", "late.T1", "T1",
+    ("Q1", "log late / early movement, unstable less stable, first phase", "above", "late.T1",
      "unstable words move later"),
-    ("Q1", "the same in T1andT2h less in T1andT2ran", "below", "late.T1andT2h - late.T1andT2ran", "T1",
+    ("Q1", "the same in T1andT2h less in T1andT2ran", "below", "late.T1andT2h - late.T1andT2ran",
      "T2h makes them settle earlier than random sentences"),
     ("Q1", "T1's accuracy on T3 rich in unstable words less on the rest", "below",
-     "rich.T1 - rest.T1", "T3", "sentences rich in unstable words are classified worse"),
+     "rich.T1 - rest.T1", "sentences rich in unstable words are classified worse"),
     ("Q1", "accuracy on T3 rich in unstable words, T1andT2h less T1andT2ran", "above",
-     "rich.T1andT2h - rich.T1andT2ran", "T3", "those words are learned better from T2h"),
-    ("Q3", "rank correlation of wac with frequency in T1", "below", "rarity", "T1",
+     "rich.T1andT2h - rich.T1andT2ran", "those words are learned better from T2h"),
+    ("Q3", "rank correlation of wac with frequency in T1", "below", "rarity",
      "unstable words are the rare ones"),
-    ("Q3", "the same among words that occur twice or more", "below", "rarity.often", "T1",
+    ("Q3", "the same among words that occur twice or more", "below", "rarity.often",
      "unstable words are the rare ones"),
 )  # fmt: skip
 
@@ -178,19 +178,15 @@ def answers(table):
 
     Returns:
         list of tuple: ``(id, measure, test, ours, low, high, seeds, answer)``:
-        mean, corrected 95 % interval; the answer is ``"yes: ..."``, ``"no"``
+        mean, 95 % interval; the answer is ``"yes: ..."``, ``"no"``
         (shown to be the opposite) or ``"inconclusive"``, after Holm's
         correction over all rows.
     """
-    tested = []
-    for _, _, kind, name, subset, _ in QUESTIONS:
-        share = PAPER["shares"][2 if subset == "T3" else 0]
-        component = Component(name, kind, share=share)
-        tested.append(test_component(component, column(table, name)))
-    yes = holm([t.p_yes for t in tested])
-    no = holm([t.p_no for t in tested])
+    tested = [t_test(column(table, name)) for _, _, _, name, _ in QUESTIONS]
+    above, below = holm([t.p_above for t in tested]), holm([t.p_below for t in tested])
     rows = []
-    for (ident, measure, kind, _, _, says), t, p_yes, p_no in zip(QUESTIONS, tested, yes, no):
+    for (ident, measure, kind, _, says), t, *p in zip(QUESTIONS, tested, above, below):
+        p_yes, p_no = p if kind == "above" else reversed(p)
         answer = f"yes: {says}" if p_yes < ALPHA else "no" if p_no < ALPHA else "inconclusive"
         rows.append((ident, measure, f"{kind} 0", t.mean, t.low, t.high, t.seeds, answer))
     return rows

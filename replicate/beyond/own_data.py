@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config, generator
-from ..corpus import Corpus, read_corpus, tokenize
+from ..corpus import tokenize
 from ..environment import inherited, versions
-from ..experiment import check_converged
+from ..experiment import Inputs, check_converged, check_epochs, read_inputs
 from ..instability import sentence_instability
 from ..io.corpora import pool_texts
 from ..io.errors import InputError
@@ -35,7 +35,7 @@ from ..recorder import Recorder
 from ..selection import budget as budget_of
 from ..selection import select_top
 from ..training import train
-from ..vectors import coverage, embedding_matrix, with_unknown_words
+from ..vectors import coverage, with_unknown_words
 
 __all__ = ["PRESET", "Ranked", "fit", "locked", "rank_pool", "read_pool", "select", "size_of"]
 
@@ -134,8 +134,8 @@ def size_of(budget, n):
     text = str(budget).strip()
     try:
         size = budget_of(n, float(text[:-1]) / 100) if text.endswith("%") else int(text)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"--budget {text!r}: {error}") from None
     except ValueError:
         raise InputError(
             f"--budget {text!r}: no number of texts; write one, or a share like 10%"
@@ -161,7 +161,7 @@ def fit(
     A tenth is held out, drawn by each seed, to measure the accuracy.
 
     Args:
-        paths: see :func:`replicate.corpus.read_corpus`; or a ``Corpus``.
+        paths: see :func:`replicate.corpus.read_corpus`; or ``Inputs`` that were read.
         vectors: see :func:`replicate.vectors.embedding_matrix`.
         config (Config): readings.
         folder: where records and snapshots go while training.
@@ -176,25 +176,22 @@ def fit(
     Raises:
         InputError: for bad data, fewer than ten texts, or training that diverged.
     """
-    corpus = paths if isinstance(paths, Corpus) else read_corpus(paths, config.tokens)
-    n = len(corpus)
+    check_epochs(config)
+    inputs = paths
+    if not isinstance(paths, Inputs):
+        inputs = read_inputs(config, paths, vectors, dimensions)
+        inputs.read.check()
+    corpus, n = inputs.corpus, len(inputs.corpus)
     if n < 10:
         raise InputError(f"{n} labelled texts are too few to learn from; give 10 or more")
-    if config.epochs + int(config.record_epoch_0) < 2 + config.ddof:
-        raise InputError(
-            f"epochs = {config.epochs}: eq. (9) needs {2 + config.ddof} recorded epochs; choose more epochs"
-        )
-    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions)
-    _, known_tokens = coverage(known, corpus.tokens)
-    if str(vectors) != "random" and corpus.summary is not None:
-        corpus.summary.with_vectors(known_tokens).check()
+    _, known_tokens = coverage(inputs.known, corpus.tokens)
     total, seen = np.zeros(len(corpus.words)), np.zeros(len(corpus.words))
     accuracy = []
     for seed in seeds:
         order = generator("held out", seed).permutation(n)
         held = np.sort(order[: max(1, int(HELD_OUT * n))])
         used = np.sort(order[len(held) :])
-        drawn = with_unknown_words(matrix, known, config, seed)
+        drawn = with_unknown_words(inputs.matrix, inputs.known, config, seed)
         model = TextCNN(drawn, len(corpus.label_names), config, seed, implementation)
         place = Path(folder) / f"seed-{seed:03d}"
         recorder = Recorder.of_model(
@@ -251,7 +248,7 @@ def rank_pool(fitted, texts, config):
 
 
 def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensions=300,
-           implementation="fused", on_epoch=None, report=None):  # fmt: skip
+           implementation="fused", on_epoch=None, on_read=None):  # fmt: skip
     """Train, rank the pool, and write ``selected.csv``, ``words.csv`` and ``select.json``.
 
     Args:
@@ -259,7 +256,7 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
         pool: see :func:`read_pool`.
         out: folder to write to.
         budget: see :func:`size_of`.
-        report: callable that gets what was read, a
+        on_read: callable that gets what was read, a
             :class:`replicate.io.summary.Summary`, before training; may be None.
 
     Returns:
@@ -273,18 +270,19 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
     _check_folder(out)
     rows = read_pool(pool, notes)
     size = size_of(budget, len(rows))
-    corpus = read_corpus(paths, config.tokens)
-    words = set(corpus.words.tolist())
+    check_epochs(config)
+    inputs = read_inputs(config, paths, vectors, dimensions)
+    words = set(inputs.corpus.words.tolist())
     known = [not words.isdisjoint(tokenize(row.text, config.tokens)) for row in rows]
-    read = corpus.summary.with_pool(known, notes)
-    if report is not None:
-        report(read)
+    read = inputs.read.with_pool(known, notes)
+    if on_read is not None:
+        on_read(read)
     read.check()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=_TRAINING, dir=out, ignore_cleanup_errors=True
     ) as folder:
-        fitted = fit(corpus, vectors, config, folder, seeds, dimensions, implementation, on_epoch)
+        fitted = fit(inputs, vectors, config, folder, seeds, dimensions, implementation, on_epoch)
     ranked = rank_pool(fitted, [row.text for row in rows], config)
     chosen = [
         (
@@ -306,7 +304,7 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
         "pool": {Path(pool).name: sha256(pool)},
         "vectors": sha256_of(vectors),
         "known_tokens": fitted.known_tokens,
-        "read": read.with_vectors(fitted.known_tokens).to_dict(),
+        "read": read.to_dict(),
         "accuracy_held_out": fitted.accuracy,
         "selected": size,
         "of": len(rows),

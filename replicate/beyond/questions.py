@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..claims import column
-from ..inference import ON_T1, Component, test_component
+from ..inference import t_test
 from ..io.errors import InputError
 from ..io.files import save_csv
 from ..run import Run
@@ -47,7 +47,7 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     out = run.out / "questions"
     table = [convergence.seed_answers(run, seed) for seed in seeds]
     answers = convergence.answers(table)
-    gains = rivals.compare(run, seeds)
+    gains = rivals.compare(rivals.levels(rivals.curves(run, seeds)))
     names, correlation = rivals.correlations(run, seeds)
     save_csv(out / "questions.csv", QUESTIONS, answers)
     save_csv(
@@ -115,7 +115,7 @@ def draw_rivals(rows, stem, title):
         figure.text(
             0.01,
             0.01,
-            f"{title}; {seeds} seeds, epochs 40–50; bands: corrected 95 % intervals",
+            f"{title}; {seeds} seeds, epochs 40–50; bands: 95 % intervals",
             fontsize=7.5,
             color="#555555",
         )
@@ -151,7 +151,7 @@ def draw_convergence(table, stem, title):
         for axis, (kind, label) in zip(figure.subplots(1, 2), kinds.items()):
             for i, phase in enumerate(phases):
                 values = column(table, f"{kind}.{phase}")
-                tested = test_component(Component(f"{kind}.{phase}", "above", share=ON_T1), values)
+                tested = t_test(values)
                 rows.append((kind, phase, tested.seeds, tested.mean, tested.low, tested.high))
                 colour = "#777777" if phase == "T1" else "#0072B2"
                 axis.scatter([i] * len(values), values, s=8, color=colour, alpha=0.35, lw=0)
@@ -167,7 +167,7 @@ def draw_convergence(table, stem, title):
         figure.text(
             0.01,
             0.01,
-            f"{title}; {len(table)} seeds; words of equal frequency; bars: corrected 95 % intervals",
+            f"{title}; {len(table)} seeds; words of equal frequency; bars: 95 % intervals",
             fontsize=7.5,
             color="#555555",
         )

@@ -13,7 +13,7 @@ from scipy import stats
 
 from ..config import PAPER, generator
 from ..experiment import check_converged
-from ..inference import ALPHA, Component, holm, test_component
+from ..inference import ALPHA, holm, t_test
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError
 from ..io.files import read_csv, save_csv
@@ -34,6 +34,8 @@ __all__ = [
     "compare",
     "confounds",
     "correlations",
+    "curves",
+    "levels",
     "matched_halves",
     "run_rivals",
     "score_sentences",
@@ -377,41 +379,49 @@ def trainings(shares=SHARES):
 # --- answers -------------------------------------------------------------------
 
 
-def _table(run, seeds):
-    """(arm, share) -> {seed: (late, mean)}, the random draws averaged as ``random``."""
-    found = {}
-    for seed in seeds:
-        place = _folder(run, seed) / CURVES
-        if not place.exists():
-            continue
+def curves(run, seeds):
+    """What was trained: seed -> rows of arm, share, late, mean."""
+    places = {seed: _folder(run, seed) / CURVES for seed in seeds}
+    return {seed: read_csv(p, CURVE, _NUMBERS) for seed, p in places.items() if p.exists()}
+
+
+def levels(found):
+    """What every selection reached.
+
+    Args:
+        found: seed -> rows, see :func:`curves`.
+
+    Returns:
+        dict: (arm, share) -> {seed: (late, mean)}, the random draws averaged as ``random``.
+    """
+    made = {}
+    for seed, rows in found.items():
         draws = {}
-        for row in read_csv(place, CURVE, _NUMBERS):
+        for row in rows:
             value, share = np.array([row["late"], row["mean"]]), row["share"]
             if row["arm"].startswith("random_"):
                 draws.setdefault(share, []).append(value)
             else:
-                found.setdefault((row["arm"], share), {})[seed] = value
+                made.setdefault((row["arm"], share), {})[seed] = value
         for share, values in draws.items():
             if len(values) == RANDOM_DRAWS:
-                found.setdefault(("random", share), {})[seed] = np.mean(values, axis=0)
-    return found
+                made.setdefault(("random", share), {})[seed] = np.mean(values, axis=0)
+    return made
 
 
-def compare(run, seeds):
+def compare(found):
     """Each score against random sentences of the same number, paired over seeds.
 
     Args:
-        run: after :func:`run_rivals`.
-        seeds (list of int): those to count.
+        found: of :func:`levels`.
 
     Returns:
         list of tuple: ``(score, share, labels, accuracy, gain, low, high,
         seeds, p, verdict)``: `accuracy` and `gain` over epochs 40-50; the
-        interval is Nadeau and Bengio's; p is one-sided of the nearer side
+        interval is that of a paired t test; p is one-sided of the nearer side
         after Holm's correction over all scores and shares.  The last row is
         ``matched_high`` against ``matched_low``.
     """
-    found = _table(run, seeds)
     about = {score.name: score for score in SCORES}
     rows, tests = [], []
     shares = sorted({share for arm, share in found if arm == "random"})
@@ -423,8 +433,8 @@ def compare(run, seeds):
         if not both:
             continue
         gain = np.array([mine[s][0] - other[s][0] for s in both])
-        tested = test_component(Component("gain", "above"), gain)
-        tests.append((tested.p_yes, tested.p_no))
+        tested = t_test(gain)
+        tests.append((tested.p_above, tested.p_below))
         labels = key[0] in about and about[key[0]].labels
         accuracy = float(np.mean([mine[s][0] for s in both]))
         rows.append([*key, int(labels), accuracy, tested.mean, tested.low, tested.high, len(both)])
@@ -468,7 +478,7 @@ def confounds(run, seeds):
     Returns:
         list of tuple: ``(covariate, correlation, partial, low, high, smd,
         smd_matched)``: rank correlation with A_S; the same with the other
-        covariates held (partial), its corrected interval; standardised mean
+        covariates held (partial), its 95 % interval; standardised mean
         difference of the covariate between T2h and T2l, and between the
         matched halves.  The last row, ``R2``, has the share of the variance
         of A_S's ranks that all explain together, and its interval.
@@ -501,7 +511,7 @@ def confounds(run, seeds):
     for name, values in made.items():
         values = np.array(values)
         shown = values[:, 0] if name == "R2" else values[:, 1]
-        tested = test_component(Component(name, "above", share=PAPER["shares"][1]), shown)
+        tested = t_test(shown)
         mean = values.mean(axis=0)
         rows.append((name, mean[0], mean[1], tested.low, tested.high, mean[2], mean[3]))
     return rows

@@ -14,10 +14,9 @@ from typing import Any
 
 import msgspec
 
-from ..claims import judge
 from ..config import PRESETS, Config, is_seed
 from ..environment import inherited, versions
-from ..experiment import prepare, read_data, run_seed, statistics_of
+from ..experiment import OnRead, prepare, read_data, run_seed, statistics_of
 from ..io.errors import InputError, shorten
 from ..io.files import (
     check_own_folder,
@@ -40,7 +39,6 @@ __all__ = [
     "read_grid",
     "run_sweep",
     "sweep_rows",
-    "verdicts_by_specification",
 ]
 
 
@@ -192,7 +190,11 @@ def _read_settings(out: Path) -> dict[str, Any]:
 
 
 def prepare_sweep(
-    out: str | Path, specifications: list[Specification], data: tuple, options: Options
+    out: str | Path,
+    specifications: list[Specification],
+    data: tuple,
+    options: Options,
+    on_read: OnRead | None = None,
 ) -> dict[str, Any]:
     """Write ``sweep.json``, or check that the rows that are there are of these very data.
 
@@ -201,6 +203,7 @@ def prepare_sweep(
         specifications: each reading ``tokens`` among them has a vocabulary of its own.
         data: see :func:`run_sweep`.
         options: device and implementation.
+        on_read: called with what was read under each reading ``tokens``.
 
     Returns:
         What ``sweep.json`` holds.
@@ -212,10 +215,11 @@ def prepare_sweep(
     # One specification of each: known words do not depend on other readings.
     of_tokens = {spec.config.tokens: spec.config for spec in specifications}
     paths, vectors = data[:2]
+    dimensions = data[3] if len(data) > 3 else 300
     now: dict[str, Any] = {
         "format": 1,
         "data": {
-            tokens: read_data(config, paths, vectors, *data[3:])[3]
+            tokens: read_data(config, paths, vectors, dimensions, on_read)[1]
             for tokens, config in sorted(of_tokens.items())
         },
         "device": options.device,
@@ -333,23 +337,3 @@ def run_sweep(out, specifications, seeds, data, options=None, jobs=1, on_progres
     outcome = run_shares(tasks, jobs, collect, threads)
     collect_rows(out)
     return outcome
-
-
-def verdicts_by_specification(rows):
-    """The verdict on every claim under every specification: what flips with a reading.
-
-    Args:
-        rows (dict): of :func:`sweep_rows`.
-
-    Returns:
-        list of tuple: ``(specification, claim id, ours, low, high, seeds,
-        verdict)``, S1 left out.
-    """
-    tables = {}
-    for (name, _), row in rows.items():
-        tables.setdefault(name, []).append(row)
-    return [
-        (name, v.claim.id, v.ours, v.low, v.high, v.seeds, v.verdict)
-        for name, table in sorted(tables.items())
-        for v in judge(table)[1:]
-    ]

@@ -149,7 +149,7 @@ class Summary:
         more = f", and {len(shown) - 20} more" if len(shown) > 20 else ""
         alike = "".join(f"; alike: {one} and {two}" for one, two in self.alike()[:5])
         found.append(f"labels: {', '.join(shown[:20])}{more}{alike}")
-        if self.letters_dropped > 0.0005:
+        if self.letters or self.dropped:
             found.append(f"{self.letters_dropped:.1%} of the letters dropped by the cleaning")
         if self.without_words:
             found.append(

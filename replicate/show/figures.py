@@ -7,7 +7,9 @@ the same colour in every figure.
 
 import contextlib
 import io
+import logging
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from .. import statistics
-from ..claims import column
 from ..config import ARMS, PAPER, generator
-from ..inference import ON_T1, ON_T3, Component, mean_interval, test_component
+from ..inference import mean_interval
 from ..instability import standardise
 from ..io.files import atomic, save_csv
 from ..run import Record, Run
@@ -38,7 +40,6 @@ __all__ = [
     "draw_figures",
     "drawn_sentences",
     "save_figure",
-    "specification_curve",
     "styled",
 ]
 
@@ -72,13 +73,42 @@ STYLE: dict[Any, Any] = {
 }
 
 
+#: Fonts of other scripts, for characters that Matplotlib's own font lacks.
+FALLBACK = (
+    *("Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic"),
+    *("Yu Gothic", "Hiragino Sans", "MS Gothic", "Noto Sans CJK SC", "WenQuanYi Zen Hei"),
+    *("WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "Droid Sans Fallback"),
+    *("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo"),
+    *("Noto Sans Thai", "Noto Sans Devanagari", "Arial Unicode MS", "Unifont"),
+)
+
+
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says."""
-    with mpl.rc_context():
+    """Matplotlib's own settings and :data:`STYLE`, whatever a user's matplotlibrc says.
+
+    Characters that no font has are drawn as boxes, and the log says so once.
+    """
+    there = {font.name for font in fontManager.ttflist}
+    with mpl.rc_context(), warnings.catch_warnings(record=True) as seen:
+        warnings.filterwarnings("always", _LACKING, UserWarning)
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
+        mpl.rcParams["font.family"] = ["sans-serif", *(name for name in FALLBACK if name in there)]
         yield
+    lacking = [one for one in seen if str(one.message).startswith(_LACKING)]
+    for one in seen:
+        if one not in lacking:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking:
+        logging.getLogger("replicate").warning(
+            "figures: no font here has all characters of the words; those are drawn as boxes: "
+            "install a font of their script, such as Noto Sans CJK"
+        )
+
+
+#: Beginning of Matplotlib's warning of a character that no font has.
+_LACKING = "Glyph "
 
 
 def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
@@ -140,7 +170,7 @@ def save_figure(figure: Figure, stem: Path) -> Path:
     return stem.with_suffix(".png")
 
 
-def _caption(figure: Figure, text: str) -> None:
+def caption(figure: Figure, text: str) -> None:
     figure.text(0.01, 0.005, text, fontsize=7, color="#666666", ha="left", va="bottom")
 
 
@@ -231,7 +261,7 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
     )
     whole = PAPER["epochs"]
     of = "" if config.epochs == whole else f" of {config.epochs} (epoch 20 of the paper's {whole})"
-    _caption(
+    caption(
         figure,
         f"{run.title}; seed {seed}\nstandardised within each epoch over "
         f"{_STANDARDISED[config.standardised_over]}; the seven words that change most are named\n"
@@ -409,7 +439,7 @@ def draw_figure_5(title: str, table: list[tuple[Any, ...]], stem: Path) -> Path:
     figure.suptitle(
         "Fig. 5: change of word saliency from epoch to epoch", x=0.01, ha="left", fontsize=11
     )
-    _caption(figure, f"{title}; bands: 95 % intervals of the mean at each epoch")
+    caption(figure, f"{title}; bands: 95 % intervals of the mean at each epoch")
     figure.subplots_adjust(left=0.065, right=0.99, top=0.83, bottom=0.17, wspace=0.3)
     save_csv(stem.with_suffix(".csv"), FIG_5, [row for row in table if row[1]])
     return save_figure(figure, stem)
@@ -438,7 +468,9 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     top = epochs[-1]
     scale = top / PAPER["epochs"]
     start, stop = (e * scale for e in PAPER["level_epochs"])
-    for name, level in (("T1andT2", 0.78), ("T1andT2h", 0.76), ("the others", 0.75)):
+    levels = PAPER["levels"]
+    for name, arm in (("T1andT2", "T1andT2"), ("T1andT2h", "T1andT2h"), ("the others", "T2h")):
+        level = levels[arm]
         colour = ARM_COLOURS.get(name, "#777777")
         axis.plot([start, stop], [level, level], color=colour, lw=1.2, ls=(0, (4, 2)))
         # Text above the line; for the lowest line below it, because the others may be close.
@@ -450,7 +482,10 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
         )  # fmt: skip
     # The first epochs of a new model are far lower, and would flatten everything else.
     means = np.array([row[2] for row in table])
-    axis.set_ylim(max(means.min(), np.quantile(means, 0.02)) - 0.01, max(means.max(), 0.78) + 0.012)
+    axis.set_ylim(
+        max(means.min(), np.quantile(means, 0.02)) - 0.01,
+        max(means.max(), *levels.values()) + 0.012,
+    )
     _label_ends(axis, top, labels, gap=0.045)
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -458,7 +493,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     figure.suptitle(
         "Fig. 6: accuracy of the models of the second phase", x=0.01, ha="left", fontsize=11
     )
-    _caption(
+    caption(
         figure,
         f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: 95 % intervals of the mean",
     )
@@ -467,108 +502,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     return save_figure(figure, stem)
 
 
-# --- many specifications -----------------------------------------------------------
-
-
-#: Statistics in the figure of the multiverse: name -> title.
-CURVES = {
-    "H.mean": "T1andT2h − T1andT2l (H)",
-    "O2.mean": "T1andT2h − T1andT2ran (O2)",
-    "F5b.log_ratio": "log change, misclassified / correct (F5b)",
-    "A.T1andT2": "accuracy of T1andT2, epochs 40–50 (A1)",
-}
-
-
-def specification_curve(
-    rows: Mapping[tuple[str, int], Mapping[str, Any]],
-    stem: str | Path,
-    statistics: Mapping[str, str] | None = None,
-) -> Path:
-    """Draw a multiverse: a column for each specification, with effects above and readings below.
-
-    Args:
-        rows: the result of :func:`replicate.beyond.sweep.sweep_rows`.
-        stem: the path without suffix of the PNG, SVG and CSV files.
-        statistics: name -> title; None takes :data:`CURVES`.
-
-    Returns:
-        The path of the PNG file.
-
-    Example:
-        >>> names = ("default", "dropout=0.5")
-        >>> rows = {(name, s): {"H.mean": 0.01 * s} for name in names for s in range(3)}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     specification_curve(rows, Path(folder) / "curve", {"H.mean": "H"}).name
-        'curve.png'
-    """
-    statistics = statistics or CURVES
-    stem = Path(stem)
-    by_name: dict[str, list[Mapping[str, Any]]] = {}
-    for (name, _), row in rows.items():
-        by_name.setdefault(name, []).append(row)
-    shares = {"F": ON_T1}
-    tested = {
-        s: {
-            n: test_component(
-                Component(s, "above", PAPER["levels"].get(s[2:], 0.0), shares.get(s[0], ON_T3)),
-                column(table, s),
-            )
-            for n, table in by_name.items()
-        }
-        for s in statistics
-    }
-    lead = next(iter(statistics))
-    order = sorted(by_name, key=lambda n: (tested[lead][n].mean, n))
-    changes = sorted({part for n in by_name for part in n.split("; ")} - {"default"})
-    x = np.arange(len(order))
-    with styled():
-        height = 1.6 * len(statistics) + 0.16 * len(changes) + 1.0
-        figure = Figure(figsize=(10, height))
-        heights = [1.6] * len(statistics) + [0.16 * len(changes)]
-        axes = figure.subplots(len(statistics) + 1, 1, sharex=True, height_ratios=heights)
-        table = []
-        for axis, (name, title) in zip(axes, statistics.items()):
-            found = [tested[name][n] for n in order]
-            mean = np.array([t.mean for t in found])
-            colour = [
-                "#D55E00" if t.high < t.value else "#009E73" if t.low > t.value else "#777777"
-                for t in found
-            ]
-            axis.vlines(x, [t.low for t in found], [t.high for t in found], color=colour, lw=1.4)
-            axis.scatter(x, mean, color=colour, s=14, zorder=3)
-            axis.axhline(found[0].value, color="#000000", lw=0.8)
-            axis.set_title(title, fontsize=8.5, pad=3)
-            table += [(name, n, t.seeds, t.mean, t.low, t.high) for n, t in zip(order, found)]
-        grid = axes[-1]
-        for i, change in enumerate(changes):
-            has = [j for j, n in enumerate(order) if change in n.split("; ")]
-            grid.scatter(has, [i] * len(has), s=13, color="#000000")
-        grid.set_yticks(range(len(changes)), changes, fontsize=6.5)
-        grid.set_ylim(max(1, len(changes)) - 0.5, -0.5)
-        grid.set_xticks(
-            [order.index("default")] if "default" in order else [],
-            ["default"] if "default" in order else [],
-            fontsize=7,
-        )
-        grid.grid(visible=True, axis="y", color="#EEEEEE")
-        figure.suptitle(
-            "The effect of each claim under other readings", x=0.01, ha="left", fontsize=11
-        )
-        seeds = sorted({len(t) for t in by_name.values()})
-        _caption(
-            figure,
-            f"{len(order)} specifications × {seeds[-1]} seeds; bars: corrected 95 % intervals\n"
-            "green: above the line (0, or the paper's level); orange: below it; grey: across it",
-        )
-        figure.subplots_adjust(
-            left=0.25, right=0.985, top=1 - 0.75 / height, bottom=0.5 / height, hspace=0.17
-        )
-        save_csv(
-            stem.with_suffix(".csv"),
-            ("statistic", "specification", "seeds", "mean", "low", "high"),
-            table,
-        )
-        return save_figure(figure, stem)
+# --- the calibration ---------------------------------------------------------------
 
 
 def calibration(rows: Sequence[Mapping[str, Any]], stem: str | Path) -> Path:

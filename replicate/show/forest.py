@@ -6,7 +6,6 @@ Each picture has the CSV of exactly what it draws.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -15,7 +14,7 @@ from ..claims import Judged, Verdict, shown_number
 from ..inference import simultaneous_band
 from ..io.files import save_csv
 from ..run import Run
-from .figures import STYLE, save_figure
+from .figures import save_figure, styled
 
 __all__ = ["difference", "draw", "forest"]
 
@@ -49,7 +48,11 @@ def draw(run: Run, verdicts: Sequence[Verdict], seeds: Sequence[int]) -> None:
     difference(run.title, curves, run.figure("difference"))
 
 
-def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
+def forest(
+    found: Mapping[str, Sequence[Verdict]],
+    stem: Path,
+    heading: str = "Where the mean of every claim's parts lies",
+) -> Path:
     """Every part that is measured: where its mean lies, and what that means.
 
     All numbers are in smallest effects of interest, so that one grey band is the
@@ -58,6 +61,7 @@ def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
     Args:
         found: title -> verdicts of :func:`replicate.claims.judge`; two sets at most.
         stem: path without suffix for PNG, SVG and CSV.
+        heading: of the picture.
 
     Returns:
         The PNG.
@@ -75,7 +79,7 @@ def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
     titles = list(found)
     height = 0.21 * sum(map(len, rows.values())) + 1.7
     table = []
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(10, height))
         axis = figure.subplots()
         axis.axvspan(-1, 1, color="#E3E3E3", lw=0, zorder=0)
@@ -96,7 +100,7 @@ def forest(found: Mapping[str, Sequence[Verdict]], stem: Path) -> Path:
         axis.grid(visible=False)
         axis.set_xlabel("in smallest effects of interest; right: the paper's side")
         figure.suptitle(
-            "Where the mean of every claim's parts lies",
+            heading,
             x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=11,
         )  # fmt: skip
         for number, title in enumerate(titles):
@@ -171,7 +175,7 @@ def difference(
     mean = values.mean(axis=0)
     low, high = simultaneous_band(values)
     table = []
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(8.4, 4.2))
         axis = figure.subplots()
         for seed, run in list(zip(seeds, values))[:SINGLE_RUNS]:
