@@ -41,6 +41,7 @@ from .io.table import Table
 from .vectors import with_unknown_words
 
 __all__ = [
+    "ADDED",
     "VECTOR_TITLES",
     "CorpusFacts",
     "Options",
@@ -195,11 +196,11 @@ def read_settings(place: Path) -> dict[str, Any]:
         msgspec.convert(settings, _Facts)
     except (msgspec.ValidationError, RecursionError) as error:
         raise _not_ours(place, error) from None
-    return {**settings, **{n: v for n, v in _ADDED.items() if n not in settings}}
+    return {**settings, **{n: v for n, v in ADDED.items() if n not in settings}}
 
 
 #: Readings that version 1.0.0 does not write, and what it did.
-_ADDED = {"absent_words": "move"}
+ADDED = {"absent_words": "move"}
 
 
 def _not_ours(place: Path, error: Exception) -> InputError:
@@ -513,7 +514,9 @@ class Run:
     def identity(self) -> str:
         """Digest of readings, corpus and vectors: what results of one kind have in common."""
         data = self.data_facts()
-        facts = [self.config.to_dict(), data["corpus"]["content"], data["vectors"]["matrix"]]
+        # Without what version 1.0.0 lacks, where it is done as there: such results are alike.
+        readings = {n: v for n, v in self.config.to_dict().items() if ADDED.get(n) != v}
+        facts = [readings, data["corpus"]["content"], data["vectors"]["matrix"]]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def data_facts(self) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -548,3 +549,22 @@ def test_what_make_paper_ends_with(seeds, code, tmp_path, capsys, monkeypatch):
     assert stopped.value.code == code
     assert ("nothing to compare with" in printed.splitlines()[-1]) == (code == 0)
     assert "nothing to compare with" in printed.splitlines()[0]
+
+
+def test_a_committed_run_from_before_a_reading_is_compared(
+    recorded_run, tmp_path, monkeypatch, capsys
+):
+    """Its settings lack the reading, and it did what the reading's default does."""
+    regression, real = tool("regression"), tool("regression").committed
+    monkeypatch.setattr(regression, "committed", lambda same: real(same, tmp_path))
+    settings = dict(recorded_run.settings)
+    assert settings.pop("absent_words") == "move"
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "claims.csv").touch()
+    place = tmp_path / "old" / "config.json"
+    place.write_text(json.dumps(settings))
+    assert regression.main(recorded_run.out) == 0
+    assert "results/old has no rounding.csv" in capsys.readouterr().out
+    place.write_text(json.dumps({**settings, "absent_words": "stay"}))
+    assert regression.main(recorded_run.out) == 0
+    assert "no committed run has these readings" in capsys.readouterr().out
