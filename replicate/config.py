@@ -105,6 +105,12 @@ class Config:
         -1, -1, 2**31 - 1, doc="5.3 (1): seed of the unknown words' vectors; -1: the run's own seed"
     )
     vectors_mode: str = _choice("static", "finetuned", doc="5.3 (1): are word vectors trained?")
+    absent_words: str = _choice(
+        "move",
+        "stay",
+        doc="5.3 (1): fine-tuned vectors of words that a batch lacks move as the optimiser's "
+        "formula has it, or stay",
+    )
     n_filters: int = _number(5, 1, 4096, doc="5.3 (2): number of filters F")
     filter_height: int = _number(3, 1, 16, doc="5.3 (2): words a filter covers, h")
     activation: str = _choice("relu", "tanh", "sigmoid", doc="5.3 (2): the non-linear activation")

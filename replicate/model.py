@@ -16,6 +16,7 @@ from .config import Config, generator
 from .fast.compat import F, L, chainer, cuda
 from .fast.convolution import Array, convolution_max, gather_rows, loss_and_gradients
 from .fast.device import chainer_device
+from .fast.rows import RowParameter
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
 from .run import Run
@@ -75,6 +76,11 @@ class Batch:
 class Embedding(chainer.Link):
     """The word vectors: a parameter when fine-tuned, a constant when static.
 
+    The parameter is a :class:`~replicate.fast.rows.RowParameter`.  A step of the
+    fused form on a CPU leaves the rows of the batch's words as its gradient, and
+    ``W.grad`` is made dense (V + 1, D) for whoever asks.  The reference form, a GPU
+    and Chainer's own ``backward`` leave it dense.
+
     Args:
         vectors: (V + 1, D) float32; row 0 is padding.
         static (bool): constant; then the array is used as it is, so that
@@ -91,7 +97,7 @@ class Embedding(chainer.Link):
             self.W = vectors
         else:
             with self.init_scope():
-                self.W = chainer.Parameter(np.array(vectors))
+                self.W = RowParameter(np.array(vectors))
 
     def device_resident_accept(self, visitor):
         super().device_resident_accept(visitor)
@@ -229,6 +235,8 @@ class TextCNN(chainer.Chain):
     def set_gradients(self, batch: Batch, mask: Array | None = None, weight: float = 1.0) -> Array:
         """Leave the gradients of a batch's mean loss, times a weight, in the parameters.
 
+        That of fine-tuned word vectors is of the batch's rows, see :class:`Embedding`.
+
         Returns:
             array: (), the loss times the weight.
         """
@@ -238,15 +246,20 @@ class TextCNN(chainer.Chain):
             if weight != 1:
                 loss *= weight
             loss.backward()
+            if not self.embed.static:
+                self.embed.W.ids = batch.ids
             return loss.array
         params = self.conv.W, self.conv.b, self.fc.W, self.fc.b
         W, b, out_W, out_b = (param.array for param in params)
         loss, gradients = loss_and_gradients(
-            self.embed(batch.ids), W, b, out_W, out_b, batch.tokens, batch.offsets, batch.labels,
-            self.config.activation, self.config.padding, mask, weight,
+            gather_rows(self.embed.array, batch.ids), W, b, out_W, out_b,
+            batch.tokens, batch.offsets, batch.labels,
+            self.config.activation, self.config.padding, mask, weight, not self.embed.static,
         )  # fmt: skip
         for param, gradient in zip(params, gradients):
             param.grad = gradient
+        if not self.embed.static:
+            self.embed.W.set_rows(batch.ids, gradients[-1])
         return loss
 
     def _needs_no_graph(self):
@@ -254,7 +267,6 @@ class TextCNN(chainer.Chain):
         return (
             self.implementation == "fused"
             and self.xp is np
-            and self.embed.static  # gradients of word vectors come through the graph
             and self.config.loss != "probabilities"
             and not chainer.get_function_hooks()
         )

@@ -37,7 +37,7 @@ from .io.files import (
     temporary_gone,
 )
 from .io.table import Table
-from .settings import VECTOR_TITLES, Options, content_of, matrix_of, read_settings
+from .settings import ADDED, VECTOR_TITLES, Options, content_of, matrix_of, read_settings
 from .vectors import with_unknown_words
 
 __all__ = ["Options", "Record", "Run"]
@@ -283,7 +283,9 @@ class Run:
     def identity(self) -> str:
         """Digest of readings, corpus and vectors: what results of one kind have in common."""
         data = self.data_facts()
-        facts = [self.config.to_dict(), data["corpus"]["content"], data["vectors"]["matrix"]]
+        # Without what version 1.0.0 lacks, where it is done as there: such results are alike.
+        readings = {n: v for n, v in self.config.to_dict().items() if ADDED.get(n) != v}
+        facts = [readings, data["corpus"]["content"], data["vectors"]["matrix"]]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def data_facts(self) -> dict[str, dict[str, Any]]:

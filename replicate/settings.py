@@ -18,6 +18,7 @@ from .io.errors import InputError
 from .io.files import load_json
 
 __all__ = [
+    "ADDED",
     "VECTOR_TITLES",
     "CorpusFacts",
     "Options",
@@ -30,6 +31,9 @@ __all__ = [
     "read_settings",
     "same_data",
 ]
+
+#: Readings that version 1.0.0 does not write, and what it did.
+ADDED = {"absent_words": "move"}
 
 #: SHA-256 of well-known vector files -> how figures and report name them.
 VECTOR_TITLES = {
@@ -137,6 +141,7 @@ def read_settings(place: Path) -> tuple[dict[str, Any], Config]:
     settings: dict[str, Any] = load_json(place)
     try:
         msgspec.convert(settings, _Facts)
+        settings.update({name: v for name, v in ADDED.items() if name not in settings})
         return settings, Config(**{name: settings[name] for name in Config.names()})
     except (msgspec.ValidationError, RecursionError, KeyError, InputError) as error:
         raise InputError(

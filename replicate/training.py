@@ -15,7 +15,8 @@ import numpy as np
 from .config import Config, generator
 from .corpus import Corpus
 from .fast.adam import FusedAdam
-from .fast.compat import chainer, cuda, extensions, optimizer_hooks, optimizers, training
+from .fast.compat import chainer, cuda, extensions, optimizers, training
+from .fast.rows import RowDecay, set_row_rule
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
 from .model import Batch, TextCNN
@@ -156,6 +157,10 @@ class Updater(training.updaters.StandardUpdater):
         epoch = iterator.epoch
         batch = iterator.next()
         loss = self.set_gradients(batch, self._mask(len(iterator.last), epoch))
+        if not self.model.embed.static and len(batch) < len(iterator.last):
+            # Other ranks have the rest of the batch.
+            words = np.unique(iterator.corpus.take(iterator.last)[0]) + 1
+            self.model.embed.W.ids = self.model.xp.asarray(words)
         self._optimizers["main"].update()
         chainer.report({"main/loss": loss})
 
@@ -178,6 +183,9 @@ class Updater(training.updaters.StandardUpdater):
 def make_optimizer(model: TextCNN, config: Config) -> Any:
     """The optimiser of a reading, with weight decay and max-norm where they are on.
 
+    Fine-tuned word vectors of the fused form are updated by rows, see
+    :mod:`replicate.fast.rows`, and under ``absent_words = stay`` in every form.
+
     Returns:
         chainer.Optimizer: set up for `model`.
     """
@@ -191,8 +199,11 @@ def make_optimizer(model: TextCNN, config: Config) -> Any:
         "AdaGrad": lambda: optimizers.AdaGrad(lr=rate),
     }[config.optimizer]()
     optimizer.setup(model)
+    stay = config.absent_words == "stay"
+    if not model.embed.static and (stay or model.implementation == "fused"):
+        set_row_rule(optimizer, model.embed.W, stay)
     if config.weight_decay:
-        optimizer.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
+        optimizer.add_hook(RowDecay(config.weight_decay))
     if config.max_norm:
         model.fc.W.update_rule.add_hook(MaxNorm(config.max_norm))
     return optimizer

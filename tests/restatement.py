@@ -226,7 +226,14 @@ class Training:
                 model = dict(self.model)
                 if finetuned:
                     model["embed/W"], total["embed/W"] = self.vectors, rows
+                before = self.state.get("embed/W", (0 * rows, 0 * rows))
                 step(model, total, self.state, config)
+                if finetuned and config["absent_words"] == "stay":
+                    there = np.unique([word for i in batch for word in self.sentences[i]])
+                    absent = np.setdiff1d(np.arange(len(rows)), there)
+                    model["embed/W"][absent] = self.vectors[absent]
+                    for old, new in zip(before, self.state["embed/W"]):
+                        new[absent] = old[absent]
                 self.vectors = model.pop("embed/W", self.vectors)
                 self.model = model
             curve.append(self.evaluate(evaluation))

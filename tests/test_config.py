@@ -73,6 +73,7 @@ def test_presets_are_whole():
         "tokens": "kim whitespace",
         "unknown_words": "uniform zero normal",
         "vectors_mode": "static finetuned",
+        "absent_words": "move stay",
         "activation": "relu tanh sigmoid",
         "optimizer": "Adam SGD MomentumSGD AdaDelta AdaGrad",
         "padding": "wide narrow",

@@ -161,11 +161,12 @@ ODD = {
 CASES = {
     "two": (2, {}),
     "three, odd": (3, {**ODD, "options": Options(record_arms=True)}),
+    "two, absent words stay": (2, {**ODD, "absent_words": "stay", "optimizer": "Adam"}),
     "three, streaming": (3, {"batch_size": 7, "options": Options(stored=False)}),
 }
 
 
-@pytest.mark.parametrize("case", ["two", "three, odd"])
+@pytest.mark.parametrize("case", ["two", "three, odd", "two, absent words stay"])
 def test_ranks_together_give_the_numbers_of_one_process(case, ranks, prepared):
     """All arms, the record and the evaluation; rank 0 reports every epoch."""
     n, readings = CASES[case]

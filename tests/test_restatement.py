@@ -27,6 +27,10 @@ SETS = {
         "padding": "narrow", "filter_height": 2, "activation": "tanh", "optimizer": "AdaDelta",
         "variance": "sample", "unseen_words": "zero", "repeated_words": "once", "max_norm": 0.7,
     },
+    "absent words": {
+        "vectors_mode": "finetuned", "absent_words": "stay", "weight_decay": 0.02,
+        "optimizer_state": "carried", "dropout": 0.2,
+    },
     "other words": {
         "tokens": "whitespace", "unknown_words": "normal", "split": "stratified",
         "optimizer": "AdaGrad", "optimizer_state": "carried", "vectors_mode": "finetuned",

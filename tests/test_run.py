@@ -68,6 +68,21 @@ def test_seeds_are_added_sorted_and_stored(copied, recorded_run):
     assert run.seeds == Run(out).seeds == wanted
 
 
+def test_a_run_from_before_a_reading_has_what_was_done_then(recorded_run, copied):
+    """Version 1.0.0 knows nothing of absent words; another setting that is missing is refused."""
+    made = copied(recorded_run)
+    place = made.out / "config.json"
+    settings = json.loads(place.read_text())
+    assert settings.pop("absent_words") == "move"
+    save_json(place, settings)
+    assert Run(made.out).config == made.config
+    assert list(Run(made.out).settings)[:-1] == list(settings)
+    del settings["optimizer"]
+    save_json(place, settings)
+    with pytest.raises(InputError, match="optimizer"):
+        Run(made.out)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("judged", [1, 2, 3])
 def test_a_sentence_is_judged_at_the_epoch_that_is_asked_for(first, judged):

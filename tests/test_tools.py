@@ -1,6 +1,8 @@
 """Pages quote results/ as they are, workflows fit the Makefile, tools compute what they say."""
 
 import importlib
+import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -22,6 +24,34 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def tool(name):
     """A module of tools/, which pytest has on its path."""
     return importlib.import_module(name)
+
+
+def test_the_effect_of_a_reading_is_taken_within_seeds(monkeypatch):
+    """Differences in the same seed; a seed without all three kinds is left out."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # the module sets them
+    place = REPOSITORY / "benchmarks" / "finetuned.py"
+    spec = importlib.util.spec_from_file_location("finetuned", place)
+    finetuned = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(finetuned)
+    rows = {}
+    for seed in range(4):
+        for kind in ("static", "move", "stay"):
+            mode = "static" if kind == "static" else "finetuned"
+            words = "move" if kind == "static" else kind
+            # Seeds lie far apart; the reading adds 1, 2 and 3 points to them.
+            level = 0.7 - 0.1 * seed + 0.01 * (1 + seed) * (kind == "stay")
+            row = dict.fromkeys(finetuned.SHOWN, level)
+            rows[kind, seed] = {"vectors_mode": mode, "absent_words": words, **row}
+    del rows["stay", 3]
+    monkeypatch.setattr(finetuned, "sweep_rows", lambda place: rows)
+    made = [dict(zip(finetuned.EFFECT, row)) for row in finetuned.effect("sweep.csv")]
+    first = made[0]
+    assert (first["statistic"], first["seeds"]) == ("A.T1", 3)
+    shown = [float(first[n]) for n in ("static", "move", "stay", "difference", "low", "high")]
+    # Three differences of deviation 1: 2 -+ 4.30 / sqrt(3).
+    assert shown == pytest.approx([60, 60, 62, 2, -0.484, 4.484], abs=1e-3)
+    assert float({row["statistic"]: row for row in made}["misclassified"]["stay"]) == 0.62
 
 
 # --- Pages against results/ ------------------------------------------------------
@@ -519,3 +549,22 @@ def test_what_make_paper_ends_with(seeds, code, tmp_path, capsys, monkeypatch):
     assert stopped.value.code == code
     assert ("nothing to compare with" in printed.splitlines()[-1]) == (code == 0)
     assert "nothing to compare with" in printed.splitlines()[0]
+
+
+def test_a_committed_run_from_before_a_reading_is_compared(
+    recorded_run, tmp_path, monkeypatch, capsys
+):
+    """Its settings lack the reading, and it did what the reading's default does."""
+    regression, real = tool("regression"), tool("regression").committed
+    monkeypatch.setattr(regression, "committed", lambda same: real(same, tmp_path))
+    settings = dict(recorded_run.settings)
+    assert settings.pop("absent_words") == "move"
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "claims.csv").touch()
+    place = tmp_path / "old" / "config.json"
+    place.write_text(json.dumps(settings))
+    assert regression.main(recorded_run.out) == 0
+    assert "results/old has no rounding.csv" in capsys.readouterr().out
+    place.write_text(json.dumps({**settings, "absent_words": "stay"}))
+    assert regression.main(recorded_run.out) == 0
+    assert "no committed run has these readings" in capsys.readouterr().out

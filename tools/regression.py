@@ -34,6 +34,7 @@ from replicate.experiment import UNSCORED
 from replicate.io.errors import InputError
 from replicate.io.files import load_json, read_csv, save_csv
 from replicate.run import Run
+from replicate.settings import ADDED
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 #: Allowed difference of a seed, in greatest measured differences.
@@ -161,6 +162,7 @@ def main(folder):
     mine = {**run.settings, **run.data_facts()}
 
     def same(settings):
+        settings = {**ADDED, **settings}
         readings = all(settings.get(name) == mine[name] for name in run.config.to_dict())
         return readings and all(_same_data(settings, mine, *names) for names in CHECKSUMS)
 

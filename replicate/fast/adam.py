@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
-import numba
 import numpy as np
 
 from .compat import optimizers
+from .rows import _adam
 
 __all__ = ["FusedAdam"]
 
@@ -91,13 +91,3 @@ class FusedAdamRule(optimizers.adam.AdamRule):
         if not own:
             self._shared[self.t] = constants
         return constants
-
-
-# Division as NumPy's, without a check for zero that would keep it from SIMD.
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _adam(weight, grad, m, v, rate, rest1, rest2, eps):
-    for i in range(len(weight)):
-        g = grad[i]
-        m[i] += rest1 * (g - m[i])
-        v[i] += rest2 * (g * g - v[i])
-        weight[i] -= rate * m[i] / (np.sqrt(v[i]) + eps)

@@ -214,7 +214,8 @@ def loss_and_gradients(
     padding: str = "wide",
     mask: Array | None = None,
     weight: float = 1.0,
-) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    of_words: bool = False,
+) -> tuple[Array, tuple[Array, ...]]:
     """The mean loss of a batch, times a weight, and its gradients: a training step of Fig. 2.
 
     With y of :func:`convolution_max`, the true labels R of B sentences and
@@ -236,6 +237,7 @@ def loss_and_gradients(
         activation, padding: as :func:`convolution_max`.
         mask: (B, F) array, m; None is no dropout.
         weight (float): of this loss among those of several ranks.
+        of_words (bool): with the gradient of `words` (U, D), last of the gradients.
 
     Returns:
         tuple: the loss, () array, and the gradients of W, b, out_W and out_b.
@@ -253,8 +255,9 @@ def loss_and_gradients(
     at_features = at_logits.dot(out_W)
     if mask is not None:
         at_features *= mask
-    of_W, of_b = convolution.gradients((1, 2), words, W, features, at_features)
-    return loss, (of_W, of_b, at_logits.T.dot(dropped), at_logits.sum(axis=0))
+    wanted = (1, 2, 0) if of_words else (1, 2)
+    of_W, of_b, *rest = convolution.gradients(wanted, words, W, features, at_features)
+    return loss, (of_W, of_b, at_logits.T.dot(dropped), at_logits.sum(axis=0), *rest)
 
 
 def _cross_entropy(logits, labels, weight):

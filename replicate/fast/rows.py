@@ -1,0 +1,427 @@
+"""A gradient that holds some rows of a matrix only, and optimisers that update with it (5.3).
+
+A batch of MR has a thousand of 18,766 words.  Chainer's gradient of the word
+vectors has all rows nevertheless, and its optimisers pass over them several
+times.  Here the gradient is the rows that occurred.  SGD and AdaGrad then
+leave all others as they are.  Adam, AdaDelta and MomentumSGD move them too,
+by their states: one pass over weights and states does it.
+"""
+
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .compat import chainer, optimizer_hooks, optimizers
+
+__all__ = ["RowDecay", "RowParameter", "RowRule", "set_row_rule"]
+
+
+class RowParameter(chainer.Parameter):
+    """A parameter (n, D) whose gradient may be of some rows only, all others being zero.
+
+    :attr:`grad` is Chainer's dense gradient (n, D) at all times: it is made from
+    the rows when somebody asks for it, so hooks that read or change it work as
+    with any parameter.  From then on it, and not the rows, is the gradient.
+
+    Attributes:
+        ids (array or None): (U,) int32, distinct rows that occurred in the batch.
+        values (numpy.ndarray or None): (U, D), their gradient; None where the
+            gradient is dense or missing.
+        decay (float): times the parameter is to be added to the gradient.
+
+    Example:
+        >>> param = RowParameter(np.zeros((3, 2), dtype=np.float32))
+        >>> param.set_rows(np.array([2]), np.ones((1, 2), dtype=np.float32))
+        >>> param.values.tolist(), param.grad.tolist(), param.values is None
+        ([[1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]], True)
+    """
+
+    ids = None
+    values = None
+    decay = 0.0
+
+    def set_rows(self, ids: np.ndarray, values: np.ndarray) -> None:
+        """Make rows the gradient, in place of any before.
+
+        Args:
+            ids: (U,) int32, distinct rows.
+            values: (U, D), of the parameter's dtype.
+        """
+        self.cleargrad()
+        self.ids, self.values = ids, values
+
+    def cleargrad(self) -> None:
+        """Chainer's: no gradient, and nothing is known of the rows."""
+        super().cleargrad()
+        self.ids = None
+
+    # All ways to a gradient go through these four of Chainer's.
+
+    def _get_grad(self):
+        self._make_dense()
+        return super()._get_grad()
+
+    def _ensure_grad_var_up_to_date(self):
+        self._make_dense()
+        super()._ensure_grad_var_up_to_date()
+
+    def _set_grad_without_check(self, g):
+        self._forget_rows()
+        super()._set_grad_without_check(g)
+
+    def _set_grad_var_without_check(self, gv):
+        self._forget_rows()
+        super()._set_grad_var_without_check(gv)
+
+    def _forget_rows(self):
+        self.values, self.decay = None, 0.0
+
+    def _make_dense(self):
+        if self.values is not None:
+            dense = np.zeros_like(self.array)
+            dense[self.ids] += self.values
+            if self.decay:
+                dense += self.decay * self.array
+            self._set_grad_without_check(dense)
+
+    def __copy__(self):
+        return self._copy_to(RowParameter())
+
+    def __reduce__(self):
+        self._make_dense()
+        make, arguments = super().__reduce__()
+        return _of_rows, (make, arguments)
+
+
+def _of_rows(make, arguments):
+    """Chainer makes a plain parameter from what was pickled."""
+    param = make(*arguments)
+    param.__class__ = RowParameter
+    return param
+
+
+class RowDecay(optimizer_hooks.WeightDecay):
+    """Chainer's weight decay, which leaves a gradient of rows as it is: the update adds it."""
+
+    def __call__(self, rule: Any, param: Any) -> None:
+        if getattr(param, "values", None) is None or param._loss_scale is not None:
+            super().__call__(rule, param)
+        else:
+            param.decay += self.rate
+
+
+class RowRule(chainer.UpdateRule):
+    """Part of an update rule: with a gradient of rows, one compiled pass over what moves.
+
+    It is combined with a rule of Chainer's, which updates with every other gradient.
+    SGD, MomentumSGD, AdaGrad and AdaDelta give the same bits as Chainer's, Adam those
+    of :class:`~replicate.fast.adam.FusedAdam`.
+
+    Args:
+        parent_hyperparam: the optimiser's.
+        stay (bool): rows that did not occur are left, with their states, whatever the
+            optimiser would do.  The rows of a dense gradient that occurred are then
+            :attr:`RowParameter.ids`.
+
+    Raises:
+        RuntimeError: in an update, if rows are to stay and nobody said which occurred.
+    """
+
+    _hooked = False
+    kind: ClassVar[int]
+    names: ClassVar[tuple[str, ...]] = ()
+    moves = True  # rows whose gradient is zero, by the states
+
+    def __init__(self, parent_hyperparam: Any, stay: bool = False) -> None:
+        super().__init__(parent_hyperparam)
+        self.stay = stay
+
+    def constants(self) -> tuple[float, ...] | None:
+        """Numbers of the compiled formula; None where Chainer's form has no compiled one."""
+        raise NotImplementedError
+
+    def add_hook(self, *args: Any, **kwargs: Any) -> None:
+        """Chainer's: a rule with hooks takes Chainer's whole way through an update."""
+        self._hooked = True
+        super().add_hook(*args, **kwargs)
+
+    def update(self, param):
+        # As in FusedAdamRule: Chainer's way around a parameter costs as much as the rows.
+        plain = (
+            getattr(param, "values", None) is not None
+            and self.enabled
+            and self._state is not None
+            and not self._hooked
+            and param._loss_scale is None
+        )
+        if not plain:
+            super().update(param)
+            return
+        self.t += 1
+        self.update_core(param)
+
+    def update_core(self, param):
+        values = getattr(param, "values", None)
+        constants = None if values is None else self.constants()
+        if constants is not None:
+            arrays = [param.array, *(self._state[name] for name in self.names)]
+            numbers = np.zeros(4, dtype=values.dtype)
+            numbers[: len(constants)] = constants
+            weight, first, second = (*arrays, param.array, param.array)[:3]
+            every = not self.stay and (self.moves or param.decay != 0)
+            decay = values.dtype.type(param.decay)
+            _update(self.kind, weight, first, second, param.ids, values, every, decay, numbers)
+        elif self.stay:
+            self._update_part(param)
+        else:
+            super().update_core(param)
+
+    def _update_part(self, param):
+        """Chainer's update of the rows that occurred, on any device."""
+        ids, whole = param.ids, self._state
+        if ids is None:
+            raise RuntimeError(
+                "absent_words = stay needs the words of the batch: use TextCNN.set_gradients"
+            )
+        part = chainer.Parameter(param.array[ids])
+        part.grad = param.grad[ids]
+        self._state = {name: state[ids] for name, state in whole.items()}
+        try:
+            super().update_core(part)
+            param.array[ids] = part.array
+            for name, state in self._state.items():
+                whole[name][ids] = state
+        finally:
+            self._state = whole
+
+
+_SGD, _MOMENTUM, _ADAGRAD, _ADADELTA, _ADAM, _ADADELTA_ABSENT = range(6)
+
+
+class SGDRows(RowRule, optimizers.sgd.SGDRule):
+    """SGD: w -= lr g."""
+
+    kind = _SGD
+    moves = False
+
+    def constants(self):
+        return (self.hyperparam.lr,)
+
+
+class MomentumSGDRows(RowRule, optimizers.momentum_sgd.MomentumSGDRule):
+    """MomentumSGD: v = momentum v - lr g; w += v."""
+
+    kind = _MOMENTUM
+    names = ("v",)
+
+    def constants(self):
+        return self.hyperparam.lr, self.hyperparam.momentum
+
+
+class AdaGradRows(RowRule, optimizers.ada_grad.AdaGradRule):
+    """AdaGrad: h += g g; w -= lr g / (sqrt(h) + eps)."""
+
+    kind = _ADAGRAD
+    names = ("h",)
+    moves = False
+
+    def constants(self):
+        return self.hyperparam.lr, self.hyperparam.eps
+
+
+class AdaDeltaRows(RowRule, optimizers.ada_delta.AdaDeltaRule):
+    """AdaDelta: where g = 0, both states decay and the weight rests."""
+
+    kind = _ADADELTA
+    names = ("msg", "msdx")
+
+    def constants(self):
+        rho = self.hyperparam.rho
+        return rho, 1 - rho, self.hyperparam.eps
+
+
+class AdamRows(RowRule, optimizers.adam.AdamRule):
+    """Adam in its first form; its other forms are Chainer's."""
+
+    kind = _ADAM
+    names = ("m", "v")
+
+    def constants(self):
+        hp = self.hyperparam
+        if hp.amsgrad or hp.adabound or hp.weight_decay_rate:
+            return None
+        return self.alpha_t * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps
+
+
+_RULES = {
+    optimizers.SGD: SGDRows,
+    optimizers.MomentumSGD: MomentumSGDRows,
+    optimizers.AdaGrad: AdaGradRows,
+    optimizers.AdaDelta: AdaDeltaRows,
+    optimizers.Adam: AdamRows,
+}
+
+
+def set_row_rule(optimizer: Any, param: RowParameter, stay: bool = False) -> None:
+    """Let an optimiser that was set up update a parameter by rows.
+
+    Args:
+        optimizer (chainer.Optimizer): SGD, MomentumSGD, AdaGrad, AdaDelta or Adam.
+        param: of the optimiser's target.
+        stay: see :class:`RowRule`.
+
+    Example:
+        >>> link = chainer.Link()
+        >>> with link.init_scope():
+        ...     link.W = RowParameter(np.ones((3, 1), dtype=np.float32))
+        >>> optimizer = chainer.optimizers.SGD(lr=0.5).setup(link)
+        >>> set_row_rule(optimizer, link.W)
+        >>> link.W.set_rows(np.array([2]), np.ones((1, 1), dtype=np.float32))
+        >>> optimizer.update()
+        >>> link.W.array.ravel().tolist()
+        [1.0, 1.0, 0.5]
+    """
+    rule = next(rule for kind, rule in _RULES.items() if isinstance(optimizer, kind))
+    param.update_rule = rule(optimizer.hyperparam, stay)
+    # It would ask for the gradient, which would be made dense; Chainer allows this.
+    optimizer.reallocate_cleared_grads = _nothing
+
+
+def _nothing():
+    pass
+
+
+# --- The pass --------------------------------------------------------------------
+
+# The formulas.  Products and sums are rounded one by one, in the order that Chainer has
+# them in; divisions are NumPy's, without a check for zero that would keep them from SIMD.
+
+
+@numba.njit(cache=True, nogil=True)
+def _sgd(w, g, lr):
+    for d in range(len(w)):
+        w[d] -= lr * g[d]
+
+
+@numba.njit(cache=True, nogil=True)
+def _momentum(w, g, v, lr, momentum):
+    for d in range(len(w)):
+        v[d] = v[d] * momentum - lr * g[d]
+        w[d] += v[d]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adagrad(w, g, h, lr, eps):
+    for d in range(len(w)):
+        h[d] += g[d] * g[d]
+        w[d] -= lr * g[d] / (np.sqrt(h[d]) + eps)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adadelta(w, g, msg, msdx, rho, rest, eps):
+    for d in range(len(w)):
+        msg[d] = msg[d] * rho + rest * g[d] * g[d]
+        dx = np.sqrt((msdx[d] + eps) / (msg[d] + eps)) * g[d]
+        msdx[d] = msdx[d] * rho + rest * dx * dx
+        w[d] -= dx
+
+
+@numba.njit(cache=True, nogil=True)
+def _decay(msg, msdx, rho):
+    """AdaDelta where g = 0: the weight is not even read."""
+    for d in range(len(msg)):
+        msg[d] *= rho
+        msdx[d] *= rho
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adam(w, g, m, v, rate, rest1, rest2, eps):
+    for d in range(len(w)):
+        m[d] += rest1 * (g[d] - m[d])
+        v[d] += rest2 * (g[d] * g[d] - v[d])
+        w[d] -= rate * m[d] / (np.sqrt(v[d]) + eps)
+
+
+@intrinsic
+def _prefetch(context, array, place):
+    """Ask the processor to fetch the cache line of a flat place, to be written to."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(fetch, [address, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, place), generate
+
+
+@numba.njit(inline="always", cache=True, nogil=True)
+def _step(kind, weight, g, first, second, begin, end, c):
+    """One step of neighbouring rows, which have one gradient."""
+    # A loop for each formula, which is then compiled into it: a call of one costs as much.
+    if kind == _SGD:
+        for i in range(begin, end):
+            _sgd(weight[i], g, c[0])
+    elif kind == _MOMENTUM:
+        for i in range(begin, end):
+            _momentum(weight[i], g, first[i], c[0], c[1])
+    elif kind == _ADAGRAD:
+        for i in range(begin, end):
+            _adagrad(weight[i], g, first[i], c[0], c[1])
+    elif kind == _ADADELTA:
+        for i in range(begin, end):
+            _adadelta(weight[i], g, first[i], second[i], c[0], c[1], c[2])
+    elif kind == _ADADELTA_ABSENT:
+        for i in range(begin, end):
+            _decay(first[i], second[i], c[0])
+    else:
+        for i in range(begin, end):
+            _adam(weight[i], g, first[i], second[i], c[0], c[1], c[2], c[3])
+
+
+@numba.njit(cache=True, nogil=True)
+def _update(kind, weight, first, second, ids, values, every, decay, c):
+    """One step of the rows `ids`, or of every row, whose gradient is zero if not among them."""
+    n, dimensions = weight.shape
+    zero = np.zeros(dimensions, dtype=weight.dtype)
+    decayed = np.empty(dimensions, dtype=weight.dtype)
+    place = np.full(n, -1, dtype=np.int32)
+    for i in range(len(ids)):
+        place[ids[i]] = i
+    if decay != 0:
+        for i in range(n if every else len(ids)):
+            row = i if every else ids[i]
+            g = zero if place[row] < 0 else values[place[row]]
+            for d in range(dimensions):
+                decayed[d] = g[d] + decay * weight[row, d]
+            _step(kind, weight, decayed, first, second, row, row + 1, c)
+    elif every:
+        # Absent rows that never occurred, and so do not move, are not left out: over the
+        # gaps the processor would not fetch ahead, which takes longer.
+        absent = _ADADELTA_ABSENT if kind == _ADADELTA else kind
+        row = 0
+        while row < n:
+            begin = row
+            while row < n and place[row] < 0:
+                row += 1
+            _step(absent, weight, zero, first, second, begin, row, c)
+            if row < n:
+                g = values[place[row]]
+                _step(kind, weight, g, first, second, row, row + 1, c)
+                row += 1
+    else:
+        for i in range(len(ids)):
+            if i + 1 < len(ids):
+                after = np.int64(ids[i + 1]) * dimensions
+                for d in range(after, after + dimensions, 16):
+                    _prefetch(weight, d)
+                    _prefetch(first, d)
+                    _prefetch(second, d)
+            _step(kind, weight, values[i], first, second, ids[i], ids[i] + 1, c)
