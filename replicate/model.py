@@ -242,8 +242,8 @@ class TextCNN(chainer.Chain):
         params = self.conv.W, self.conv.b, self.fc.W, self.fc.b
         W, b, out_W, out_b = (param.array for param in params)
         loss, gradients = loss_and_gradients(
-            self.embed(batch.ids), W, b, out_W, out_b, batch.tokens, batch.offsets, batch.labels,
-            self.config.activation, self.config.padding, mask, weight,
+            self.embed.array, W, b, out_W, out_b, batch.tokens, batch.offsets, batch.labels,
+            self.config.activation, self.config.padding, mask, weight, batch.ids,
         )  # fmt: skip
         for param, gradient in zip(params, gradients):
             param.grad = gradient

@@ -4,8 +4,8 @@ Most of the arithmetic of ``Convolution2D`` followed by ``max_pooling_2d`` is
 waste here.  A word that occurs ten times in a batch is multiplied ten times,
 padding is multiplied too, and the backward pass multiplies the windows that
 lost the maximum with zeros.  This function projects each distinct word once
-(one matrix product), gathers, adds and maximises in one loop, and goes back
-through the winning windows only.
+(one matrix product, on a CPU :mod:`~replicate.fast.product`), gathers, adds and
+maximises in one loop, and goes back through the winning windows only.
 
 Letters: U distinct words, T tokens, B sentences, D dimensions, F filters, h
 words a filter covers.
@@ -21,6 +21,7 @@ import numpy as np
 
 from . import kernels
 from .compat import chainer, cuda, function_node, type_check
+from .product import project_rows
 
 __all__ = [
     "MaxPool",
@@ -118,7 +119,7 @@ def convolution_max(
 class ConvolutionMax(function_node.FunctionNode):
     """See :func:`convolution_max`."""
 
-    def __init__(self, tokens, offsets, activation="relu", padding="wide"):
+    def __init__(self, tokens, offsets, activation="relu", padding="wide", ids=None):
         if activation not in _ACTIVATIONS:
             raise ValueError(f"activation {activation!r}: choose one of {', '.join(_ACTIVATIONS)}")
         if padding not in ("wide", "narrow"):
@@ -127,6 +128,8 @@ class ConvolutionMax(function_node.FunctionNode):
             raise ValueError("an empty batch has no maximum; give one sentence or more")
         self.tokens = tokens
         self.offsets = offsets
+        # Which of the words occur, where these are all word vectors.
+        self.ids = ids
         self.activation = activation
         self.wide = padding == "wide"
         self.argmax = None
@@ -178,7 +181,8 @@ class ConvolutionMax(function_node.FunctionNode):
 
     def compute(self, x: Array, w: Array, b: Array) -> Array:
         """Features (B, F) from arrays; keeps the winning places."""
-        pooled = pool(project(x, w), b, self.tokens, self.offsets, w.shape[2], self.wide)
+        projected = project(x, w, self.ids)
+        pooled = pool(projected, b, self.tokens, self.offsets, w.shape[2], self.wide)
         self.argmax = pooled.argmax
         return activate(pooled.value, self.activation)
 
@@ -191,7 +195,8 @@ class ConvolutionMax(function_node.FunctionNode):
     ) -> Iterator[Array]:
         """Gradients of the inputs that are wanted, from features y and theirs, gy."""
         gz = gradient_before_activation(gy, y, self.activation)
-        parts = (gz, self.argmax, self.tokens, self.offsets)
+        tokens = self.tokens if self.ids is None else self.ids[self.tokens]
+        parts = (gz, self.argmax, tokens, self.offsets)
         for index in indexes:
             if index == 0:
                 yield _gradient_of_words(*parts, w, x.shape[0])
@@ -214,6 +219,7 @@ def loss_and_gradients(
     padding: str = "wide",
     mask: Array | None = None,
     weight: float = 1.0,
+    ids: Array | None = None,
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
     """The mean loss of a batch, times a weight, and its gradients: a training step of Fig. 2.
 
@@ -236,17 +242,20 @@ def loss_and_gradients(
         activation, padding: as :func:`convolution_max`.
         mask: (B, F) array, m; None is no dropout.
         weight (float): of this loss among those of several ranks.
+        ids: (U,) int32; `words` are all word vectors, (V, D), and these rows of them
+            are the distinct words.  None: `words` are the distinct words.
 
     Returns:
         tuple: the loss, () array, and the gradients of W, b, out_W and out_b.
 
     Raises:
         ValueError: for an empty batch, an empty sentence or an unknown name.
+        IndexError: for ids that are no rows of `words`.
 
     Source:
         Eq. (4) with the true labels; section 5.3.
     """
-    convolution = ConvolutionMax(tokens, offsets, activation, padding)
+    convolution = ConvolutionMax(tokens, offsets, activation, padding, ids)
     features = convolution.compute(words, W, b)
     dropped = features if mask is None else features * mask
     loss, at_logits = _cross_entropy(dropped.dot(out_W.T) + out_b, labels, weight)
@@ -309,27 +318,33 @@ class MaxPool(NamedTuple):
     argmax: Array
 
 
-def project(words: Array, W: Array, out: Array | None = None) -> Array:
+def project(words: Array, W: Array, ids: Array | None = None) -> Array:
     """Each word times each row of each filter: the one matrix product.
 
     Args:
-        words: (U, D).
+        words: (U, D), or all word vectors (V, D) where there are ids.
         W: (F, 1, h, D).
-        out: (U, h F), written to instead of a new array.
+        ids: (U,) int32, rows of `words`; None is all of them.
 
     Returns:
         array: (U, h F); column k F + f is <W[f, 0, k], word>.
+
+    Raises:
+        IndexError: for ids that are no rows of `words`; on a device nobody looks.
     """
     n_filters, _, height, dimensions = W.shape
     # (h F, D) in memory: the loops below run over filters.
     rows = W.reshape(n_filters, height, dimensions).transpose(1, 0, 2)
-    xp = cuda.get_array_module(words)
-    return xp.matmul(words, rows.reshape(height * n_filters, dimensions).T, out=out)
+    rows = rows.reshape(height * n_filters, dimensions)
+    if isinstance(W, cuda.ndarray):
+        words = words if ids is None else words.take(ids, axis=0)
+        return cuda.get_array_module(W).matmul(words, rows.T)
+    return project_rows(words, ids, rows)
 
 
 def gather_rows(vectors: Array, ids: Array) -> Array:
     """Rows of the word vectors, (U, D); NumPy's ``take`` does three times the work."""
-    if not isinstance(vectors, np.ndarray):
+    if isinstance(vectors, cuda.ndarray):
         return vectors.take(ids, axis=0)
     out = np.empty((len(ids), vectors.shape[1]), dtype=vectors.dtype)
     if not _rows_cpu(vectors, ids, out):
