@@ -334,8 +334,8 @@ def project(words: Array, W: Array, ids: Array | None = None) -> Array:
     """
     n_filters, _, height, dimensions = W.shape
     # (h F, D) in memory: the loops below run over filters.
-    rows = W.reshape(n_filters, height, dimensions).transpose(1, 0, 2)
-    rows = rows.reshape(height * n_filters, dimensions)
+    by_place = W.reshape(n_filters, height, dimensions).transpose(1, 0, 2)
+    rows = by_place.reshape(height * n_filters, dimensions)
     if isinstance(W, cuda.ndarray):
         words = words if ids is None else words.take(ids, axis=0)
         return cuda.get_array_module(W).matmul(words, rows.T)
