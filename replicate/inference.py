@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from .config import PAPER, generator
 
@@ -107,7 +107,7 @@ def interval(values: ArrayLike, share: float) -> Interval:
     deviation = numbers.std(axis=0, ddof=1)
     error = deviation * np.sqrt(1 / seeds + share / (1 - share))
     plain = deviation / np.sqrt(seeds)
-    reach = stats.t.ppf(1 - ALPHA / 2, seeds - 1)
+    reach = special.stdtrit(seeds - 1, 1 - ALPHA / 2)
     return Interval(
         mean,
         deviation,
@@ -214,8 +214,9 @@ def share_interval(hits: int, seeds: int, alpha: float = ALPHA) -> tuple[float, 
     """
     if not seeds:
         return float("nan"), float("nan")
-    found = stats.binomtest(hits, seeds).proportion_ci(1 - alpha, method="exact")
-    return float(found.low), float(found.high)
+    low = special.betaincinv(hits, seeds - hits + 1, alpha / 2) if hits else 0.0
+    high = special.betaincinv(hits + 1, seeds - hits, 1 - alpha / 2) if hits < seeds else 1.0
+    return float(low), float(high)
 
 
 def simultaneous_band(values: np.ndarray, alpha: float = ALPHA, draws: int = 4000) -> Bounds:
@@ -251,7 +252,7 @@ def simultaneous_band(values: np.ndarray, alpha: float = ALPHA, draws: int = 400
     drawn /= np.sqrt(random.chisquare(freedom, (draws, 1)) / freedom)
     critical = np.quantile(np.abs(drawn).max(axis=1), 1 - alpha)
     # Of one point the quantile is known.
-    critical = max(critical, stats.t.ppf(1 - alpha / 2, freedom))
+    critical = max(critical, special.stdtrit(freedom, 1 - alpha / 2))
     reach = critical * deviation / np.sqrt(seeds)
     return mean - reach, mean + reach
 
@@ -263,7 +264,7 @@ def _counted(seeds: Numbers) -> np.ndarray:
 
 
 def _reach(n: np.ndarray, alpha: float) -> np.ndarray:
-    return np.asarray(stats.t.ppf(1 - alpha / 2, n - 1))
+    return np.asarray(special.stdtrit(n - 1, 1 - alpha / 2))
 
 
 def _around(mean: Numbers, reach: np.ndarray) -> Bounds:
@@ -355,12 +356,12 @@ def test_component(component: Component, values: ArrayLike) -> TestResult:
         """One-sided p that the mean is above `bound`."""
         if error == 0:
             return 0.0 if mean > bound else 1.0
-        return float(stats.t.sf((mean - bound) / error, freedom))
+        return float(special.stdtr(freedom, (bound - mean) / error))
 
     def below(bound: float) -> float:
         if error == 0:
             return 0.0 if mean < bound else 1.0
-        return float(stats.t.cdf((mean - bound) / error, freedom))
+        return float(special.stdtr(freedom, (mean - bound) / error))
 
     if component.kind == "above":
         p_yes, p_no = above(component.value), below(component.value)
