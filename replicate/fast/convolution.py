@@ -21,7 +21,7 @@ import numpy as np
 
 from . import kernels
 from .compat import chainer, cuda, function_node, type_check
-from .product import project_rows
+from .product import project_rows, sums_of_words
 
 __all__ = [
     "MaxPool",
@@ -493,49 +493,27 @@ def _rows_cpu(vectors, ids, out):
     return True
 
 
-# A product and its sum may be one instruction: the order of sums stays as written.
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@numba.njit(cache=True, nogil=True)
 def _filters_cpu(gz, argmax, tokens, offsets, words, height, out):
     n_sentences, n_filters = gz.shape
-    dimensions = words.shape[1]
-    scale = np.empty(n_sentences, dtype=gz.dtype)
-    word = np.empty(n_sentences, dtype=np.int64)
-    for f in range(n_filters):
-        for k in range(height):
-            n = 0
-            for s in range(n_sentences):
-                t = argmax[s, f] + k
-                if gz[s, f] != 0 and t >= 0 and t < offsets[s + 1] - offsets[s]:
-                    scale[n] = gz[s, f]
-                    word[n] = tokens[offsets[s] + t]
-                    n += 1
-            target = out[f, k]
-            # Eight rows at a time: the target goes through memory once for them.
-            i = 0
-            while i + 8 <= n:
-                g0, g1, g2, g3 = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
-                g4, g5, g6, g7 = scale[i + 4], scale[i + 5], scale[i + 6], scale[i + 7]
-                r0, r1 = words[word[i]], words[word[i + 1]]
-                r2, r3 = words[word[i + 2]], words[word[i + 3]]
-                r4, r5 = words[word[i + 4]], words[word[i + 5]]
-                r6, r7 = words[word[i + 6]], words[word[i + 7]]
-                for d in range(dimensions):
-                    first = g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d]
-                    second = g4 * r4[d] + g5 * r5[d] + g6 * r6[d] + g7 * r7[d]
-                    target[d] += first + second
-                i += 8
-            if i + 4 <= n:
-                g0, g1, g2, g3 = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
-                r0, r1 = words[word[i]], words[word[i + 1]]
-                r2, r3 = words[word[i + 2]], words[word[i + 3]]
-                for d in range(dimensions):
-                    target[d] += g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d]
-                i += 4
-            while i < n:
-                g0, r0 = scale[i], words[word[i]]
-                for d in range(dimensions):
-                    target[d] += g0 * r0[d]
-                i += 1
+    # For each row of a filter, the words that met it in a winning window.
+    start = np.arange(n_filters * height) * n_sentences
+    count = np.zeros(n_filters * height, dtype=np.int64)
+    scale = np.empty(n_filters * height * n_sentences, dtype=gz.dtype)
+    word = np.empty(n_filters * height * n_sentences, dtype=np.int32)
+    for s in range(n_sentences):
+        begin = offsets[s]
+        length = offsets[s + 1] - begin
+        for f in range(n_filters):
+            if gz[s, f] == 0:
+                continue
+            p = argmax[s, f]
+            for k in range(max(0, -p), min(height, length - p)):
+                r = f * height + k
+                scale[start[r] + count[r]] = gz[s, f]
+                word[start[r] + count[r]] = tokens[begin + p + k]
+                count[r] += 1
+    sums_of_words(words, word, scale, start, count, out)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -634,9 +612,11 @@ def _saliency_cpu(gz, argmax, offsets, filters, out, longest):
 def _gradient_of_filters(gz, argmax, tokens, offsets, words, height):
     if isinstance(gz, cuda.ndarray):
         return kernels.gradient_of_filters(gz, argmax, tokens, offsets, words, height)
-    out = np.zeros((gz.shape[1], height, words.shape[1]), dtype=gz.dtype)
-    _filters_cpu(gz, argmax, tokens, offsets, words, height, out)
-    return out[:, None]
+    shape = gz.shape[1], 1, height, words.shape[1]
+    out = np.zeros(shape, dtype=gz.dtype)
+    words = np.ascontiguousarray(words)
+    _filters_cpu(gz, argmax, tokens, offsets, words, height, out.reshape(-1))
+    return out
 
 
 def _gradient_of_words(gz, argmax, tokens, offsets, W, n_words):

@@ -1,12 +1,17 @@
-"""Word vectors times filters on a CPU, in one pass over the vectors and with no copy of them.
+"""Word vectors times filters on a CPU, and sums of word vectors, without a copy of them.
 
 A general matrix product wants its rows side by side, so the rows of a batch are
 copied first; and with few filters it uses a fraction of the processor.  Here a
 block of words stays in vector registers, one lane a row of the filters, and the
-vectors are read where they are.  Every number is summed over the dimensions in
-their order, so its bits depend on no other word, and on no library.
+vectors are read where they are.  Every number is summed in one order, over the
+dimensions or over the sentences, so its bits depend on no other word, and on no
+library.
+
+Numba's own loops cannot say that sums stay in registers, so what is inside of
+them is written in LLVM's language (:func:`_block`, :func:`_chunk`).
 """
 
+import functools
 from typing import Any
 
 import numba
@@ -15,7 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["project_rows"]
+__all__ = ["project_rows", "sums_of_words"]
 
 #: Words of a block: as many sums run side by side as hide the time of one addition.
 _WORDS = 8
@@ -59,12 +64,81 @@ def project_rows(vectors: np.ndarray, ids: np.ndarray | None, rows: np.ndarray) 
 _LANES = 16
 
 
+index = ir.IntType(64)
+
+
+class _Code:
+    """What the two functions below have in common: vectors of numbers, and a loop."""
+
+    def __init__(self, context, builder, kinds, arguments):
+        self.context, self.builder = context, builder
+        self.kinds, self.arguments = kinds, arguments
+        self.number = context.get_value_type(kinds[0].dtype)
+        self.vector = ir.VectorType(self.number, _LANES)
+        self.zero = ir.Constant(self.vector, [0.0] * _LANES)
+
+    def array(self, i):
+        """Argument `i`, an array."""
+        return self.context.make_array(self.kinds[i])(self.context, self.builder, self.arguments[i])
+
+    def at(self, array, *offsets):
+        """Pointer to the number of a C-contiguous array at the sum of offsets."""
+        place = functools.reduce(self.builder.add, offsets)
+        return self.builder.gep(array.data, [place])
+
+    def _vector_at(self, array, *offsets):
+        return self.builder.bitcast(self.at(array, *offsets), self.vector.as_pointer())
+
+    def load(self, array, *offsets):
+        """A vector of the numbers that begin there."""
+        value = self.builder.load(self._vector_at(array, *offsets))
+        value.align = self.context.get_abi_sizeof(self.number)
+        return value
+
+    def store(self, value, array, *offsets):
+        """Write a vector there."""
+        stored = self.builder.store(value, self._vector_at(array, *offsets))
+        stored.align = self.context.get_abi_sizeof(self.number)
+
+    def spread(self, value):
+        """A vector of one number."""
+        nothing = ir.Constant(self.vector, ir.Undefined)
+        first = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        one = self.builder.insert_element(nothing, value, ir.IntType(32)(0))
+        return self.builder.shuffle_vector(one, nothing, first)
+
+    def add(self, total, a, b):
+        """total + a b; product and sum may be one instruction."""
+        fused = ("contract",)
+        return self.builder.fadd(total, self.builder.fmul(a, b, flags=fused), flags=fused)
+
+    def loop(self, times, sums, step):
+        """Rows of vectors after `times`, at least one, applications of ``step(i, sums)``."""
+        builder = self.builder
+        before = builder.block
+        loop, after = map(builder.append_basic_block, ("loop", "after"))
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        i = builder.phi(index)
+        now = [[builder.phi(self.vector) for _ in row] for row in sums]
+        new = list(step(i, now))
+        following = builder.add(i, index(1))
+        i.add_incoming(index(0), before)
+        i.add_incoming(following, loop)
+        for phis, first, last in zip(now, sums, new):
+            for phi, a, b in zip(phis, first, last):
+                phi.add_incoming(a, before)
+                phi.add_incoming(b, loop)
+        builder.cbranch(builder.icmp_signed("<", following, times), loop, after)
+        builder.position_at_end(after)
+        return new
+
+
 def _block(n_vectors: int) -> Any:
     """A block of words times 16 or 32 rows, as a function for compiled code.
 
-    Numba's own loops cannot say that eight sums of sixteen lanes stay in registers,
-    so this one is written in LLVM's language.  For each dimension it loads a vector
-    of weights, and adds to each word's sums its number times that vector.
+    For each dimension it loads a vector of weights, and adds to each word's sums its
+    number times that vector.
     """
 
     @intrinsic
@@ -72,28 +146,11 @@ def _block(n_vectors: int) -> Any:
         signature = types.void(vectors, ids, first, panel, out, n_rows, column)
 
         def generate(context, builder, signature, arguments):
-            index = ir.IntType(64)
-            number = context.get_value_type(signature.args[0].dtype)
-            vector = ir.VectorType(number, _LANES)
-            lanes = ir.VectorType(ir.IntType(32), _LANES)
-
-            def array(i):
-                return context.make_array(signature.args[i])(context, builder, arguments[i])
-
-            def at(data, *offsets):
-                place = offsets[0]
-                for offset in offsets[1:]:
-                    place = builder.add(place, offset)
-                return builder.gep(data, [place])
-
-            def vector_at(data, *offsets):
-                return builder.bitcast(at(data, *offsets), vector.as_pointer())
-
-            vectors, ids, panel, out = map(array, (0, 1, 3, 4))
+            code = _Code(context, builder, signature.args, arguments)
+            vectors, ids, panel, out = map(code.array, (0, 1, 3, 4))
             first, n_rows, column = (arguments[i] for i in (2, 5, 6))
             dimensions = cgutils.unpack_tuple(builder, vectors.shape)[1]
             last = builder.sub(cgutils.unpack_tuple(builder, ids.shape)[0], index(1))
-            align = context.get_abi_sizeof(number)
 
             # Beyond the last word comes the last word again.
             words = [builder.add(first, index(j)) for j in range(_WORDS)]
@@ -102,50 +159,22 @@ def _block(n_vectors: int) -> Any:
             ]
             starts = []
             for word in words:
-                row = builder.sext(builder.load(at(ids.data, word)), index)
+                row = builder.sext(builder.load(code.at(ids, word)), index)
                 starts.append(builder.mul(row, dimensions))
 
-            before = builder.block
-            loop, after = map(builder.append_basic_block, ("dimension", "done"))
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            d = builder.phi(index)
-            d.add_incoming(index(0), before)
-            sums = [[builder.phi(vector) for _ in range(n_vectors)] for _ in words]
-            row = builder.mul(d, index(n_vectors * _LANES))
-            weights = []
-            for v in range(n_vectors):
-                load = builder.load(vector_at(panel.data, row, index(v * _LANES)))
-                load.align = align
-                weights.append(load)
-            nothing = ir.Constant(vector, ir.Undefined)
-            totals = []
-            for start, own in zip(starts, sums):
-                value = builder.insert_element(
-                    nothing, builder.load(at(vectors.data, start, d)), ir.IntType(32)(0)
-                )
-                value = builder.shuffle_vector(value, nothing, ir.Constant(lanes, [0] * _LANES))
-                fused = ("contract",)  # product and sum may be one instruction
-                totals.append(
-                    [
-                        builder.fadd(total, builder.fmul(value, weight, flags=fused), flags=fused)
-                        for total, weight in zip(own, weights)
-                    ]
-                )
-            following = builder.add(d, index(1))
-            d.add_incoming(following, loop)
-            for own, new in zip(sums, totals):
-                for total, value in zip(own, new):
-                    total.add_incoming(ir.Constant(vector, [0.0] * _LANES), before)
-                    total.add_incoming(value, loop)
-            builder.cbranch(builder.icmp_signed("<", following, dimensions), loop, after)
-            builder.position_at_end(after)
+            def step(d, sums):
+                """Sums with one dimension more."""
+                row = builder.mul(d, index(n_vectors * _LANES))
+                weights = [code.load(panel, row, index(v * _LANES)) for v in range(n_vectors)]
+                for start, own in zip(starts, sums):
+                    value = code.spread(builder.load(code.at(vectors, start, d)))
+                    yield [code.add(total, value, w) for total, w in zip(own, weights)]
+
+            totals = code.loop(dimensions, [[code.zero] * n_vectors for _ in words], step)
             for word, new in zip(words, totals):
                 for v, value in enumerate(new):
-                    place = vector_at(
-                        out.data, builder.mul(word, n_rows), column, index(v * _LANES)
-                    )
-                    builder.store(value, place).align = align
+                    place = builder.mul(word, n_rows)
+                    code.store(value, out, place, column, index(v * _LANES))
             return context.get_dummy_value()
 
         return signature, generate
@@ -182,3 +211,80 @@ def _project_cpu(vectors, ids, rows, flat):
             else:
                 _wide(vectors, ids, first, panel, flat, n_rows, column)
     return True
+
+
+def _chunk(n_vectors: int) -> Any:
+    """Some dimensions of a sum of word vectors, as a function for compiled code."""
+
+    @intrinsic
+    def chunk(typingctx, vectors, ids, scales, start, count, out, place, dimension):
+        signature = types.void(vectors, ids, scales, start, count, out, place, dimension)
+
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, signature.args, arguments)
+            vectors, ids, scales, out = map(code.array, (0, 1, 2, 5))
+            start, count, place, dimension = (arguments[i] for i in (3, 4, 6, 7))
+            dimensions = cgutils.unpack_tuple(builder, vectors.shape)[1]
+            parts = [index(v * _LANES) for v in range(n_vectors)]
+
+            def step(i, sums):
+                """Sums with one word more."""
+                row = builder.sext(builder.load(code.at(ids, start, i)), index)
+                row = builder.mul(row, dimensions)
+                scale = code.spread(builder.load(code.at(scales, start, i)))
+                yield [
+                    code.add(total, scale, code.load(vectors, row, dimension, part))
+                    for total, part in zip(sums[0], parts)
+                ]
+
+            [totals] = code.loop(count, [[code.zero] * n_vectors], step)
+            for value, part in zip(totals, parts):
+                code.store(value, out, place, dimension, part)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return chunk
+
+
+#: Vectors of a chunk: as many sums run side by side as hide most of the time of one
+#: addition, and as few as stay in sixteen registers of half that width.
+_VECTORS = 5
+_chunk_of_one, _chunk_of_some = _chunk(1), _chunk(_VECTORS)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def sums_of_words(vectors, ids, scales, starts, counts, out):
+    """R sums of scaled word vectors; for compiled code.
+
+    .. math::
+        out_{r,d} = \\sum_{i=starts_r}^{starts_r+counts_r-1} scales_i \\; vectors_{ids_i,d}
+
+    Args:
+        vectors: (V, D), C-contiguous.
+        ids: int32, rows of `vectors`, which nobody checks.
+        scales: as many, of the dtype of `vectors`.
+        starts, counts: (R,) int64; of a count of 0 nothing is written.
+        out: (R D,), written to.
+    """
+    dimensions = vectors.shape[1]
+    if dimensions < _LANES:
+        for r in range(len(counts)):
+            for d in range(dimensions if counts[r] else 0):
+                total = scales[starts[r]] * vectors[ids[starts[r]], d]
+                for i in range(starts[r] + 1, starts[r] + counts[r]):
+                    total += scales[i] * vectors[ids[i], d]
+                out[r * dimensions + d] = total
+        return
+    some = dimensions >= _VECTORS * _LANES
+    width = _VECTORS * _LANES if some else _LANES
+    # One part of all words at a time, which fits into the cache.  The last part ends
+    # where the vectors end, and repeats some dimensions of the one before.
+    for d in range(0, dimensions, width):
+        first = min(d, dimensions - width)
+        for r in range(len(counts)):
+            place = r * dimensions
+            if counts[r] and some:
+                _chunk_of_some(vectors, ids, scales, starts[r], counts[r], out, place, first)
+            elif counts[r]:
+                _chunk_of_one(vectors, ids, scales, starts[r], counts[r], out, place, first)
