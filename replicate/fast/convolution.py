@@ -21,7 +21,7 @@ import numpy as np
 
 from . import kernels
 from .compat import chainer, cuda, function_node, type_check
-from .product import project_rows, sums_of_words
+from .product import best_windows, project_rows, sums_of_words
 
 __all__ = [
     "MaxPool",
@@ -375,6 +375,7 @@ def pool(
     shape = (len(offsets) - 1, len(b))
     value = np.empty(shape, dtype=projected.dtype)
     argmax = np.empty(shape, dtype=np.int32)
+    projected, b, tokens = map(np.ascontiguousarray, (projected, b, tokens))
     if not _pool_cpu(projected, b, tokens, offsets, height, wide, value, argmax):
         raise ValueError("a sentence without words has no maximum")
     return MaxPool(value, argmax)
@@ -435,9 +436,7 @@ warm_up_blas()
 def _pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
     n_filters = len(bias)
     z = np.empty(n_filters, dtype=projected.dtype)
-    # Before any window.  Places rise, so the last one stored is the greatest; a
-    # store on condition would be masked, which costs some processors twenty steps.
-    nowhere = np.int32(-height)
+    flat_value, flat_argmax = value.reshape(-1), argmax.reshape(-1)
     for s in range(len(offsets) - 1):
         begin = offsets[s]
         length = offsets[s + 1] - begin
@@ -447,21 +446,18 @@ def _pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
         last = length - 1 if wide else max(length - height, 0)
         best = value[s]
         place = argmax[s]
-        for p in range(first, last + 1):
+        p = first
+        while p <= last:
+            whole = length - height + 1 - p
+            # All windows without padding at once, after one to begin with.
+            if p > first and p >= 0 and whole > 0 and best_windows(
+                projected, bias, tokens, begin + p, whole, p, height,
+                flat_value, flat_argmax, s * n_filters,
+            ):  # fmt: skip
+                p += whole
+                continue
             start = max(0, -p)
             stop = min(height, length - p)
-            window = np.int32(p)
-            if height == 3 and stop - start == 3 and p > first:
-                # The usual window in one pass; sums are in the order of the general one.
-                a = projected[tokens[begin + p], :n_filters]
-                b = projected[tokens[begin + p + 1], n_filters : 2 * n_filters]
-                c = projected[tokens[begin + p + 2], 2 * n_filters :]
-                for f in range(n_filters):
-                    sum_f = bias[f] + a[f] + b[f] + c[f]
-                    greater = sum_f > best[f]
-                    best[f] = max(best[f], sum_f)
-                    place[f] = max(place[f], window if greater else nowhere)
-                continue
             row = projected[tokens[begin + p + start], start * n_filters : (start + 1) * n_filters]
             for f in range(n_filters):
                 z[f] = bias[f] + row[f]
@@ -469,15 +465,12 @@ def _pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
                 row = projected[tokens[begin + p + k], k * n_filters : (k + 1) * n_filters]
                 for f in range(n_filters):
                     z[f] += row[f]
-            if p == first:
-                best[:] = z
-                place[:] = window
-            else:
-                for f in range(n_filters):
-                    # Greater, not equal: the first of equal windows stays.
-                    greater = z[f] > best[f]
-                    best[f] = max(best[f], z[f])
-                    place[f] = max(place[f], window if greater else nowhere)
+            for f in range(n_filters):
+                # Greater, not equal: the first of equal windows stays.
+                if p == first or z[f] > best[f]:
+                    best[f] = z[f]
+                    place[f] = p
+            p += 1
     return True
 
 

@@ -1,4 +1,4 @@
-"""Word vectors times filters on a CPU, and sums of word vectors, without a copy of them.
+"""The three inner loops on a CPU: words times filters, the best window, sums of word vectors.
 
 A general matrix product wants its rows side by side, so the rows of a batch are
 copied first; and with few filters it uses a fraction of the processor.  Here a
@@ -8,7 +8,7 @@ dimensions or over the sentences, so its bits depend on no other word, and on no
 library.
 
 Numba's own loops cannot say that sums stay in registers, so what is inside of
-them is written in LLVM's language (:func:`_block`, :func:`_chunk`).
+them is written in LLVM's language (:func:`_block`, :func:`_windows`, :func:`_chunk`).
 """
 
 import functools
@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["project_rows", "sums_of_words"]
+__all__ = ["best_windows", "project_rows", "sums_of_words"]
 
 #: Words of a block: as many sums run side by side as hide the time of one addition.
 _WORDS = 8
@@ -68,14 +68,15 @@ index = ir.IntType(64)
 
 
 class _Code:
-    """What the two functions below have in common: vectors of numbers, and a loop."""
+    """What the functions below have in common: vectors of numbers, and a loop."""
 
-    def __init__(self, context, builder, kinds, arguments):
+    def __init__(self, context, builder, kinds, arguments, lanes=_LANES):
         self.context, self.builder = context, builder
         self.kinds, self.arguments = kinds, arguments
         self.number = context.get_value_type(kinds[0].dtype)
-        self.vector = ir.VectorType(self.number, _LANES)
-        self.zero = ir.Constant(self.vector, [0.0] * _LANES)
+        self.lanes = lanes
+        self.vector = ir.VectorType(self.number, lanes)
+        self.zero = ir.Constant(self.vector, [0.0] * lanes)
 
     def array(self, i):
         """Argument `i`, an array."""
@@ -86,24 +87,25 @@ class _Code:
         place = functools.reduce(self.builder.add, offsets)
         return self.builder.gep(array.data, [place])
 
-    def _vector_at(self, array, *offsets):
-        return self.builder.bitcast(self.at(array, *offsets), self.vector.as_pointer())
+    def _vector_at(self, array, kind, *offsets):
+        return self.builder.bitcast(self.at(array, *offsets), kind.as_pointer())
 
-    def load(self, array, *offsets):
+    def load(self, array, *offsets, kind=None):
         """A vector of the numbers that begin there."""
-        value = self.builder.load(self._vector_at(array, *offsets))
-        value.align = self.context.get_abi_sizeof(self.number)
+        kind = kind or self.vector
+        value = self.builder.load(self._vector_at(array, kind, *offsets))
+        value.align = self.context.get_abi_sizeof(kind.element)
         return value
 
     def store(self, value, array, *offsets):
         """Write a vector there."""
-        stored = self.builder.store(value, self._vector_at(array, *offsets))
-        stored.align = self.context.get_abi_sizeof(self.number)
+        stored = self.builder.store(value, self._vector_at(array, value.type, *offsets))
+        stored.align = self.context.get_abi_sizeof(value.type.element)
 
     def spread(self, value):
         """A vector of one number."""
-        nothing = ir.Constant(self.vector, ir.Undefined)
-        first = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        nothing = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        first = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         one = self.builder.insert_element(nothing, value, ir.IntType(32)(0))
         return self.builder.shuffle_vector(one, nothing, first)
 
@@ -112,23 +114,21 @@ class _Code:
         fused = ("contract",)
         return self.builder.fadd(total, self.builder.fmul(a, b, flags=fused), flags=fused)
 
-    def loop(self, times, sums, step):
-        """Rows of vectors after `times`, at least one, applications of ``step(i, sums)``."""
+    def loop(self, times, values, step):
+        """Vectors after `times`, at least one, applications of ``step(i, values)``."""
         builder = self.builder
         before = builder.block
         loop, after = map(builder.append_basic_block, ("loop", "after"))
         builder.branch(loop)
         builder.position_at_end(loop)
         i = builder.phi(index)
-        now = [[builder.phi(self.vector) for _ in row] for row in sums]
-        new = list(step(i, now))
+        phis = [builder.phi(value.type) for value in values]
+        new = list(step(i, phis))
+        last = builder.block  # a loop in the step has added others
         following = builder.add(i, index(1))
-        i.add_incoming(index(0), before)
-        i.add_incoming(following, loop)
-        for phis, first, last in zip(now, sums, new):
-            for phi, a, b in zip(phis, first, last):
-                phi.add_incoming(a, before)
-                phi.add_incoming(b, loop)
+        for phi, a, b in zip([i, *phis], [index(0), *values], [following, *new]):
+            phi.add_incoming(a, before)
+            phi.add_incoming(b, last)
         builder.cbranch(builder.icmp_signed("<", following, times), loop, after)
         builder.position_at_end(after)
         return new
@@ -166,15 +166,15 @@ def _block(n_vectors: int) -> Any:
                 """Sums with one dimension more."""
                 row = builder.mul(d, index(n_vectors * _LANES))
                 weights = [code.load(panel, row, index(v * _LANES)) for v in range(n_vectors)]
-                for start, own in zip(starts, sums):
+                for j, start in enumerate(starts):
                     value = code.spread(builder.load(code.at(vectors, start, d)))
-                    yield [code.add(total, value, w) for total, w in zip(own, weights)]
+                    for v, weight in enumerate(weights):
+                        yield code.add(sums[j * n_vectors + v], value, weight)
 
-            totals = code.loop(dimensions, [[code.zero] * n_vectors for _ in words], step)
-            for word, new in zip(words, totals):
-                for v, value in enumerate(new):
-                    place = builder.mul(word, n_rows)
-                    code.store(value, out, place, column, index(v * _LANES))
+            totals = code.loop(dimensions, [code.zero] * (_WORDS * n_vectors), step)
+            for i, total in enumerate(totals):
+                place = builder.mul(words[i // n_vectors], n_rows)
+                code.store(total, out, place, column, index(i % n_vectors * _LANES))
             return context.get_dummy_value()
 
         return signature, generate
@@ -213,6 +213,83 @@ def _project_cpu(vectors, ids, rows, flat):
     return True
 
 
+def _windows(lanes: int) -> Any:
+    """Windows of a sentence, of some filters, as a function for compiled code."""
+
+    @intrinsic
+    def windows(typingctx, rows, bias, tokens, start, count, first, height, f, best, place, out):
+        signature = types.void(
+            rows, bias, tokens, start, count, first, height, f, best, place, out
+        )  # fmt: skip
+
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, signature.args, arguments, lanes)
+            rows, bias, tokens, best, place = map(code.array, (0, 1, 2, 8, 9))
+            start, count, first, height, f, out = (arguments[i] for i in (3, 4, 5, 6, 7, 10))
+            width = cgutils.unpack_tuple(builder, rows.shape)[1]
+            n_filters = cgutils.unpack_tuple(builder, bias.shape)[0]
+            where = ir.VectorType(ir.IntType(32), lanes)
+
+            def window(i, found):
+                """The greatest sums, and where they are, with one window more."""
+
+                def word(k, sums):
+                    row = builder.sext(builder.load(code.at(tokens, start, i, k)), index)
+                    row = builder.mul(row, width)
+                    part = code.load(rows, row, builder.mul(k, n_filters), f)
+                    yield builder.fadd(sums[0], part)
+
+                [total] = code.loop(height, [code.load(bias, f)], word)
+                # Greater, not equal: the first of equal windows stays.
+                greater = builder.fcmp_ordered(">", total, found[0])
+                here = code.spread(builder.trunc(builder.add(first, i), ir.IntType(32)))
+                yield builder.select(greater, total, found[0])
+                yield builder.select(greater, here, found[1])
+
+            before = code.load(best, out, f), code.load(place, out, f, kind=where)
+            for value, array in zip(code.loop(count, before, window), (best, place)):
+                code.store(value, array, out, f)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return windows
+
+
+#: Lanes where a filter's fewer than sixteen; the last lanes are those of the last filters.
+_FEW = 4
+_windows_of_few, _windows_of_many = _windows(_FEW), _windows(_LANES)
+
+
+@numba.njit(cache=True, nogil=True)
+def best_windows(rows, bias, tokens, start, count, first, height, best, place, out):
+    """Of some whole windows of a sentence, those greater than the best so far; for compiled code.
+
+    Args:
+        rows: (U, h F) of :func:`project_rows`, C-contiguous.
+        bias: (F,), C-contiguous.
+        tokens: int32, rows of `rows`; the first window's begin at `start`.
+        count: windows, one or more.
+        first: number of the first window.
+        height: h.
+        best, place: flat, of B F numbers; those from `out` on are read and written.
+
+    Returns:
+        bool: False for fewer filters than a vector has lanes, of which nothing is done.
+    """
+    n_filters = len(bias)
+    if n_filters < _FEW:
+        return False
+    lanes = _LANES if n_filters >= _LANES else _FEW
+    for f in range(0, n_filters, lanes):
+        f = min(f, n_filters - lanes)
+        if lanes == _LANES:
+            _windows_of_many(rows, bias, tokens, start, count, first, height, f, best, place, out)
+        else:
+            _windows_of_few(rows, bias, tokens, start, count, first, height, f, best, place, out)
+    return True
+
+
 def _chunk(n_vectors: int) -> Any:
     """Some dimensions of a sum of word vectors, as a function for compiled code."""
 
@@ -232,14 +309,12 @@ def _chunk(n_vectors: int) -> Any:
                 row = builder.sext(builder.load(code.at(ids, start, i)), index)
                 row = builder.mul(row, dimensions)
                 scale = code.spread(builder.load(code.at(scales, start, i)))
-                yield [
-                    code.add(total, scale, code.load(vectors, row, dimension, part))
-                    for total, part in zip(sums[0], parts)
-                ]
+                for total, part in zip(sums, parts):
+                    yield code.add(total, scale, code.load(vectors, row, dimension, part))
 
-            [totals] = code.loop(count, [[code.zero] * n_vectors], step)
-            for value, part in zip(totals, parts):
-                code.store(value, out, place, dimension, part)
+            totals = code.loop(count, [code.zero] * n_vectors, step)
+            for total, part in zip(totals, parts):
+                code.store(total, out, place, dimension, part)
             return context.get_dummy_value()
 
         return signature, generate
