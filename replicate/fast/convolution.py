@@ -21,7 +21,7 @@ import numpy as np
 
 from . import kernels
 from .compat import chainer, cuda, function_node, type_check
-from .product import best_windows, project_rows, sums_of_words
+from .product import filters_cpu, pool_cpu, project_rows
 
 __all__ = [
     "MaxPool",
@@ -376,7 +376,7 @@ def pool(
     value = np.empty(shape, dtype=projected.dtype)
     argmax = np.empty(shape, dtype=np.int32)
     projected, b, tokens = map(np.ascontiguousarray, (projected, b, tokens))
-    if not _pool_cpu(projected, b, tokens, offsets, height, wide, value, argmax):
+    if not pool_cpu(projected, b, tokens, offsets, height, wide, value, argmax):
         raise ValueError("a sentence without words has no maximum")
     return MaxPool(value, argmax)
 
@@ -433,48 +433,6 @@ warm_up_blas()
 
 
 @numba.njit(cache=True, nogil=True)
-def _pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
-    n_filters = len(bias)
-    z = np.empty(n_filters, dtype=projected.dtype)
-    flat_value, flat_argmax = value.reshape(-1), argmax.reshape(-1)
-    for s in range(len(offsets) - 1):
-        begin = offsets[s]
-        length = offsets[s + 1] - begin
-        if length < 1:
-            return False
-        first = 1 - height if wide else 0
-        last = length - 1 if wide else max(length - height, 0)
-        best = value[s]
-        place = argmax[s]
-        p = first
-        while p <= last:
-            whole = length - height + 1 - p
-            # All windows without padding at once, after one to begin with.
-            if p > first and p >= 0 and whole > 0 and best_windows(
-                projected, bias, tokens, begin + p, whole, p, height,
-                flat_value, flat_argmax, s * n_filters,
-            ):  # fmt: skip
-                p += whole
-                continue
-            start = max(0, -p)
-            stop = min(height, length - p)
-            row = projected[tokens[begin + p + start], start * n_filters : (start + 1) * n_filters]
-            for f in range(n_filters):
-                z[f] = bias[f] + row[f]
-            for k in range(start + 1, stop):
-                row = projected[tokens[begin + p + k], k * n_filters : (k + 1) * n_filters]
-                for f in range(n_filters):
-                    z[f] += row[f]
-            for f in range(n_filters):
-                # Greater, not equal: the first of equal windows stays.
-                if p == first or z[f] > best[f]:
-                    best[f] = z[f]
-                    place[f] = p
-            p += 1
-    return True
-
-
-@numba.njit(cache=True, nogil=True)
 def _rows_cpu(vectors, ids, out):
     for i in range(len(ids)):
         # Numba checks no bounds, and would count from the end where one is negative.
@@ -484,29 +442,6 @@ def _rows_cpu(vectors, ids, out):
         for d in range(vectors.shape[1]):
             target[d] = source[d]
     return True
-
-
-@numba.njit(cache=True, nogil=True)
-def _filters_cpu(gz, argmax, tokens, offsets, words, height, out):
-    n_sentences, n_filters = gz.shape
-    # For each row of a filter, the words that met it in a winning window.
-    start = np.arange(n_filters * height) * n_sentences
-    count = np.zeros(n_filters * height, dtype=np.int64)
-    scale = np.empty(n_filters * height * n_sentences, dtype=gz.dtype)
-    word = np.empty(n_filters * height * n_sentences, dtype=np.int32)
-    for s in range(n_sentences):
-        begin = offsets[s]
-        length = offsets[s + 1] - begin
-        for f in range(n_filters):
-            if gz[s, f] == 0:
-                continue
-            p = argmax[s, f]
-            for k in range(max(0, -p), min(height, length - p)):
-                r = f * height + k
-                scale[start[r] + count[r]] = gz[s, f]
-                word[start[r] + count[r]] = tokens[begin + p + k]
-                count[r] += 1
-    sums_of_words(words, word, scale, start, count, out)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -608,7 +543,7 @@ def _gradient_of_filters(gz, argmax, tokens, offsets, words, height):
     shape = gz.shape[1], 1, height, words.shape[1]
     out = np.zeros(shape, dtype=gz.dtype)
     words = np.ascontiguousarray(words)
-    _filters_cpu(gz, argmax, tokens, offsets, words, height, out.reshape(-1))
+    filters_cpu(gz, argmax, tokens, offsets, words, height, out.reshape(-1))
     return out
 
 

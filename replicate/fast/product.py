@@ -18,9 +18,9 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
-__all__ = ["best_windows", "project_rows", "sums_of_words"]
+__all__ = ["filters_cpu", "pool_cpu", "project_rows"]
 
 #: Words of a block: as many sums run side by side as hide the time of one addition.
 _WORDS = 8
@@ -261,9 +261,9 @@ _FEW = 4
 _windows_of_few, _windows_of_many = _windows(_FEW), _windows(_LANES)
 
 
-@numba.njit(cache=True, nogil=True)
-def best_windows(rows, bias, tokens, start, count, first, height, best, place, out):
-    """Of some whole windows of a sentence, those greater than the best so far; for compiled code.
+@register_jitable
+def _best_windows(rows, bias, tokens, start, count, first, height, best, place, out):
+    """Of some whole windows of a sentence, those greater than the best so far.
 
     Args:
         rows: (U, h F) of :func:`project_rows`, C-contiguous.
@@ -287,6 +287,57 @@ def best_windows(rows, bias, tokens, start, count, first, height, best, place, o
             _windows_of_many(rows, bias, tokens, start, count, first, height, f, best, place, out)
         else:
             _windows_of_few(rows, bias, tokens, start, count, first, height, f, best, place, out)
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
+    """Maxima over time and their places; see :func:`replicate.fast.convolution.pool`.
+
+    Args:
+        projected: (U, h F) of :func:`project_rows`, C-contiguous, as `bias` and `tokens` are.
+        value, argmax: (B, F), written to.
+
+    Returns:
+        bool: False where a sentence has no words.
+    """
+    n_filters = len(bias)
+    z = np.empty(n_filters, dtype=projected.dtype)
+    flat_value, flat_argmax = value.reshape(-1), argmax.reshape(-1)
+    for s in range(len(offsets) - 1):
+        begin = offsets[s]
+        length = offsets[s + 1] - begin
+        if length < 1:
+            return False
+        first = 1 - height if wide else 0
+        last = length - 1 if wide else max(length - height, 0)
+        best = value[s]
+        place = argmax[s]
+        p = first
+        while p <= last:
+            whole = length - height + 1 - p
+            # All windows without padding at once, after one to begin with.
+            if p > first and p >= 0 and whole > 0 and _best_windows(
+                projected, bias, tokens, begin + p, whole, p, height,
+                flat_value, flat_argmax, s * n_filters,
+            ):  # fmt: skip
+                p += whole
+                continue
+            start = max(0, -p)
+            stop = min(height, length - p)
+            row = projected[tokens[begin + p + start], start * n_filters : (start + 1) * n_filters]
+            for f in range(n_filters):
+                z[f] = bias[f] + row[f]
+            for k in range(start + 1, stop):
+                row = projected[tokens[begin + p + k], k * n_filters : (k + 1) * n_filters]
+                for f in range(n_filters):
+                    z[f] += row[f]
+            for f in range(n_filters):
+                # Greater, not equal: the first of equal windows stays.
+                if p == first or z[f] > best[f]:
+                    best[f] = z[f]
+                    place[f] = p
+            p += 1
     return True
 
 
@@ -328,9 +379,9 @@ _VECTORS = 5
 _chunk_of_one, _chunk_of_some = _chunk(1), _chunk(_VECTORS)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
-def sums_of_words(vectors, ids, scales, starts, counts, out):
-    """R sums of scaled word vectors; for compiled code.
+@register_jitable
+def _sums_of_words(vectors, ids, scales, starts, counts, out):
+    """R sums of scaled word vectors.
 
     .. math::
         out_{r,d} = \\sum_{i=starts_r}^{starts_r+counts_r-1} scales_i \\; vectors_{ids_i,d}
@@ -363,3 +414,33 @@ def sums_of_words(vectors, ids, scales, starts, counts, out):
                 _chunk_of_some(vectors, ids, scales, starts[r], counts[r], out, place, first)
             elif counts[r]:
                 _chunk_of_one(vectors, ids, scales, starts[r], counts[r], out, place, first)
+
+
+@numba.njit(cache=True, nogil=True)
+def filters_cpu(gz, argmax, tokens, offsets, words, height, out):
+    """Gradient of the filters from that at the winning windows.
+
+    Args:
+        gz, argmax: (B, F); where gz is 0 nothing is added.
+        tokens, offsets: rows of `words` (U, D), C-contiguous, sentence by sentence.
+        out: flat, of F h D zeros, written to.
+    """
+    n_sentences, n_filters = gz.shape
+    # For each row of a filter, the words that met it in a winning window.
+    start = np.arange(n_filters * height) * n_sentences
+    count = np.zeros(n_filters * height, dtype=np.int64)
+    scale = np.empty(n_filters * height * n_sentences, dtype=gz.dtype)
+    word = np.empty(n_filters * height * n_sentences, dtype=np.int32)
+    for s in range(n_sentences):
+        begin = offsets[s]
+        length = offsets[s + 1] - begin
+        for f in range(n_filters):
+            if gz[s, f] == 0:
+                continue
+            p = argmax[s, f]
+            for k in range(max(0, -p), min(height, length - p)):
+                r = f * height + k
+                scale[start[r] + count[r]] = gz[s, f]
+                word[start[r] + count[r]] = tokens[begin + p + k]
+                count[r] += 1
+    _sums_of_words(words, word, scale, start, count, out)
