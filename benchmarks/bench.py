@@ -14,6 +14,9 @@ for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[name] = THREADS
 
 import argparse
+import contextlib
+import ctypes
+import json
 import resource
 import shutil
 import statistics
@@ -25,20 +28,22 @@ from pathlib import Path
 
 import numpy as np
 
+from replicate import experiment
 from replicate import model as network
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import UNSCORED, prepare, run_stage
 from replicate.fast.compat import chainer, training
-from replicate.fast.convolution import project
+from replicate.fast.convolution import gather_rows
 from replicate.io.data import find_data
 from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
+from replicate.recorder import Recorder
 from replicate.run import Options, Run
 from replicate.saliency import flat_batch, word_saliency
 from replicate.split import split_corpus
 from replicate.statistics import window
-from replicate.training import EpochIterator, Updater, make_optimizer
+from replicate.training import EpochIterator, Evaluator, Updater, make_optimizer
 from replicate.vectors import embedding_matrix
 
 HEADER = ("measure", "variant", "threads", "repetitions", "minimum_s", "median_s", "times_slower")
@@ -70,8 +75,8 @@ def matrix_products(matrix, corpus, sentences):
     batches = []
     while not (batches and iterator.is_new_epoch):
         batches.append(matrix[next(iterator).ids])
-    weight = model.conv.W.array
-    return lambda: [project(words, weight) for words in batches]
+    rows = model.conv.W.array.transpose(2, 0, 1, 3).reshape(-1, matrix.shape[1])
+    return lambda: [np.matmul(words, rows.T) for words in batches]
 
 
 def torch_variants(matrix, corpus, sentences):
@@ -272,20 +277,161 @@ def draw_growth(rows, stem):
     figure.savefig(stem.with_suffix(".png"), dpi=120)
 
 
-def full_seed(corpus, vectors, implementation, jobs, threads, out):
-    """Seconds of a whole seed, run by the command line into a new folder `out`."""
+def seed_command(corpus, vectors, out, config, implementation="fused", jobs=1, threads=1):
+    """The command line of a whole seed into a new folder `out`."""
     command = [
         sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
-        "--set", f"n_filters={CASE.n_filters}", "--set", f"batch_size={CASE.batch_size}",
-        "--epochs", str(CASE.epochs), "--seeds", "1",
+        "--set", f"n_filters={config.n_filters}", "--set", f"batch_size={config.batch_size}",
+        "--epochs", str(config.epochs), "--seeds", "1",
         "--implementation", implementation, "--jobs", str(jobs), "--threads", str(threads),
         "--out", str(out), "--vectors", str(vectors),
     ]  # fmt: skip
     for path in corpus:
         command += ["--corpus", str(path)]
+    return command
+
+
+def full_seed(corpus, vectors, implementation, jobs, threads, out):
+    """Seconds of a whole seed, run by the command line into a new folder `out`."""
+    command = seed_command(corpus, vectors, out, CASE, implementation, jobs, threads)
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
+
+
+SEED_HEADER = ("n_filters", "part", "core_seconds", "peak_memory_mb")
+
+
+def of_all_processes(command):
+    """Core-seconds of a command with all processes that it starts, and the peak of their memory in MB.
+
+    Memory is proportional (PSS): what processes share counts once.
+    """
+    # A server that outlives the command becomes this process's child, to be waited for.
+    if ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl: this system has no subreaper")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, proportional_memory(process.pid))
+        time.sleep(0.25)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, peak / 1e6
+
+
+#: PR_SET_CHILD_SUBREAPER of <linux/prctl.h>.
+_SUBREAPER = 36
+
+
+def proportional_memory(root):
+    """PSS in bytes of a process and all its descendants, as they are now."""
+    parents, total = {}, 0
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (place / "stat").read_text().rpartition(")")[2].split()
+                parents[int(place.name)] = int(fields[1])
+    family, grown = {root}, True
+    while grown:
+        more = {child for child, parent in parents.items() if parent in family} - family
+        family, grown = family | more, bool(more)
+    for pid in family:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def seed_parts(corpus, vectors, config):
+    """Core-seconds of a seed by part, all of it in this process; and of the floor.
+
+    The floor is what the training steps cannot do without: one copy of the words of
+    each batch, and the matrix library's product with the filters.
+    """
+    spent = dict.fromkeys(("training", "evaluation", "recording", "files"), 0.0)
+    inside = []
+
+    def timed_as(part, real):
+        def run(*arguments, **options):
+            began = time.process_time()
+            inside.append(0.0)
+            try:
+                return real(*arguments, **options)
+            finally:
+                taken = time.process_time() - began
+                spent[part] += taken - inside.pop()
+                if inside:
+                    inside[-1] += taken
+
+        return run
+
+    for owner, name, part in (
+        (experiment, "train", "training"),
+        (Evaluator, "__call__", "evaluation"),
+        (Recorder, "__call__", "recording"),
+        (Recorder, "finish", "files"),
+        (Run, "save_first_phase", "files"),
+        (Run, "save_arm", "files"),
+        (Run, "save_accuracies", "files"),
+    ):
+        setattr(owner, name, timed_as(part, getattr(owner, name)))
+    with tempfile.TemporaryDirectory() as out:
+        began = time.process_time()
+        run = prepare(out, config, Options(), [0], corpus, vectors)
+        spent["reading corpus and vectors"] = time.process_time() - began
+        experiment.run_seed(run, 0)
+        began = time.process_time()
+        experiment.conclude(run)
+        spent["claims, figures and report"] = time.process_time() - began
+        spent["floor of training"] = sum(floor(run, arm) for arm in ARMS)
+    return spent
+
+
+def floor(run, arm):
+    """Core-seconds that words and product of an arm's batches take, all epochs."""
+    model = TextCNN(run.vectors, 2, run.config, 0)
+    rows = model.conv.W.array.transpose(2, 0, 1, 3).reshape(-1, run.vectors.shape[1])
+    iterator = EpochIterator(run.corpus, run.sentences(0, arm), run.config.batch_size, 0)
+    ids = [next(iterator).ids]
+    while not iterator.is_new_epoch:
+        ids.append(next(iterator).ids)
+    times = []
+    for _ in range(4):
+        began = time.process_time()
+        for words in ids:
+            np.matmul(gather_rows(run.vectors, words), rows.T)
+        times.append(time.process_time() - began)
+    return min(times) * run.config.epochs
+
+
+def start_seconds():
+    """Core-seconds until a process has imported the stages and loaded the compiled loops."""
+    code = "import replicate.parallel.preload"
+    return of_all_processes([sys.executable, "-c", code])[0]
+
+
+def seed_rows(corpus, vectors):
+    """Rows of ``seed.csv``: the preset, and the preset with 100 filters."""
+    for n_filters in (PRESETS["paper"].n_filters, 100):
+        config = PRESETS["paper"].replace(n_filters=n_filters)
+        with tempfile.TemporaryDirectory() as out:
+            jobs = len(os.sched_getaffinity(0))
+            command = seed_command(corpus, vectors, Path(out) / "run", config, jobs=jobs)
+            seconds, memory = of_all_processes(command)
+        yield n_filters, "the whole command", seconds, memory
+        yield n_filters, "start of a process (twice)", 2 * start_seconds(), ""
+        command = [sys.executable, __file__, "--threads", "1", "--seed-parts", str(n_filters)]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        for part, part_seconds in json.loads(output).items():
+            yield n_filters, part, part_seconds, ""
 
 
 def own_process(*arguments):
@@ -419,6 +565,8 @@ def main():
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--out", default="results")
     parser.add_argument("--full-seed", action="store_true", help="half an hour for the reference")
+    parser.add_argument("--seed", action="store_true", help="where a seed's core-seconds go")
+    parser.add_argument("--seed-parts", type=int, metavar="FILTERS", help="its parts, printed")
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
     parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, printed")
     parser.add_argument("--reader", action="store_true")
@@ -435,6 +583,14 @@ def main():
     _, paths, vectors = find_data("paper")
     if chosen.arm:
         train_arm(chosen.out, chosen.arm, chosen.control)
+        return
+    if chosen.seed_parts:
+        config = PRESETS["paper"].replace(n_filters=chosen.seed_parts)
+        print(json.dumps(seed_parts(paths, vectors, config)))
+        return
+    if chosen.seed:
+        rows = list(seed_rows(paths, vectors))
+        save_csv(Path(chosen.out) / "seed.csv", SEED_HEADER, rows)
         return
     corpus = read_corpus(paths)
     matrix, _ = embedding_matrix(corpus.words, vectors, CASE)

@@ -252,12 +252,14 @@ class TextCNN(chainer.Chain):
         params = self.conv.W, self.conv.b, self.fc.W, self.fc.b
         W, b, out_W, out_b = (param.array for param in params)
         loss, gradients = loss_and_gradients(
-            gather_rows(self.embed.array, batch.ids), W, b, out_W, out_b,
-            batch.tokens, batch.offsets, batch.labels,
-            self.config.activation, self.config.padding, mask, weight, not self.embed.static,
+            self.embed.array, W, b, out_W, out_b, batch.tokens, batch.offsets, batch.labels,
+            self.config.activation, self.config.padding, mask, weight, batch.ids,
+            not self.embed.static,
         )  # fmt: skip
         for param, gradient in zip(params, gradients):
-            param.grad = gradient
+            # `param.grad = gradient` looks at type and shape first, which costs as
+            # much as an update; these are known to fit.
+            param._set_grad_without_check(gradient)
         if not self.embed.static:
             self.embed.W.set_rows(batch.ids, gradients[-1])
         return loss

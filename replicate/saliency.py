@@ -31,7 +31,7 @@ __all__ = [
 _HEAD_BLOCK = 4096
 # Words of a chunk in the reference form, padding included.
 _CHUNK = 20_000
-# Rows of the projection's matrix products, fixed for the same reason.
+# Rows of the projection's matrix products on a device, fixed for the same reason.
 _PROJECTION_BLOCK = 2048
 
 
@@ -288,23 +288,12 @@ def _head_blocks(model, features, use):
 def _fused_features(model, batch, chunk):
     """Features, maxima and places of all sentences.
 
-    Every distinct word of the corpus is projected once, in blocks of one
-    shape; what follows is separate for each sentence.
+    Every distinct word of the corpus is projected once; what follows is separate
+    for each sentence.
     """
     xp = model.xp
     weight, bias = model.conv.W.array, model.conv.b.array
-    vectors = model.embed.array
-    n = len(batch.ids)
-    block = min(_PROJECTION_BLOCK, max(64, 1 << (n - 1).bit_length()))
-    projected = xp.empty((n, weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
-    for start in range(0, n, block):
-        rows = functions.gather_rows(vectors, batch.ids[start : start + block])
-        if len(rows) == block:
-            functions.project(rows, weight, projected[start : start + block])
-        else:
-            filled = xp.zeros((block, vectors.shape[1]), dtype=vectors.dtype)
-            filled[: len(rows)] = rows
-            projected[start:] = functions.project(filled, weight)[: len(rows)]
+    projected = _projected(model, batch.ids)
     config = model.config
     wide = config.padding == "wide"
     parts = []
@@ -318,6 +307,23 @@ def _fused_features(model, batch, chunk):
         value = xp.concatenate([part.value for part in parts])
         pooled = functions.MaxPool(value, xp.concatenate([part.argmax for part in parts]))
     return functions.activate(pooled.value, config.activation), pooled, weight
+
+
+def _projected(model, ids):
+    """Words times filters: on a device in blocks of one shape, on which its rounding depends."""
+    xp, vectors, weight = model.xp, model.embed.array, model.conv.W.array
+    if not isinstance(weight, cuda.ndarray):
+        return functions.project(vectors, weight, ids)
+    block = min(_PROJECTION_BLOCK, max(64, 1 << (len(ids) - 1).bit_length()))
+    projected = xp.empty((len(ids), weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
+    for start in range(0, len(ids), block):
+        rows = vectors.take(ids[start : start + block], axis=0)
+        filled = rows
+        if len(rows) < block:
+            filled = xp.zeros((block, vectors.shape[1]), dtype=vectors.dtype)
+            filled[: len(rows)] = rows
+        projected[start : start + block] = functions.project(filled, weight)[: len(rows)]
+    return projected
 
 
 def _fused_saliency(model, batch, chunk):

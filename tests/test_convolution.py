@@ -416,7 +416,7 @@ def test_permuted_sentences_permute_the_result(order, height, activation, paddin
     projected = functions.project(words, W)
     with pytest.MonkeyPatch.context() as patch:
         # What a matrix product rounds is the library's business, not this function's.
-        patch.setattr(functions, "project", lambda words, W: projected)
+        patch.setattr(functions, "project", lambda *given: projected)
         first = convolution_max(words, W, b, tokens, offsets, activation, padding).array
         second = convolution_max(words, W, b, moved, bounds, activation, padding).array
     assert first[order].tobytes() == second.tobytes()
@@ -426,7 +426,7 @@ def test_a_function_that_minds_its_batch_is_noticed(monkeypatch):
     """Twin: a pass that stops three words after the first sentence gives other bits."""
     real = functions.pool
     projected = functions.project(*made(0, [1, 4], dtype=np.float32)[:2])
-    monkeypatch.setattr(functions, "project", lambda words, W: projected)
+    monkeypatch.setattr(functions, "project", lambda *given: projected)
 
     def short(projected, b, tokens, offsets, height, wide):
         return real(projected, b, tokens, np.minimum(offsets, offsets[1] + 3), height, wide)

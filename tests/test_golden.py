@@ -364,8 +364,8 @@ def sabotage(patch, kind, form):
     elif kind == "filter row" and form == "fused":
         real = functions.project
 
-        def swapped(words, W, out=None):
-            return real(words, np.ascontiguousarray(W[:, :, [0, 2, 1]]), out)
+        def swapped(words, W, ids=None):
+            return real(words, np.ascontiguousarray(W[:, :, [0, 2, 1]]), ids)
 
         patch.setattr(functions, "project", swapped)
     elif kind == "filter row":

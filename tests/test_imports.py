@@ -16,7 +16,7 @@ ORDER = """
     environment
     io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors
     io.download
-    fast.compat fast.device fast.kernels fast.convolution fast.rows fast.adam
+    fast.compat fast.device fast.kernels fast.product fast.convolution fast.rows fast.adam
     config corpus settings vectors split instability selection run statistics inference claims
     model saliency recorder training
     show.figures show.forest show.explorer show.report show.explain show.terminal

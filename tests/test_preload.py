@@ -5,7 +5,7 @@ import os
 import pytest
 
 from replicate import training
-from replicate.fast import adam
+from replicate.fast import adam, product
 from replicate.fast import convolution as functions
 from replicate.parallel import preload
 from replicate.parallel.pool import Task, run_tasks
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("importable")
 
 
 def compiled(on_progress):
-    loops = functions._pool_cpu, adam._adam
+    loops = product.pool_cpu, adam._adam
     on_progress([len(loop.signatures) for loop in loops])
 
 
@@ -48,7 +48,7 @@ def test_warm_up_calls_every_loop():
     preload.warm_up()
     loops = [
         value
-        for module in (functions, adam, training)
+        for module in (functions, product, adam, training)
         for value in vars(module).values()
         if hasattr(value, "signatures") and hasattr(value, "py_func")
     ]

@@ -4,8 +4,8 @@ Most of the arithmetic of ``Convolution2D`` followed by ``max_pooling_2d`` is
 waste here.  A word that occurs ten times in a batch is multiplied ten times,
 padding is multiplied too, and the backward pass multiplies the windows that
 lost the maximum with zeros.  This function projects each distinct word once
-(one matrix product), gathers, adds and maximises in one loop, and goes back
-through the winning windows only.
+(one matrix product, on a CPU :mod:`~replicate.fast.product`), gathers, adds and
+maximises in one loop, and goes back through the winning windows only.
 
 Letters: U distinct words, T tokens, B sentences, D dimensions, F filters, h
 words a filter covers.
@@ -21,6 +21,7 @@ import numpy as np
 
 from . import kernels
 from .compat import chainer, cuda, function_node, type_check
+from .product import filters_cpu, pool_cpu, project_rows
 
 __all__ = [
     "MaxPool",
@@ -118,7 +119,7 @@ def convolution_max(
 class ConvolutionMax(function_node.FunctionNode):
     """See :func:`convolution_max`."""
 
-    def __init__(self, tokens, offsets, activation="relu", padding="wide"):
+    def __init__(self, tokens, offsets, activation="relu", padding="wide", ids=None):
         if activation not in _ACTIVATIONS:
             raise ValueError(f"activation {activation!r}: choose one of {', '.join(_ACTIVATIONS)}")
         if padding not in ("wide", "narrow"):
@@ -127,6 +128,8 @@ class ConvolutionMax(function_node.FunctionNode):
             raise ValueError("an empty batch has no maximum; give one sentence or more")
         self.tokens = tokens
         self.offsets = offsets
+        # Which of the words occur, where these are all word vectors.
+        self.ids = ids
         self.activation = activation
         self.wide = padding == "wide"
         self.argmax = None
@@ -178,7 +181,8 @@ class ConvolutionMax(function_node.FunctionNode):
 
     def compute(self, x: Array, w: Array, b: Array) -> Array:
         """Features (B, F) from arrays; keeps the winning places."""
-        pooled = pool(project(x, w), b, self.tokens, self.offsets, w.shape[2], self.wide)
+        projected = project(x, w, self.ids)
+        pooled = pool(projected, b, self.tokens, self.offsets, w.shape[2], self.wide)
         self.argmax = pooled.argmax
         return activate(pooled.value, self.activation)
 
@@ -191,12 +195,14 @@ class ConvolutionMax(function_node.FunctionNode):
     ) -> Iterator[Array]:
         """Gradients of the inputs that are wanted, from features y and theirs, gy."""
         gz = gradient_before_activation(gy, y, self.activation)
-        parts = (gz, self.argmax, self.tokens, self.offsets)
         for index in indexes:
             if index == 0:
-                yield _gradient_of_words(*parts, w, x.shape[0])
+                # Of the distinct words, also where x are all word vectors.
+                distinct = len(x) if self.ids is None else len(self.ids)
+                yield _gradient_of_words(gz, self.argmax, self.tokens, self.offsets, w, distinct)
             elif index == 1:
-                yield _gradient_of_filters(*parts, x, w.shape[2])
+                rows = self.tokens if self.ids is None else self.ids[self.tokens]
+                yield _gradient_of_filters(gz, self.argmax, rows, self.offsets, x, w.shape[2])
             else:
                 yield gz.sum(axis=0)
 
@@ -214,6 +220,7 @@ def loss_and_gradients(
     padding: str = "wide",
     mask: Array | None = None,
     weight: float = 1.0,
+    ids: Array | None = None,
     of_words: bool = False,
 ) -> tuple[Array, tuple[Array, ...]]:
     """The mean loss of a batch, times a weight, and its gradients: a training step of Fig. 2.
@@ -237,18 +244,21 @@ def loss_and_gradients(
         activation, padding: as :func:`convolution_max`.
         mask: (B, F) array, m; None is no dropout.
         weight (float): of this loss among those of several ranks.
-        of_words (bool): with the gradient of `words` (U, D), last of the gradients.
+        ids: (U,) int32; `words` are all word vectors, (V, D), and these rows of them
+            are the distinct words.  None: `words` are the distinct words.
+        of_words (bool): with the gradient of the distinct words (U, D), last of the gradients.
 
     Returns:
         tuple: the loss, () array, and the gradients of W, b, out_W and out_b.
 
     Raises:
         ValueError: for an empty batch, an empty sentence or an unknown name.
+        IndexError: for ids that are no rows of `words`.
 
     Source:
         Eq. (4) with the true labels; section 5.3.
     """
-    convolution = ConvolutionMax(tokens, offsets, activation, padding)
+    convolution = ConvolutionMax(tokens, offsets, activation, padding, ids)
     features = convolution.compute(words, W, b)
     dropped = features if mask is None else features * mask
     loss, at_logits = _cross_entropy(dropped.dot(out_W.T) + out_b, labels, weight)
@@ -312,27 +322,33 @@ class MaxPool(NamedTuple):
     argmax: Array
 
 
-def project(words: Array, W: Array, out: Array | None = None) -> Array:
+def project(words: Array, W: Array, ids: Array | None = None) -> Array:
     """Each word times each row of each filter: the one matrix product.
 
     Args:
-        words: (U, D).
+        words: (U, D), or all word vectors (V, D) where there are ids.
         W: (F, 1, h, D).
-        out: (U, h F), written to instead of a new array.
+        ids: (U,) int32, rows of `words`; None is all of them.
 
     Returns:
         array: (U, h F); column k F + f is <W[f, 0, k], word>.
+
+    Raises:
+        IndexError: for ids that are no rows of `words`; on a device nobody looks.
     """
     n_filters, _, height, dimensions = W.shape
     # (h F, D) in memory: the loops below run over filters.
-    rows = W.reshape(n_filters, height, dimensions).transpose(1, 0, 2)
-    xp = cuda.get_array_module(words)
-    return xp.matmul(words, rows.reshape(height * n_filters, dimensions).T, out=out)
+    by_place = W.reshape(n_filters, height, dimensions).transpose(1, 0, 2)
+    rows = by_place.reshape(height * n_filters, dimensions)
+    if isinstance(W, cuda.ndarray):
+        words = words if ids is None else words.take(ids, axis=0)
+        return cuda.get_array_module(W).matmul(words, rows.T)
+    return project_rows(words, ids, rows)
 
 
 def gather_rows(vectors: Array, ids: Array) -> Array:
     """Rows of the word vectors, (U, D); NumPy's ``take`` does three times the work."""
-    if not isinstance(vectors, np.ndarray):
+    if isinstance(vectors, cuda.ndarray):
         return vectors.take(ids, axis=0)
     out = np.empty((len(ids), vectors.shape[1]), dtype=vectors.dtype)
     if not _rows_cpu(vectors, ids, out):
@@ -363,7 +379,8 @@ def pool(
     shape = (len(offsets) - 1, len(b))
     value = np.empty(shape, dtype=projected.dtype)
     argmax = np.empty(shape, dtype=np.int32)
-    if not _pool_cpu(projected, b, tokens, offsets, height, wide, value, argmax):
+    projected, b, tokens = map(np.ascontiguousarray, (projected, b, tokens))
+    if not pool_cpu(projected, b, tokens, offsets, height, wide, value, argmax):
         raise ValueError("a sentence without words has no maximum")
     return MaxPool(value, argmax)
 
@@ -420,56 +437,6 @@ warm_up_blas()
 
 
 @numba.njit(cache=True, nogil=True)
-def _pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
-    n_filters = len(bias)
-    z = np.empty(n_filters, dtype=projected.dtype)
-    # Before any window.  Places rise, so the last one stored is the greatest; a
-    # store on condition would be masked, which costs some processors twenty steps.
-    nowhere = np.int32(-height)
-    for s in range(len(offsets) - 1):
-        begin = offsets[s]
-        length = offsets[s + 1] - begin
-        if length < 1:
-            return False
-        first = 1 - height if wide else 0
-        last = length - 1 if wide else max(length - height, 0)
-        best = value[s]
-        place = argmax[s]
-        for p in range(first, last + 1):
-            start = max(0, -p)
-            stop = min(height, length - p)
-            window = np.int32(p)
-            if height == 3 and stop - start == 3 and p > first:
-                # The usual window in one pass; sums are in the order of the general one.
-                a = projected[tokens[begin + p], :n_filters]
-                b = projected[tokens[begin + p + 1], n_filters : 2 * n_filters]
-                c = projected[tokens[begin + p + 2], 2 * n_filters :]
-                for f in range(n_filters):
-                    sum_f = bias[f] + a[f] + b[f] + c[f]
-                    greater = sum_f > best[f]
-                    best[f] = max(best[f], sum_f)
-                    place[f] = max(place[f], window if greater else nowhere)
-                continue
-            row = projected[tokens[begin + p + start], start * n_filters : (start + 1) * n_filters]
-            for f in range(n_filters):
-                z[f] = bias[f] + row[f]
-            for k in range(start + 1, stop):
-                row = projected[tokens[begin + p + k], k * n_filters : (k + 1) * n_filters]
-                for f in range(n_filters):
-                    z[f] += row[f]
-            if p == first:
-                best[:] = z
-                place[:] = window
-            else:
-                for f in range(n_filters):
-                    # Greater, not equal: the first of equal windows stays.
-                    greater = z[f] > best[f]
-                    best[f] = max(best[f], z[f])
-                    place[f] = max(place[f], window if greater else nowhere)
-    return True
-
-
-@numba.njit(cache=True, nogil=True)
 def _rows_cpu(vectors, ids, out):
     for i in range(len(ids)):
         # Numba checks no bounds, and would count from the end where one is negative.
@@ -479,51 +446,6 @@ def _rows_cpu(vectors, ids, out):
         for d in range(vectors.shape[1]):
             target[d] = source[d]
     return True
-
-
-# A product and its sum may be one instruction: the order of sums stays as written.
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
-def _filters_cpu(gz, argmax, tokens, offsets, words, height, out):
-    n_sentences, n_filters = gz.shape
-    dimensions = words.shape[1]
-    scale = np.empty(n_sentences, dtype=gz.dtype)
-    word = np.empty(n_sentences, dtype=np.int64)
-    for f in range(n_filters):
-        for k in range(height):
-            n = 0
-            for s in range(n_sentences):
-                t = argmax[s, f] + k
-                if gz[s, f] != 0 and t >= 0 and t < offsets[s + 1] - offsets[s]:
-                    scale[n] = gz[s, f]
-                    word[n] = tokens[offsets[s] + t]
-                    n += 1
-            target = out[f, k]
-            # Eight rows at a time: the target goes through memory once for them.
-            i = 0
-            while i + 8 <= n:
-                g0, g1, g2, g3 = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
-                g4, g5, g6, g7 = scale[i + 4], scale[i + 5], scale[i + 6], scale[i + 7]
-                r0, r1 = words[word[i]], words[word[i + 1]]
-                r2, r3 = words[word[i + 2]], words[word[i + 3]]
-                r4, r5 = words[word[i + 4]], words[word[i + 5]]
-                r6, r7 = words[word[i + 6]], words[word[i + 7]]
-                for d in range(dimensions):
-                    first = g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d]
-                    second = g4 * r4[d] + g5 * r5[d] + g6 * r6[d] + g7 * r7[d]
-                    target[d] += first + second
-                i += 8
-            if i + 4 <= n:
-                g0, g1, g2, g3 = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
-                r0, r1 = words[word[i]], words[word[i + 1]]
-                r2, r3 = words[word[i + 2]], words[word[i + 3]]
-                for d in range(dimensions):
-                    target[d] += g0 * r0[d] + g1 * r1[d] + g2 * r2[d] + g3 * r3[d]
-                i += 4
-            while i < n:
-                g0, r0 = scale[i], words[word[i]]
-                for d in range(dimensions):
-                    target[d] += g0 * r0[d]
-                i += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -622,9 +544,11 @@ def _saliency_cpu(gz, argmax, offsets, filters, out, longest):
 def _gradient_of_filters(gz, argmax, tokens, offsets, words, height):
     if isinstance(gz, cuda.ndarray):
         return kernels.gradient_of_filters(gz, argmax, tokens, offsets, words, height)
-    out = np.zeros((gz.shape[1], height, words.shape[1]), dtype=gz.dtype)
-    _filters_cpu(gz, argmax, tokens, offsets, words, height, out)
-    return out[:, None]
+    shape = gz.shape[1], 1, height, words.shape[1]
+    out = np.zeros(shape, dtype=gz.dtype)
+    words = np.ascontiguousarray(words)
+    filters_cpu(gz, argmax, tokens, offsets, words, height, out.reshape(-1))
+    return out
 
 
 def _gradient_of_words(gz, argmax, tokens, offsets, W, n_words):

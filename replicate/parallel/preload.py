@@ -18,10 +18,13 @@ def warm_up() -> None:
     from ..fast import convolution as functions
 
     words = np.ones((3, 2), dtype=np.float32)
+    # As those of a run, which are mapped read-only; to Numba that is another type.
+    words.flags.writeable = False
     weight = np.ones((1, 1, 2, 2), dtype=np.float32)
     tokens = np.array([0, 1, 2], dtype=np.int32)
     offsets = np.array([0, 3])
-    projected = functions.project(functions.gather_rows(words, tokens), weight)
+    functions.gather_rows(words, tokens)
+    projected = functions.project(words, weight, tokens)
     pooled = functions.pool(projected, weight[0, 0, 0, :1], tokens, offsets, 2, True)
     where = pooled.argmax
     gz = np.ones((1, 1), dtype=np.float32)
