@@ -56,7 +56,12 @@ PAGES = (
     "docs/statistics.md",
 )
 
+#: The runs that verdicts come from, and those whose rounding was measured.
 RUNS = {
+    "fresh-googlenews-31530": "GoogleNews, 31,530 words (not the full file)",
+    "fresh-imdb": "IMDB vectors (not GoogleNews)",
+}
+ROUNDED = {
     "paper-googlenews-subset": "GoogleNews subset (not the full file)",
     "paper-imdb": "IMDB vectors (not GoogleNews)",
 }
@@ -255,13 +260,13 @@ def rounding():
     """How far rounding alone moves a seed."""
     titles = {f"A.{arm}": f"level of {arm}" for arm in ARMS}
     titles |= {"H.mean": "T1andT2h − T1andT2l", "O2.mean": "T1andT2h − T1andT2ran"}
-    spreads = [regression.spread(RESULTS / name) for name in RUNS]
+    spreads = [regression.spread(RESULTS / name) for name in ROUNDED]
     rows = [
         (title, *(f"{100 * s[name].deviation:.2f} ({100 * s[name].greatest:.2f})" for s in spreads))
         for name, title in titles.items()
     ]
     moved, same = [], []
-    for found in (rows_of(f"{name}/rounding.csv") for name in RUNS):
+    for found in (rows_of(f"{name}/rounding.csv") for name in ROUNDED):
         others = [int(row["other_half"]) for row in found if row["kernels"] != found[0]["kernels"]]
         moved.append(f"{np.mean(others):.0f} ({max(others)})")
         seeds = {row["seed"] for row in found}
@@ -269,13 +274,13 @@ def rounding():
         same.append(f"{len(seeds - changed)} of {len(seeds)}")
     rows.append(("sentences of T2 in another half, mean (most)", *moved))
     rows.append(("seeds whose halves are the same with all sets", *same))
-    return table(("standard deviation (greatest difference)", *RUNS.values()), rows)
+    return table(("standard deviation (greatest difference)", *ROUNDED.values()), rows)
 
 
 def kernels():
     """Mean differences of arms, in points, by set of kernels."""
     rows = []
-    for name, title in RUNS.items():
+    for name, title in ROUNDED.items():
         by = {}
         for row in numbers_of(f"{name}/rounding.csv"):
             by.setdefault(row["kernels"], []).append(row)
