@@ -253,7 +253,7 @@ def loss_and_gradients(
 
     Raises:
         ValueError: for an empty batch, an empty sentence or an unknown name.
-        IndexError: for ids that are no rows of `words`.
+        IndexError: for ids outside of the rows of `words`.
 
     Source:
         Eq. (4) with the true labels; section 5.3.
@@ -334,7 +334,7 @@ def project(words: Array, W: Array, ids: Array | None = None) -> Array:
         array: (U, h F); column k F + f is <W[f, 0, k], word>.
 
     Raises:
-        IndexError: for ids that are no rows of `words`; on a device nobody looks.
+        IndexError: for ids outside of the rows of `words`; on a device nobody looks.
     """
     n_filters, _, height, dimensions = W.shape
     # (h F, D) in memory: the loops below run over filters.

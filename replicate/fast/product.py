@@ -41,7 +41,7 @@ def project_rows(vectors: np.ndarray, ids: np.ndarray | None, rows: np.ndarray) 
         array: (U, R), C-contiguous.
 
     Raises:
-        IndexError: for an id that is no row of `vectors`.
+        IndexError: for an id outside of the rows of `vectors`.
 
     Example:
         >>> vectors = np.array([[1.0, 2.0], [3.0, 4.0]])
