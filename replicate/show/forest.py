@@ -195,10 +195,10 @@ def difference(
         one = min(len(seeds), SINGLE_RUNS)
         figure.text(
             0.01, 0.006,
-            f"{title}; blue: mean of {len(seeds)} seeds with a band that holds at all epochs at once "
+            f"{title}\nblue: mean of {len(seeds)} seeds with a band that holds at all epochs at once "
             f"(95 %); grey: {one} single runs",
             fontsize=7, color="#666666", ha="left", va="bottom",
         )  # fmt: skip
-        figure.subplots_adjust(left=0.095, right=0.98, top=0.9, bottom=0.16)
+        figure.subplots_adjust(left=0.095, right=0.98, top=0.9, bottom=0.19)
         save_csv(stem.with_suffix(".csv"), ("line", "epoch", "difference"), table)
         return save_figure(figure, stem)
