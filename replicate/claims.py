@@ -816,7 +816,8 @@ def sentence(verdict: Verdict) -> str:
         >>> sentence(judge([])[0])
         'Undecided: not measured.'
     """
-    reason = (verdict.reason or verdict.verdict).capitalize() + "."
+    words = verdict.reason or verdict.verdict
+    reason = f"{words[0].upper()}{words[1:]}."
     if not verdict.parts or verdict.verdict == "not applicable" or not verdict.seeds:
         return reason
     counted = [judged for judged in verdict.parts if not judged.part.beside]

@@ -507,6 +507,9 @@ def test_a_line_says_what_was_found_how_sure_and_what_one_run_shows():
         "The paper reports +1.00 points; +0.50 points is the least that matters. "
         "25 of 200 single runs show the claim, so 8 to 18 % of all such runs would."
     )  # fmt: skip
+    assert "the interval includes a limit (T1andT2)" in claims.sentence(
+        judged(rows({**TRUE, "A.T1andT2": 0.775}, 200))["A1"]
+    )
     assert claims.sentence(judged(rows(TRUE, 3))["H"]).startswith(
         "Undecided: 3 of 50 seeds. The mean"
     )
