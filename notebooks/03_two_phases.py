@@ -214,10 +214,10 @@ plt.show()
 # that are tested on the same T3 share a part of the error, which is why we subtract
 # them. More seeds help, too.
 #
-# The same difference as above, for the 20 seeds of MR in `results/`:
+# The same difference as above, for the 200 seeds of MR in `results/`:
 
 # %%
-results = Path("../results/paper-googlenews-subset")
+results = Path("../results/fresh-googlenews-31530")
 of_mr = pd.read_csv(results / "statistics.csv")
 of_mr = 100 * (of_mr["A.T1andT2h"] - of_mr["A.T1andT2l"])
 
@@ -232,15 +232,15 @@ axis.set(ylim=(-0.5, 1.5), xlabel="T1andT2h − T1andT2l, points (line: mean; do
 plt.show()
 
 # %% [markdown]
-# And what is known of the claims on MR with those seeds, which are too few for a
-# verdict. `hits` of `runs` single runs show the claim. Compare the claims about changes
+# And the verdicts on the claims, from those 200 seeds. `hits` of `runs` single runs show
+# the claim. Compare the claims about changes
 # of saliency (F3 to F5b), which are measured on thousands of words, with those about
 # accuracy (A1 to H): the former are shown by every run, the latter by some.
 
 # %%
 mr = pd.read_csv(results / "claims.csv", index_col="id").drop("S1")
 mr["ours"] = mr["ours"].astype(float)
-mr[["paper", "ours", "low", "high", "hits", "runs", "reason"]].round(3)
+mr[["paper", "ours", "low", "high", "verdict", "hits", "runs"]].round(3)
 
 # %% [markdown]
 # ## What to remember
@@ -249,7 +249,9 @@ mr[["paper", "ours", "low", "high", "hits", "runs", "reason"]].round(3)
 #   two halves.
 # - Compare within a seed, over many seeds, and with a random half.
 # - Check how else the halves differ.
-# - *Undecided* is not *false*: the interval allows the effect, and its absence too.
+# - *No such effect* is shown by an interval that excludes every effect that matters, and
+#   single runs may show one all the same. *Undecided* is not *false*: the interval
+#   allows the effect, and its absence too.
 #
 # **To try.** Run ten seeds: how much shorter are the bars? Change a reading, for
 # example `PRESETS[preset].replace(repeated_words="once")`: does any verdict change?
