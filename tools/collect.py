@@ -2,10 +2,12 @@
 
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --questions DIR NAME
+       python tools/collect.py --choice DIR NAME
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --judge NAME=IDENTITY…
 
-``--questions`` copies the answers of ``replicate questions``; ``--memory`` writes
+``--questions`` copies the answers of ``replicate questions``, and ``--choice`` those of
+``replicate choice``; ``--memory`` writes
 the peak memory of runs that differ in their number of epochs.  ``--judge`` judges
 committed runs again from their tables, after a change of the claims: statistics of
 accuracies are computed again from ``accuracy.csv``, those of saliency are as stored.
@@ -126,6 +128,15 @@ def collect_questions(folder, name, root=REPOSITORY / "results"):
     save_csv(place / "accuracy.csv", ("seed", *CURVE), rows)
 
 
+def collect_choice(folder, name, root=REPOSITORY / "results"):
+    """What a choice could gain: the table, the numbers of every seed, and the picture."""
+    place = Path(root) / name / "choice"
+    place.mkdir(parents=True, exist_ok=True)
+    for file in sorted((Path(folder) / "choice").iterdir()):
+        if file.suffix in (".png", ".csv"):
+            shutil.copy(file, place / file.name)
+
+
 def collect_memory(name, folders, root=REPOSITORY / "results"):
     """Peak memory of the largest process of several runs, by number of epochs."""
     rows = []
@@ -138,6 +149,8 @@ def collect_memory(name, folders, root=REPOSITORY / "results"):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--questions"]:
         collect_questions(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--choice"]:
+        collect_choice(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--judge"]:
         judge_again(sys.argv[2:])
     elif sys.argv[1:2] == ["--memory"]:
