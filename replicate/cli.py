@@ -659,23 +659,49 @@ def questions(folder, shares, jobs, quiet, verbose):
     seeds = work.finished_seeds()
     if not seeds:
         raise InputError(f"{folder}: no finished seed; run it first")
-    console = Console()
-    with Run.locked(work.out), _logging(work.out):
-        each = rivals.trainings(shares)
-        with _display(console, each * len(seeds), quiet, verbose) as display:
 
-            def on_progress(name, message):
-                label = f"seed {name}, models"
+    def train(on_progress):
+        return rivals.run_rivals(work, seeds, shares, jobs or _cores(), on_progress)
+
+    def write(done):
+        return beyond.write_answers(work, done)
+
+    return _further_models(work, seeds, rivals.trainings(shares), quiet, verbose, train, write)
+
+
+def _further_models(work, seeds, each, quiet, verbose, train, write):
+    """Train `each` further models for every seed of a run, and write what they say.
+
+    Args:
+        work (Run): whose folder is locked meanwhile.
+        seeds, each: which seeds, and how many models for each.
+        quiet, verbose: as of the command.
+        train: called with what reports progress; gives an ``Outcome`` by seed.
+        write: called with the seeds that are done; gives the files that it wrote.
+
+    Returns:
+        int: exit code.
+    """
+    if not quiet:
+        models = f"{each} models for each of {len(seeds)} seeds"
+        longer = each / len(ARMS)
+        click.echo(f"{models}: about {longer:.1f} times as long as these seeds took", err=True)
+    with work.locked(work.out), _logging(work.out):
+        with _display(Console(), each * len(seeds), quiet, verbose) as display:
+
+            def on_progress(seed, message):
+                label = f"seed {seed}, models"
                 if isinstance(message, tuple):
-                    display.bar(name, label, each, *message)
+                    display.bar(seed, label, each, *message)
                 else:
-                    display.end(name, label, message)
+                    display.end(seed, label, message)
 
-            outcome = rivals.run_rivals(work, seeds, shares, jobs or _cores(), on_progress)
+            outcome = train(on_progress)
         for seed, reason in outcome.failures.items():
             log.error("seed %s: %s", seed, reason)
             click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
-        written = beyond.write_answers(work, [s for s in seeds if s not in outcome.failures])
+        done = [seed for seed in seeds if seed not in outcome.failures]
+        written = write(done) if done else []
     for place in written:
         click.echo(place)
     return 3 if outcome.failures else 0
@@ -721,29 +747,15 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     seeds = work.finished_seeds()[:number]
     if not seeds:
         raise InputError(f"{folder}: no finished seed; run it first")
+
+    def train(on_progress):
+        return beyond.run_choice(work, seeds, halves, phases, jobs or _cores(), on_progress)
+
+    def write(done):
+        return beyond.write_choice(work, done, halves, phases)
+
     each = beyond.trainings(halves, phases)
-    if not quiet:
-        models = f"{each} models for each of {len(seeds)} seeds"
-        click.echo(f"{models}: about {each / 7:.1f} times as long as these seeds took", err=True)
-    with Run.locked(work.out), _logging(work.out):
-        with _display(Console(), each * len(seeds), quiet, verbose) as display:
-
-            def on_progress(name, message):
-                label = f"seed {name}, models"
-                if isinstance(message, tuple):
-                    display.bar(name, label, each, *message)
-                else:
-                    display.end(name, label, message)
-
-            outcome = beyond.run_choice(work, seeds, halves, phases, jobs or _cores(), on_progress)
-        for seed, reason in outcome.failures.items():
-            log.error("seed %s: %s", seed, reason)
-            click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
-        done = [seed for seed in seeds if seed not in outcome.failures]
-        written = beyond.write_choice(work, done, halves, phases) if done else []
-    for place in written:
-        click.echo(place)
-    return 3 if outcome.failures else 0
+    return _further_models(work, seeds, each, quiet, verbose, train, write)
 
 
 #: End of a page that `explain` wrote: it is written again, and nobody else's is.
