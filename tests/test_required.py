@@ -54,6 +54,8 @@ def pytest_of(tests, folder, required):
         "PYTEST_ADDOPTS": "",
     }
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    # Of its own: sessions that share a folder remove each other's old ones.
+    command += ["--basetemp", str(folder / "nested")]
     return subprocess.run(
         [*command, *tests], cwd=REPOSITORY, env=environment,
         capture_output=True, text=True, timeout=300,
