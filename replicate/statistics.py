@@ -4,7 +4,7 @@ These functions take arrays and return numbers.  They open no file, so the array
 may come from a run on disk, from a table of accuracies, or from another program.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ __all__ = [
     "change_curves",
     "change_statistics",
     "drawn_hundred",
+    "late_and_mean",
     "seed_statistics",
     "straightness",
     "window",
@@ -82,6 +83,23 @@ def window(epochs: NDArray[np.number], first: float, last: float) -> NDArray[np.
     scaled = epochs * (PAPER["epochs"] / epochs[-1])
     inside: NDArray[np.bool_] = (scaled >= first - 1e-9) & (scaled <= last + 1e-9)
     return inside
+
+
+def late_and_mean(
+    rows: Sequence[Sequence[float]] | NDArray[np.float64],
+) -> tuple[float, float]:
+    """Accuracy of one training: mean of epochs 40-50, and mean of all trained epochs.
+
+    Args:
+        rows: epoch, accuracy, …; the untrained network (epoch 0) is left out.
+
+    Example:
+        >>> late_and_mean([(0, 0.5), (1, 0.6), (2, 0.8)])
+        (0.8, 0.7)
+    """
+    points = np.array([row[:2] for row in rows if row[0] > 0])
+    late = window(points[:, 0], *PAPER["level_epochs"])
+    return float(points[late, 1].mean()), float(points[:, 1].mean())
 
 
 def accuracy_statistics(curves: Curves) -> dict[str, float]:

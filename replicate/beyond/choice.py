@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ..claims import VERDICTS, Claim, Part, Row, Verdict, judge_part, shown_number
-from ..config import ARMS, PAPER, generator
+from ..config import generator
 from ..experiment import check_converged
 from ..inference import ALPHA, mean_interval
 from ..instability import sentence_instability
@@ -32,7 +32,7 @@ from ..parallel.pool import Outcome, Task, run_tasks
 from ..recorder import Recorder
 from ..run import Run
 from ..selection import budget, median_halves
-from ..statistics import window
+from ..statistics import late_and_mean
 from ..training import train
 
 __all__ = [
@@ -54,6 +54,7 @@ WANTED = 0.9
 #: Files of a seed, in a folder of their own.
 LEVELS, SCORES = "levels.csv", "scores.csv"
 LEVEL = ("arm", "late", "mean")
+SCORE = ("phase", "sentence", "score")
 TABLE = ("measure", "paper", "ours", "low", "high", "seeds", "answer")
 
 _LEAD = "lead of T1andT2h"
@@ -129,9 +130,7 @@ def work_on_choice(
             seed=seed, folder=place.parent, fingerprint=f"{run.identity} {seed} {name}",
         )  # fmt: skip
         check_converged(curve, run.config, f"{run.out}: seed {seed}, {name}")
-        points = np.array([row[:2] for row in curve if row[0] > 0])
-        late = points[window(points[:, 0], *PAPER["level_epochs"]), 1]
-        done[name] = [name, float(late.mean()), float(points[:, 1].mean())]
+        done[name] = [name, *late_and_mean(curve)]
         save_csv(place, LEVEL, done.values())
         on_progress((phases - 1 + len(done), None))
 
@@ -142,10 +141,7 @@ def _first_phases(
     """(P, n) A_S of T2 after the run's own first phase and after P - 1 further ones."""
     t1, t2, t3 = run.split(seed)
     place = _folder(run, seed) / SCORES
-    header = ("phase", "sentence", "score")
-    found: dict[int, list[float]] = {}
-    for row in _read(place, header):
-        found.setdefault(int(row["phase"]), []).append(row["score"])
+    found = _scores_there(run, seed)
     if 0 not in found:
         found[0] = _score(run, t2, run.instability(seed)[0]).tolist()
     for phase in range(1, phases):
@@ -169,9 +165,17 @@ def _first_phases(
             for phase, scores in sorted(found.items())
             for sentence, score in zip(t2.tolist(), scores)
         ]
-        save_csv(place, header, table)
+        save_csv(place, SCORE, table)
         on_progress((len(found) - 1, None))
     return np.array([found[phase] for phase in range(phases)])
+
+
+def _scores_there(run: Run, seed: int) -> dict[int, list[float]]:
+    """A_S of T2 after each first phase that is done, by its number."""
+    found: dict[int, list[float]] = {}
+    for row in _read(_folder(run, seed) / SCORES, SCORE):
+        found.setdefault(int(row["phase"]), []).append(row["score"])
+    return found
 
 
 def _read(place: Path, header: Sequence[str]) -> list[dict[str, Any]]:
@@ -243,8 +247,7 @@ def seed_choice(run: Run, seed: int, halves: int = HALVES, phases: int = PHASES)
     if missing := {*names, *stars} - set(found):
         raise InputError(f"{run.out}: seed {seed} has no {sorted(missing)[0]}; run it first")
     curves = run.accuracies(seed)
-    late = window(curves[ARMS[0]][:, 0], *PAPER["level_epochs"])
-    levels = {a: float(curves[a][late, 1].mean()) for a in ("T1andT2", "T1andT2h", "T1andT2l")}
+    levels = {arm: late_and_mean(curves[arm])[0] for arm in ("T1andT2", "T1andT2h", "T1andT2l")}
     levels.update({name.split()[0]: found[name] for name in stars})
     drawn = np.array([found[name] for name in names])
     ranks = stats.rankdata([levels["T1andT2h"], *drawn])
@@ -262,9 +265,7 @@ def seed_choice(run: Run, seed: int, halves: int = HALVES, phases: int = PHASES)
 
 def _agreement(run: Run, seed: int, phases: int) -> tuple[float, float]:
     """Mean rank correlation of A_S, and mean overlap of T2h, of two first phases."""
-    found: dict[int, list[float]] = {}
-    for row in _read(_folder(run, seed) / SCORES, ("phase", "sentence", "score")):
-        found.setdefault(int(row["phase"]), []).append(row["score"])
+    found = _scores_there(run, seed)
     scores = [np.array(found[phase]) for phase in range(phases)]
     ranks = np.array([stats.rankdata(score) for score in scores])
     correlation = np.corrcoef(ranks)[np.triu_indices(phases, 1)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from ..config import PAPER, generator
+from ..config import generator
 from ..experiment import check_converged
 from ..inference import ALPHA, holm, t_test
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
@@ -22,7 +22,7 @@ from ..parallel.pool import Task, run_tasks
 from ..run import Run
 from ..saliency import classify, flat_batch
 from ..selection import budget, select_top
-from ..statistics import window
+from ..statistics import late_and_mean
 from ..training import train
 
 __all__ = [
@@ -342,9 +342,7 @@ def work_on_rivals(out, seed, shares, on_progress):
             fingerprint=f"{run.identity} {seed} {arm} {share}",
         )  # fmt: skip
         check_converged(curve, run.config, f"{run.out}: seed {seed}, {arm} {share:g}")
-        curve = np.array([row[:2] for row in curve if row[0] > 0])
-        late = window(curve[:, 0], *PAPER["level_epochs"])
-        rows.append([arm, share, float(curve[late, 1].mean()), float(curve[:, 1].mean())])
+        rows.append([arm, share, *late_and_mean(curve)])
         alike[sentences.tobytes()] = rows[-1]
         save_csv(place, CURVE, rows)
         on_progress((len(rows), None))
