@@ -78,6 +78,12 @@ def _number(default: float, low: float, high: float, *, doc: str, open_low: bool
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def _numbers(default: int, low: int, high: int, *, doc: str) -> Any:
+    """One whole number, or several that differ, as a tuple in ascending order."""
+    metadata = {"low": low, "high": high, "open_low": False, "several": True, "doc": doc}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
 @dataclass(frozen=True)
 class Config:
     """All settings and readings of one run, checked when the object is made.
@@ -104,15 +110,23 @@ class Config:
     unknown_words_seed: int = _number(
         -1, -1, 2**31 - 1, doc="5.3 (1): seed of the unknown words' vectors; -1: the run's own seed"
     )
-    vectors_mode: str = _choice("static", "finetuned", doc="5.3 (1): are word vectors trained?")
+    vectors_mode: str = _choice(
+        "static",
+        "finetuned",
+        "multichannel",
+        doc="5.3 (1): are word vectors trained? multichannel: Kim's two channels, one of each, "
+        "which share the filters",
+    )
     absent_words: str = _choice(
         "move",
         "stay",
         doc="5.3 (1): fine-tuned vectors of words that a batch lacks move as the optimiser's "
         "formula has it, or stay",
     )
-    n_filters: int = _number(5, 1, 4096, doc="5.3 (2): number of filters F")
-    filter_height: int = _number(3, 1, 16, doc="5.3 (2): words a filter covers, h")
+    n_filters: int = _number(5, 1, 4096, doc="5.3 (2): number of filters F, of each height")
+    filter_height: int | tuple[int, ...] = _numbers(
+        3, 1, 16, doc="5.3 (2): words a filter covers, h; several as 3,4,5 (Kim 2014)"
+    )
     activation: str = _choice("relu", "tanh", "sigmoid", doc="5.3 (2): the non-linear activation")
     dropout: float = _number(0.0, 0.0, 0.95, doc="5.3 (4): dropout before the output layer")
     optimizer: str = _choice(
@@ -172,6 +186,27 @@ class Config:
             )
 
     @property
+    def heights(self) -> tuple[int, ...]:
+        """The heights of the filters, in ascending order.
+
+        Example:
+            >>> Config().heights, Config(filter_height=[5, 3]).heights
+            ((3,), (3, 5))
+        """
+        h = self.filter_height
+        return h if isinstance(h, tuple) else (h,)
+
+    @property
+    def n_features(self) -> int:
+        """Filters of all heights: as many features has a sentence.
+
+        Example:
+            >>> Config(n_filters=100, filter_height=[3, 4, 5]).n_features
+            300
+        """
+        return self.n_filters * len(self.heights)
+
+    @property
     def ddof(self) -> int:
         """Delta degrees of freedom of the variance in eq. (9)."""
         return int(self.variance == "sample")
@@ -213,8 +248,9 @@ class Config:
         return [field.name for field in dataclasses.fields(cls)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as a dictionary, in order."""
-        return dataclasses.asdict(self)
+        """The settings as a dictionary, in order; several heights are a list, as JSON has them."""
+        table = dataclasses.asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in table.items()}
 
     def to_toml(self) -> str:
         """The settings as TOML text, which :meth:`from_toml_text` can read.
@@ -267,6 +303,8 @@ class Config:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -291,6 +329,8 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
                 f"{field.name} = {shorten(value)} is not offered; choose one of {offered}"
             )
         return value
+    if "several" in meta:
+        return _checked_numbers(field.name, meta["low"], meta["high"], value)
     low, high = meta["low"], meta["high"]
     try:
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
@@ -306,6 +346,28 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
             f"{field.name} = {shorten(value)} is not {what} {above} {low:.10g} to {high:.10g}; choose one"
         ) from None
     return number
+
+
+def _checked_numbers(name: str, low: int, high: int, value: Any) -> int | tuple[int, ...]:
+    """One whole number, or several that differ; from --set as ``3,4,5`` or ``[3, 4, 5]``."""
+    given = value
+    if isinstance(value, str):
+        value = value.strip().removeprefix("[").removesuffix("]").split(",")
+    if not isinstance(value, (list, tuple)):
+        value = [value]
+    try:
+        if any(isinstance(number, (bool, float)) for number in value):
+            raise ValueError
+        numbers = sorted(map(int, value))
+        distinct = len(set(numbers)) == len(numbers) > 0
+        if not distinct or numbers[0] < low or numbers[-1] > high:
+            raise ValueError
+    except (OverflowError, TypeError, ValueError):
+        raise InputError(
+            f"{name} = {shorten(given)} is not a whole number from {low} to {high}, nor several "
+            "that differ, such as 3,4,5; choose one"
+        ) from None
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 
 def is_seed(value: object) -> bool:

@@ -191,7 +191,7 @@ def run_arm(
     )  # fmt: skip
     check_converged(rows, config, f"{run.out}: seed {seed}, {arm}")
     run.save_arm(
-        seed, arm, weights=model.weights(embedding=config.vectors_mode == "finetuned"), rows=rows,
+        seed, arm, weights=model.weights(embedding=config.vectors_mode != "static"), rows=rows,
         recorded=recorder.names if recorder else (),
         instability=recorder.word_instability(config.ddof) if recorder else None,
     )  # fmt: skip

@@ -76,6 +76,9 @@ class Batch:
 class Embedding(chainer.Link):
     """The word vectors: a parameter when fine-tuned, a constant when static.
 
+    Kim's two channels are one of each.  Every filter is applied to both, and the
+    results are added; that is the filter applied to the sum of both vectors.
+
     The parameter is a :class:`~replicate.fast.rows.RowParameter`.  A step of the
     fused form on a CPU leaves the rows of the batch's words as its gradient, and
     ``W.grad`` is made dense (V + 1, D) for whoever asks.  The reference form, a GPU
@@ -83,17 +86,23 @@ class Embedding(chainer.Link):
 
     Args:
         vectors: (V + 1, D) float32; row 0 is padding.
-        static (bool): constant; then the array is used as it is, so that
-            processes share one memory-mapped file.
+        mode: ``"static"``, ``"finetuned"`` or ``"multichannel"``.
+
+    Attributes:
+        static (bool): whether nothing is trained.
+        W (RowParameter or array): what is trained; an array where nothing is, used as it
+            is, so that processes share one memory-mapped file.
+        constant (array or None): (V + 1, D), the channel that is not trained, of two.
     """
 
-    W: Any  # an array when static, else a parameter
+    W: Any
 
-    def __init__(self, vectors: Array, static: bool):
+    def __init__(self, vectors: Array, mode: str):
         super().__init__()
-        self.static = static
-        if static:
-            # No persistent value: snapshots need not hold what never changes.
+        self.static = mode == "static"
+        # No persistent value: snapshots need not hold what never changes.
+        self.constant = vectors if mode == "multichannel" else None
+        if self.static:
             self.W = vectors
         else:
             with self.init_scope():
@@ -103,17 +112,36 @@ class Embedding(chainer.Link):
         super().device_resident_accept(visitor)
         if self.static:
             self.W = visitor.visit_array(self.W)
+        if self.constant is not None:
+            self.constant = visitor.visit_array(self.constant)
 
     @property
     def array(self) -> Array:
-        """(V + 1, D), the vectors as they are now."""
-        return self.W if self.static else self.W.array
+        """(V + 1, D), the vectors as they are now; of two channels their sum."""
+        if self.static:
+            return self.W
+        return self.W.array if self.constant is None else self.constant + self.W.array
+
+    def rows(self, ids: Array) -> tuple[Array, Array | None]:
+        """Arrays for a step of the fused form: vectors, and which of them are the words `ids`.
+
+        Returns:
+            (V + 1, D) and `ids`; of two channels (U, D), the words' own, and None.
+        """
+        if self.constant is None:
+            return self.array, ids
+        return gather_rows(self.constant, ids) + gather_rows(self.W.array, ids), None
 
     def __call__(self, ids: Array) -> chainer.Variable | Array:
         """Vectors of words, zero for id 0; an array when static."""
         if self.static:
-            return gather_rows(self.W, ids) if ids.ndim == 1 else self.W.take(ids, axis=0)
-        return F.embed_id(ids, self.W, ignore_label=0)
+            return _taken(self.W, ids)
+        tuned = F.embed_id(ids, self.W, ignore_label=0)
+        return tuned if self.constant is None else tuned + _taken(self.constant, ids)
+
+
+def _taken(vectors, ids):
+    return gather_rows(vectors, ids) if ids.ndim == 1 else vectors.take(ids, axis=0)
 
 
 class TextCNN(chainer.Chain):
@@ -121,6 +149,9 @@ class TextCNN(chainer.Chain):
 
     Parameters are named as Chainer names them: ``embed/W`` (V + 1, D),
     ``conv/W`` (F, 1, h, D), ``conv/b`` (F,), ``fc/W`` (C, F), ``fc/b`` (C,).
+    With filters of several heights, as Kim (2014) has them, each height has F filters
+    and a convolution of its own: ``conv3/W`` (F, 1, 3, D), ``conv4/W`` and so on; the
+    features of all heights stand side by side, and ``fc/W`` is (C, F times heights).
 
     Args:
         vectors (numpy.ndarray): (V + 1, D) float32, row 0 zero.
@@ -155,39 +186,48 @@ class TextCNN(chainer.Chain):
             initial = chainer.initializers.Uniform(0.01, rng=random)
         else:
             initial = chainer.initializers.LeCunNormal(rng=random)
-        height, dimensions = config.filter_height, vectors.shape[1]
+        several = len(config.heights) > 1
         with self.init_scope():
-            self.embed = Embedding(vectors, config.vectors_mode == "static")
-            self.conv = L.Convolution2D(1, config.n_filters, (height, dimensions), initialW=initial)
-            self.fc = L.Linear(config.n_filters, n_labels, initialW=initial)
+            self.embed = Embedding(vectors, config.vectors_mode)
+            for height in config.heights:
+                shape = height, vectors.shape[1]
+                conv = L.Convolution2D(1, config.n_filters, shape, initialW=initial)
+                setattr(self, f"conv{height}" if several else "conv", conv)
+            self.fc = L.Linear(config.n_features, n_labels, initialW=initial)
+
+    @property
+    def convolutions(self) -> list[L.Convolution2D]:
+        """The convolution of each height, in ascending order."""
+        if len(self.config.heights) == 1:
+            return [self.conv]
+        return [self[f"conv{height}"] for height in self.config.heights]
 
     def features(self, batch: Batch) -> chainer.Variable:
         """Max-over-time features of a batch.
 
         Returns:
-            Variable: (B, F).
+            Variable: (B, F), of several heights side by side.
         """
         if self.implementation == "reference":
             return self.features_of_padded(self.embed(self.padded(batch)), batch.offsets)
-        return convolution_max(
-            self.embed(batch.ids),
-            self.conv.W,
-            self.conv.b,
-            batch.tokens,
-            batch.offsets,
-            self.config.activation,
-            self.config.padding,
-        )
+        words = self.embed(batch.ids)
+        return _side_by_side(
+            convolution_max(
+                words, conv.W, conv.b, batch.tokens, batch.offsets,
+                self.config.activation, self.config.padding,
+            )
+            for conv in self.convolutions
+        )  # fmt: skip
 
     def padded(self, batch: Batch) -> Array:
         """(B, L) int32: rows of the embedding, 0 for padding; the reference form's input."""
-        shortest = 0 if self.padding else self.config.filter_height
+        shortest = 0 if self.padding else self.config.heights[-1]
         return pad(batch.ids[batch.tokens], batch.host_offsets, self.padding, shortest)
 
     @property
     def padding(self) -> int:
         """Zero vectors on either side of a sentence in the reference form."""
-        return self.config.filter_height - 1 if self.config.padding == "wide" else 0
+        return self.config.heights[-1] - 1 if self.config.padding == "wide" else 0
 
     def features_of_padded(self, x: chainer.Variable | Array, offsets: Array) -> chainer.Variable:
         """Features from word vectors of padded sentences, in plain Chainer.
@@ -197,16 +237,27 @@ class TextCNN(chainer.Chain):
             offsets: (B + 1,) int64; separates windows of words from windows of
                 padding, which take no part in the maximum.
         """
+        x = F.expand_dims(chainer.as_variable(x), 1)
+        heights = self.config.heights
+        return _side_by_side(
+            self._maxima(conv(x), height, offsets)
+            for conv, height in zip(self.convolutions, heights)
+        )
+
+    def _maxima(self, h, height, offsets):
+        """Maxima over the windows of words, from those of a padded rectangle."""
         xp = self.xp
-        height = self.config.filter_height
-        h = self.conv(F.expand_dims(chainer.as_variable(x), 1))
         h = {"relu": F.relu, "tanh": F.tanh, "sigmoid": F.sigmoid}[self.config.activation](h)
         lengths = xp.diff(offsets)
+        # Shorter filters have windows in the padding of longer ones.
+        first = 0
         if self.config.padding == "wide":
+            first = self.padding - (height - 1)
             n_windows = lengths + (height - 1)
         else:
             n_windows = xp.maximum(lengths - height, 0) + 1
-        inside = xp.arange(h.shape[2])[None, :] < n_windows[:, None]
+        place = xp.arange(h.shape[2])[None, :] - first
+        inside = (place >= 0) & (place < n_windows[:, None])
         inside = xp.broadcast_to(inside[:, None, :, None], h.shape)
         lowest = xp.full(h.shape, xp.finfo(h.dtype).min, dtype=h.dtype)
         h = F.where(inside, h, lowest)
@@ -249,11 +300,13 @@ class TextCNN(chainer.Chain):
             if not self.embed.static:
                 self.embed.W.ids = batch.ids
             return loss.array
-        params = self.conv.W, self.conv.b, self.fc.W, self.fc.b
-        W, b, out_W, out_b = (param.array for param in params)
+        filters = [(conv.W, conv.b) for conv in self.convolutions]
+        params = [param for pair in filters for param in pair] + [self.fc.W, self.fc.b]
+        words, ids = self.embed.rows(batch.ids)
         loss, gradients = loss_and_gradients(
-            self.embed.array, W, b, out_W, out_b, batch.tokens, batch.offsets, batch.labels,
-            self.config.activation, self.config.padding, mask, weight, batch.ids,
+            words, [(W.array, b.array) for W, b in filters], self.fc.W.array, self.fc.b.array,
+            batch.tokens, batch.offsets, batch.labels,
+            self.config.activation, self.config.padding, mask, weight, ids,
             not self.embed.static,
         )  # fmt: skip
         for param, gradient in zip(params, gradients):
@@ -281,13 +334,14 @@ class TextCNN(chainer.Chain):
         """Weights as NumPy arrays by Chainer's names.
 
         Args:
-            embedding (bool): with ``embed/W`` even where it is constant.
+            embedding (bool): with ``embed/W`` even where it is constant; of two channels
+                it is the trained one.
         """
         arrays = {}
         for name, param in sorted(self.namedparams()):
             arrays[name[1:]] = cuda.to_cpu(param.array)
-        if embedding:
-            arrays["embed/W"] = cuda.to_cpu(self.embed.array)
+        if embedding and self.embed.static:
+            arrays["embed/W"] = cuda.to_cpu(self.embed.W)
         return arrays
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -298,6 +352,12 @@ class TextCNN(chainer.Chain):
         """Copy weights in, on whichever device the model is."""
         for name, param in self.namedparams():
             param.array[...] = self.xp.asarray(arrays[name[1:]])
+
+
+def _side_by_side(features):
+    """(B, F) Variables of some heights as one; that of one height as it is."""
+    parts = list(features)
+    return parts[0] if len(parts) == 1 else F.concat(parts, axis=1)
 
 
 def load_weights(path: str | os.PathLike[str], model: TextCNN) -> None:

@@ -291,27 +291,32 @@ def _fused_features(model, batch, chunk):
     Every distinct word of the corpus is projected once; what follows is separate
     for each sentence.
     """
-    xp = model.xp
-    weight, bias = model.conv.W.array, model.conv.b.array
-    projected = _projected(model, batch.ids)
-    config = model.config
+    config, vectors = model.config, model.embed.array
     wide = config.padding == "wide"
-    parts = []
-    for start, stop in _chunks(batch, chunk or len(batch)):
-        part = _part(batch, start, stop)
-        parts.append(
-            functions.pool(projected, bias, part.tokens, part.offsets, config.filter_height, wide)
-        )
-    pooled = parts[0]
-    if len(parts) > 1:
-        value = xp.concatenate([part.value for part in parts])
-        pooled = functions.MaxPool(value, xp.concatenate([part.argmax for part in parts]))
+    of_heights = []
+    for conv, height in zip(model.convolutions, config.heights):
+        projected = _projected(vectors, batch.ids, conv.W.array)
+        bias, parts = conv.b.array, []
+        for start, stop in _chunks(batch, chunk or len(batch)):
+            part = _part(batch, start, stop)
+            parts.append(functions.pool(projected, bias, part.tokens, part.offsets, height, wide))
+        of_heights.append(_joined(parts, axis=0))
+    pooled = _joined(of_heights, axis=1)
+    weight = functions.stack_filters([conv.W.array for conv in model.convolutions])
     return functions.activate(pooled.value, config.activation), pooled, weight
 
 
-def _projected(model, ids):
+def _joined(parts, axis):
+    """Maxima of some sentences (axis 0) or of some filters (axis 1) as one; one part as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    xp = cuda.get_array_module(parts[0].value)
+    return functions.MaxPool(*(xp.concatenate(arrays, axis=axis) for arrays in zip(*parts)))
+
+
+def _projected(vectors, ids, weight):
     """Words times filters: on a device in blocks of one shape, on which its rounding depends."""
-    xp, vectors, weight = model.xp, model.embed.array, model.conv.W.array
+    xp = cuda.get_array_module(weight)
     if not isinstance(weight, cuda.ndarray):
         return functions.project(vectors, weight, ids)
     block = min(_PROJECTION_BLOCK, max(64, 1 << (len(ids) - 1).bit_length()))

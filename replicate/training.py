@@ -175,7 +175,7 @@ class Updater(training.updaters.StandardUpdater):
             return None
         if self._dropout is None or self._dropout[0] != epoch:
             self._dropout = (epoch, generator("dropout", self.seed, epoch))
-        drawn = self._dropout[1].random_sample((n, self.model.config.n_filters))
+        drawn = self._dropout[1].random_sample((n, self.model.config.n_features))
         mask = (drawn >= ratio).astype(np.float32) / np.float32(1 - ratio)
         return self.model.xp.asarray(mask)
 

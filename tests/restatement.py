@@ -84,13 +84,26 @@ def split(labels, seed, how):
 def weights(seed, labels, config, width):
     """Initial weights, drawn filters first."""
     draw = generator("initial weights", seed)
-    F, h, C = config["n_filters"], config["filter_height"], len(set(labels.tolist()))
+    F, C = config["n_filters"], len(set(labels.tolist()))
+    made = {}
+    for h, name in convolutions(config):
+        if config["initial_weights"] == "kim":
+            W = draw.uniform(-0.01, 0.01, (F, 1, h, width))
+        else:
+            W = draw.normal(0, np.sqrt(1 / (h * width)), (F, 1, h, width))
+        made.update({f"{name}/W": W.reshape(F, h, width), f"{name}/b": np.zeros(F)})
+    n = F * len(convolutions(config))
     if config["initial_weights"] == "kim":
-        W, V = draw.uniform(-0.01, 0.01, (F, 1, h, width)), draw.uniform(-0.01, 0.01, (C, F))
+        V = draw.uniform(-0.01, 0.01, (C, n))
     else:
-        W = draw.normal(0, np.sqrt(1 / (h * width)), (F, 1, h, width))
-        V = draw.normal(0, np.sqrt(1 / F), (C, F))
-    return {"conv/W": W.reshape(F, h, width), "conv/b": np.zeros(F), "fc/W": V, "fc/b": np.zeros(C)}
+        V = draw.normal(0, np.sqrt(1 / n), (C, n))
+    return {**made, "fc/W": V, "fc/b": np.zeros(C)}
+
+
+def convolutions(config):
+    """Heights of filters, and the names of their weights."""
+    heights = config["filter_height"]
+    return [(heights, "conv")] if isinstance(heights, int) else [(h, f"conv{h}") for h in heights]
 
 
 ACTIVATIONS = {
@@ -110,21 +123,19 @@ def look(model, x, config, label=None, mask=None):
 
     Without a label, the loss is taken against the network's own label.
     """
-    h = config["filter_height"]
     act, slope = ACTIVATIONS[config["activation"]]
-    before = h - 1 if config["padding"] == "wide" else 0
-    after = before if before or h == 1 else max(0, h - len(x))
-    padded = np.concatenate([np.zeros((before, x.shape[1])), x, np.zeros((after, x.shape[1]))])
-    W, b, V, c = (model[name] for name in ("conv/W", "conv/b", "fc/W", "fc/b"))
-    windows = [padded[i : i + h] for i in range(len(padded) - h + 1)]
-    best, feature, slopes = [], [], []
-    for f in range(len(W)):
-        z = [float((W[f] * window).sum() + b[f]) for window in windows]
-        place = z.index(max(z))  # of equal values the first
-        best.append(place)
-        feature.append(act(z[place]))
-        slopes.append(slope(z[place]))
-    mask = np.ones(len(W)) if mask is None else mask
+    won, feature, slopes = [], [], []  # of each filter: its weights' name, number, first word
+    for h, name in convolutions(config):
+        wide = config["padding"] == "wide"
+        starts = range(1 - h, len(x)) if wide else range(max(1, len(x) - h + 1))
+        for f, (W, b) in enumerate(zip(model[f"{name}/W"], model[f"{name}/b"])):
+            z = [float((W * window(x, p, h)).sum() + b) for p in starts]
+            place = z.index(max(z))  # of equal values the first
+            won.append((name, f, starts[place], h))
+            feature.append(act(z[place]))
+            slopes.append(slope(z[place]))
+    V, c = model["fc/W"], model["fc/b"]
+    mask = np.ones(len(won)) if mask is None else mask
     feature = np.array(feature) * mask
     logits = V @ feature + c
     p = softmax(logits)
@@ -137,12 +148,21 @@ def look(model, x, config, label=None, mask=None):
         loss, by_logits = -np.log(p[label]), p - np.eye(len(p))[label]
     by_feature = (V.T @ by_logits) * mask * np.array(slopes)
     gradients = {"fc/W": np.outer(by_logits, feature), "fc/b": by_logits}
-    gradients["conv/W"] = np.array([g * windows[k] for g, k in zip(by_feature, best)])
-    gradients["conv/b"] = by_feature
-    by_word = np.zeros(padded.shape)
-    for f, k in enumerate(best):
-        by_word[k : k + h] += by_feature[f] * W[f]
-    return logits, loss, gradients, by_word[before : before + len(x)]
+    by_word = np.zeros(x.shape)
+    for g, (name, f, p, h) in zip(by_feature, won):
+        for part in ("W", "b"):
+            gradients.setdefault(f"{name}/{part}", np.zeros(model[f"{name}/{part}"].shape))
+        gradients[f"{name}/W"][f] = g * window(x, p, h)
+        gradients[f"{name}/b"][f] = g
+        for k in range(h):
+            if 0 <= p + k < len(x):
+                by_word[p + k] += g * model[f"{name}/W"][f][k]
+    return logits, loss, gradients, by_word
+
+
+def window(x, p, h):
+    """The h word vectors from word p on, with zeros where there is no word."""
+    return np.array([x[i] if 0 <= i < len(x) else 0 * x[0] for i in range(p, p + h)])
 
 
 # --- (1): optimisers ----------------------------------------------------------------------
@@ -188,18 +208,20 @@ def step(model, gradients, state, config):
 class Training:
     """A network, its optimiser's state, and what is measured after every epoch."""
 
-    def __init__(self, data, model, vectors, config, state=None):
+    def __init__(self, data, model, vectors, config, state=None, constant=None):
         self.sentences, self.labels = data
+        self.constant = constant if config["vectors_mode"] == "multichannel" else None
         self.model, self.vectors, self.config = model, vectors, config
         self.state = {} if state is None else state
 
     def words(self, i):
-        return self.vectors[self.sentences[i]]
+        rows = self.vectors[self.sentences[i]]
+        return rows if self.constant is None else rows + self.constant[self.sentences[i]]
 
     def train(self, chosen, seed, evaluation, recorded=()):
         """All epochs: (accuracy, loss) on the evaluation set, and saliency of those recorded."""
         config = self.config
-        finetuned = config["vectors_mode"] == "finetuned"
+        finetuned = config["vectors_mode"] != "static"
         curve, saliency = [], []
         if config["record_epoch_0"]:
             curve.append(self.evaluate(evaluation))
@@ -211,7 +233,7 @@ class Training:
                 batch = [chosen[k] for k in order[start : start + config["batch_size"]]]
                 masks = [None] * len(batch)
                 if config["dropout"]:
-                    kept = dropout.random_sample((len(batch), config["n_filters"]))
+                    kept = dropout.random_sample((len(batch), self.model["fc/W"].shape[1]))
                     masks = (kept >= config["dropout"]) / (1 - config["dropout"])
                 total = {name: np.zeros(value.shape) for name, value in self.model.items()}
                 rows = np.zeros(self.vectors.shape)
@@ -288,7 +310,7 @@ def experiment(corpus, vectors, config, seed):
 
     def start(model=None, rows=table, state=None):
         model = model or weights(seed, labels, config, table.shape[1])
-        return Training((sentences, labels), dict(model), rows, config, state)
+        return Training((sentences, labels), dict(model), rows, config, state, table)
 
     first = start()
     curves = {}

@@ -1,6 +1,7 @@
 """Settings and readings: offered values only, TOML and back, generators with fixed streams."""
 
 import dataclasses
+import json
 import math
 import random
 
@@ -24,6 +25,9 @@ def values(field):
     meta = field.metadata
     if "choices" in meta:
         return st.sampled_from(meta["choices"])
+    if "several" in meta:
+        some = st.lists(st.integers(meta["low"], meta["high"]), min_size=1, unique=True)
+        return some.map(lambda numbers: numbers if len(numbers) > 1 else numbers[0])
     if field.type is int:
         return st.integers(meta["low"], meta["high"])
     return st.floats(meta["low"], meta["high"], exclude_min=meta["open_low"])
@@ -72,7 +76,7 @@ def test_presets_are_whole():
     {
         "tokens": "kim whitespace",
         "unknown_words": "uniform zero normal",
-        "vectors_mode": "static finetuned",
+        "vectors_mode": "static finetuned multichannel",
         "absent_words": "move stay",
         "activation": "relu tanh sigmoid",
         "optimizer": "Adam SGD MomentumSGD AdaDelta AdaGrad",
@@ -121,10 +125,30 @@ def test_number_out_of_range(field, refused):
     """A number out of range, or none, is refused with the range."""
     meta = field.metadata
     below = meta["low"] - (0 if meta["open_low"] else 1)
-    odd = [math.nan, math.inf, -math.inf, "many", "", None, True, [1], "nan"]
-    for value in (meta["high"] + 1, below, *odd):
+    odd = [math.nan, math.inf, -math.inf, "many", "", None, True, "nan"]
+    one = [[1]]  # where a list is not what several are given as
+    if "several" in meta:
+        one = [[], [3, 3], [3, 17], [3, 4.0], [3, True], [[3]], "3,", "[3;4]", "3,3", 3.5]
+    for value in (meta["high"] + 1, below, *odd, *one):
         with refused(field.name, repr(value), f"{meta['low']:.10g} to {meta['high']:.10g}"):
             Config(**{field.name: value})
+
+
+@pytest.mark.parametrize("field", NUMBERS, **BY_NAME)
+def test_several_numbers(field):
+    """Several differ and are in order, however they are written; one is one."""
+    if "several" not in field.metadata:
+        return
+    made = {
+        (3, 4, 5): [[5, 3, 4], (3, 4, 5), "3,4,5", "[5, 4, 3]"],
+        2: [2, "2", [2], (2,), "[2]"],
+    }
+    for wanted, forms in made.items():
+        for value in forms:
+            config = Config(**{field.name: value})
+            assert getattr(config, field.name) == wanted
+            assert same(Config.from_toml_text(config.to_toml()), config)
+            assert same(Config(**json.loads(json.dumps(config.to_dict()))), config)
 
 
 @pytest.mark.parametrize("field", NUMBERS, **BY_NAME)

@@ -497,6 +497,12 @@ def made_loss(seed, dtype=np.float64, mask=True, n_labels=3, lengths=(2, 3, 1, 5
 PARAMETERS = ("W", "b", "out_W", "out_b")
 
 
+def step_of(given):
+    """The arguments of :func:`loss_and_gradients`: filters of one height."""
+    rest = {name: value for name, value in given.items() if name not in ("W", "b")}
+    return {**rest, "filters": [(given["W"], given["b"])]}
+
+
 def composed(given, activation, padding, weight):
     """The same step of Chainer's functions: loss and gradients of the parameters."""
     params = {name: chainer.Parameter(given[name]) for name in PARAMETERS}
@@ -513,7 +519,7 @@ def composed(given, activation, padding, weight):
 def has_the_bits_of_chainers(activation, padding, dtype, mask, n_labels, weight):
     given = made_loss(3, dtype, mask, n_labels)
     loss, gradients = functions.loss_and_gradients(
-        **given, activation=activation, padding=padding, weight=weight
+        **step_of(given), activation=activation, padding=padding, weight=weight
     )
     expected = composed(given, activation, padding, weight)
     for our, their in zip((loss, *gradients), expected, strict=True):
@@ -552,7 +558,7 @@ def test_gradients_of_a_step_by_finite_differences(activation):
     given = made_loss(1)
 
     def step():
-        return functions.loss_and_gradients(**given, activation=activation, weight=0.5)
+        return functions.loss_and_gradients(**step_of(given), activation=activation, weight=0.5)
 
     numerical = gradient_check.numerical_grad(
         lambda: (step()[0],), [given[name] for name in PARAMETERS], (np.ones(()),), eps=1e-6
@@ -573,6 +579,6 @@ def test_gradients_of_a_step_by_finite_differences(activation):
 def test_a_step_that_does_not_fit_is_refused(change):
     """Unknown names, an empty batch, an empty sentence."""
     given = made_loss(0)
-    functions.loss_and_gradients(**given)
+    functions.loss_and_gradients(**step_of(given))
     with pytest.raises(ValueError):
-        functions.loss_and_gradients(**{**given, **change})
+        functions.loss_and_gradients(**step_of({**given, **change}))

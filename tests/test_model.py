@@ -10,7 +10,8 @@ from replicate.config import Config
 from replicate.fast.compat import F, chainer, cuda
 from replicate.io.files import load_npz, save_npz
 from replicate.model import TextCNN, load_weights, pad
-from replicate.saliency import flat_batch
+from replicate.saliency import flat_batch, word_saliency
+from replicate.training import make_optimizer
 
 VECTORS = np.random.RandomState(0).uniform(-1, 1, (10, 6)).astype(np.float32)
 VECTORS[0] = 0
@@ -47,8 +48,9 @@ def forms_agree(device=CPU, **readings):
         model = model_of(form, **readings)
         # All windows of the one-word sentence score below zero with filter 0, so
         # that one of padding alone would win; and first biases are all zero.
-        model.conv.W.array[0, 0] = -VECTORS[1] * np.arange(1, model.conv.W.shape[2] + 1)[:, None]
-        model.conv.b.array[:] = [0.6, -0.6, 0.3, -0.1]
+        for conv in model.convolutions:
+            conv.W.array[0, 0] = -VECTORS[1] * np.arange(1, conv.W.shape[2] + 1)[:, None]
+            conv.b.array[:] = [0.6, -0.6, 0.3, -0.1]
         model.to_device(device)
         batch = batch_of(model)
         model.cleargrads()
@@ -62,12 +64,83 @@ def forms_agree(device=CPU, **readings):
         np.testing.assert_allclose(fused, reference, rtol=1e-5, atol=1e-5 * abs(reference).max())
 
 
-@pytest.mark.parametrize("height", range(1, 8))
+@pytest.mark.parametrize("height", [*range(1, 8), (3, 4, 5), (1, 6)])
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_both_forms_give_the_same_loss_and_gradients(activation, padding, height, device):
     """All heights, paddings and activations; sentences shorter than the filter among them."""
     forms_agree(device, activation=activation, padding=padding, filter_height=height)
+
+
+@pytest.mark.parametrize("mode", ["finetuned", "multichannel"])
+@pytest.mark.parametrize("height", [3, (2, 4)])
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+def test_both_forms_agree_on_trained_vectors(padding, height, mode, device):
+    """The gradient of the word vectors is the sum over all heights."""
+    forms_agree(device, padding=padding, filter_height=height, vectors_mode=mode)
+
+
+def test_a_network_of_several_heights_by_hand():
+    """Two heights, numbers that one can follow: words 1, 2, 3 and D = 1."""
+    vectors = np.array([[0], [1], [2], [3]], dtype=np.float32)
+    config = Config(n_filters=1, filter_height=[1, 2])
+    model = TextCNN(vectors, 2, config, 0)
+    assert sorted(name for name, _ in model.namedparams()) == [
+        "/conv1/W", "/conv1/b", "/conv2/W", "/conv2/b", "/fc/W", "/fc/b",
+    ]  # fmt: skip
+    model.conv1.W.array[:] = [[[[2]]]]
+    model.conv2.W.array[:] = [[[[1], [-1]]]]
+    model.conv2.b.array[:] = 0.5
+    batch = flat_batch(model, np.array([0, 1, 2], dtype=np.int32), np.array([0, 3]))
+    # Height 1: 2, 4, 6.  Height 2 over 0 1 2 3 0: -1, -1, -1, 3, and the bias.
+    assert model.features(batch).array.tolist() == [[6.0, 3.5]]
+    model.fc.W.array[:] = [[1, 0], [0, 1]]
+    # Eq. (6): the label 0 has p; both filters look at word 3 alone, by 2 and by 1.
+    p = 1 / (1 + np.exp(3.5 - 6.0))
+    found = word_saliency(model, batch)
+    np.testing.assert_allclose(found.token_saliency, [0, 0, (1 - p) * (2 - 1)], rtol=1e-5)
+
+
+def test_two_channels_are_one_of_each():
+    """The sum of the constant vectors and of those that are trained; only the latter move."""
+    model = model_of(vectors_mode="multichannel")
+    model.embed.W.array[1:] += 1
+    batch = batch_of(model)
+    np.testing.assert_allclose(model.embed.array[1:], 2 * VECTORS[1:] + 1, rtol=1e-6, atol=1e-6)
+    alone = model_of(vectors_mode="finetuned")
+    alone.embed.W.array[:] = model.embed.array
+    np.testing.assert_allclose(
+        model.features(batch).array, alone.features(batch).array, rtol=1e-5, atol=1e-6
+    )
+    optimizer = make_optimizer(model, model.config)
+    before = model.embed.constant.tobytes()
+    model.set_gradients(batch)
+    optimizer.update()
+    assert model.embed.constant.tobytes() == before == VECTORS.tobytes()
+    assert (model.embed.W.array[1:] != VECTORS[1:] + 1).any()
+    assert "embed/W" in model.weights(embedding=False)
+
+
+@pytest.mark.parametrize("wrong", ["one height", "one channel"])
+def test_a_height_or_channel_left_out_would_be_noticed(wrong, monkeypatch):
+    """Twins: the first height's gradient of the words alone; a channel that is not added."""
+    if wrong == "one height":
+        whole = model_module.convolution_max
+
+        def first_only(words, W, *rest):
+            return whole(words if W.shape[2] == 2 else words.array, W, *rest)
+
+        monkeypatch.setattr(model_module, "convolution_max", first_only)
+    else:
+        monkeypatch.setattr(
+            model_module.Embedding, "__call__", lambda self, ids: F.embed_id(ids, self.W, 0)
+        )
+        monkeypatch.setattr(model_module, "gather_rows", lambda vectors, ids: 0 * vectors[ids])
+    with pytest.raises(AssertionError):
+        if wrong == "one height":
+            forms_agree(filter_height=[2, 4], vectors_mode="finetuned")
+        else:
+            test_two_channels_are_one_of_each()
 
 
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
@@ -132,12 +205,13 @@ def test_initial_weights_are_chainers_or_kims():
         assert not model.conv.b.array.any() and not model.fc.b.array.any()
 
 
-def test_fine_tuned_vectors_are_trained_and_padding_is_not(device):
+@pytest.mark.parametrize("mode", ["finetuned", "multichannel"])
+def test_fine_tuned_vectors_are_trained_and_padding_is_not(mode, device):
     """embed/W is a parameter only then; words of the batch get a gradient, row 0 none."""
     assert "/embed/W" not in dict(model_of().namedparams())
     grads = []
     for form in ("fused", "reference"):
-        model = model_of(form, vectors_mode="finetuned")
+        model = model_of(form, vectors_mode=mode)
         model.to_device(device)
         model.cleargrads()
         model.training_loss(batch_of(model)).backward()
@@ -151,7 +225,18 @@ def test_fine_tuned_vectors_are_trained_and_padding_is_not(device):
 
 @pytest.mark.parametrize("weight", [1.0, 0.5])
 @pytest.mark.parametrize("form", ["fused", "reference"])
-@pytest.mark.parametrize("readings", [{}, {"vectors_mode": "finetuned"}, {"loss": "probabilities"}])
+@pytest.mark.parametrize(
+    "readings",
+    [
+        {},
+        {"vectors_mode": "finetuned"},
+        {"vectors_mode": "multichannel"},
+        {"loss": "probabilities"},
+        {"filter_height": (2, 3, 5)},
+        {"filter_height": (2, 3, 5), "vectors_mode": "finetuned"},
+        {"filter_height": (1, 4), "vectors_mode": "multichannel"},
+    ],
+)
 @pytest.mark.parametrize("hooked", [False, True])
 def test_gradients_are_set_as_by_the_graph(form, readings, weight, hooked, device, monkeypatch):
     """Loss and gradients of a step, bit for bit on the CPU, whichever way they are computed.
@@ -231,21 +316,22 @@ def test_weights_go_round(tmp_path, device):
     assert all(mine[n].tobytes() == theirs[n].tobytes() for n in mine)
 
 
-@pytest.mark.parametrize("mode", ["static", "finetuned"])
+@pytest.mark.parametrize("mode", ["static", "finetuned", "multichannel"])
 def test_weights_are_copied_in(mode, device):
     """set_weights takes what weights() gives, word vectors where they are trained; a copy."""
     first, second = model_of(seed=1, vectors_mode=mode), model_of(seed=2, vectors_mode=mode)
     second.to_device(device)
-    if mode == "finetuned":
+    if mode != "static":
         first.embed.W.array[1:] += 1
     arrays = first.weights(embedding=False)
-    assert ("embed/W" in arrays) == (mode == "finetuned")
+    assert ("embed/W" in arrays) == (mode != "static")
     second.set_weights(arrays)
     expected = {name: value.tobytes() for name, value in arrays.items()}
     first.conv.W.array[:] = 7
     assert {n: v.tobytes() for n, v in second.weights(False).items()} == expected
     np.testing.assert_array_equal(
-        cuda.to_cpu(second.embed.array)[1:], VECTORS[1:] + (mode == "finetuned")
+        cuda.to_cpu(second.embed.W if mode == "static" else second.embed.W.array)[1:],
+        VECTORS[1:] + (mode != "static"),
     )
 
 

@@ -45,7 +45,7 @@ TOKENS = np.concatenate([RANDOM.permutation(WORDS)[:n] for n in LENGTHS]).astype
 FORM = pytest.mark.parametrize("form", ["fused", "reference"])
 ACTIVATION = pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 PADDING = pytest.mark.parametrize("padding", ["wide", "narrow"])
-HEIGHT = pytest.mark.parametrize("height", range(1, 6))
+HEIGHT = pytest.mark.parametrize("height", [*range(1, 6), (3, 4, 5), (1, 5)])
 
 
 def far(made, wanted):
@@ -59,7 +59,8 @@ def model_of(form, labels=2, **readings):
     """A network with biases, which Chainer's first weights lack, and its sentences."""
     model = TextCNN(VECTORS, labels, Config(n_filters=N_FILTERS, **readings), 0, form)
     random = np.random.RandomState(1)
-    model.conv.b.array[:] = random.uniform(-0.3, 0.3, N_FILTERS)
+    for conv in model.convolutions:
+        conv.b.array[:] = random.uniform(-0.3, 0.3, N_FILTERS)
     model.fc.b.array[:] = random.uniform(-0.3, 0.3, labels)
     truth = random.randint(0, labels, len(LENGTHS)).astype(np.int32)
     return model, flat_batch(model, TOKENS, OFFSETS, truth)
@@ -71,32 +72,42 @@ def model_of(form, labels=2, **readings):
 def copied(model):
     """Trainable float64 copies of all weights, by Chainer's names."""
     arrays = model.weights(embedding=True)
+    if model.config.vectors_mode == "multichannel":
+        arrays["constant"] = VECTORS
     return {n: torch.tensor(a, dtype=torch.float64, requires_grad=True) for n, a in arrays.items()}
 
 
 def embedded(weights, model, tokens=TOKENS, offsets=OFFSETS):
     """Sentences as (B, L + 2 (h - 1), D), padded on the right to the longest; lengths (B,)."""
-    around = model.config.filter_height - 1 if model.config.padding == "wide" else 0
+    highest = max(model.config.heights)
+    around = highest - 1 if model.config.padding == "wide" else 0
     parts = [torch.as_tensor(tokens[a:b] + 1) for a, b in zip(offsets[:-1], offsets[1:])]
-    width = max(max(map(len, parts)) + 2 * around, model.config.filter_height)
+    width = max(max(map(len, parts)) + 2 * around, highest)
     ids = torch.zeros((len(parts), width), dtype=torch.long)
     for row, part in zip(ids, parts):
         row[around : around + len(part)] = part
-    return weights["embed/W"][ids], torch.tensor([len(part) for part in parts])
+    x = weights["embed/W"][ids]
+    if "constant" in weights:
+        x = x + weights["constant"].detach()[ids]
+    return x, torch.tensor([len(part) for part in parts])
 
 
 def logits_of(weights, config, x, lengths):
     """Fig. 2 as one writes it in PyTorch: conv2d, activation, mask, max, linear."""
     act = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}[config.activation]
-    h = act(torch.nn.functional.conv2d(x[:, None], weights["conv/W"], weights["conv/b"]))[..., 0]
-    height = config.filter_height
-    if config.padding == "wide":
-        windows = lengths + height - 1
-    else:
-        windows = (lengths - height).clamp(min=0) + 1
-    outside = torch.arange(h.shape[2]) >= windows[:, None]
-    h = h.masked_fill(outside[:, None], -torch.inf)
-    return torch.nn.functional.linear(h.max(dim=2).values, weights["fc/W"], weights["fc/b"])
+    heights, features = config.heights, []
+    for height in heights:
+        name = "conv" if len(heights) == 1 else f"conv{height}"
+        own = x
+        if config.padding == "wide":  # as much padding as this height has
+            less = max(heights) - height
+            own, windows = x[:, less : x.shape[1] - less], lengths + height - 1
+        else:
+            windows = (lengths - height).clamp(min=0) + 1
+        h = torch.nn.functional.conv2d(own[:, None], weights[f"{name}/W"], weights[f"{name}/b"])
+        outside = torch.arange(h.shape[2]) >= windows[:, None]
+        features.append(act(h)[..., 0].masked_fill(outside[:, None], -torch.inf).max(dim=2).values)
+    return torch.nn.functional.linear(torch.cat(features, 1), weights["fc/W"], weights["fc/b"])
 
 
 def loss_of(config, logits, labels, reduction):
@@ -107,7 +118,7 @@ def loss_of(config, logits, labels, reduction):
 
 def of_words(per_place, model, lengths):
     """(T,) numbers of words from (B, L) of places."""
-    around = model.config.filter_height - 1 if model.config.padding == "wide" else 0
+    around = max(model.config.heights) - 1 if model.config.padding == "wide" else 0
     return torch.cat([row[around : around + n] for row, n in zip(per_place, lengths)]).numpy()
 
 
@@ -186,7 +197,8 @@ def test_ties(form):
 def test_gradients(form, padding, height, activation):
     """Of the mean training loss by every weight, the word vectors included."""
     readings = {"padding": padding, "filter_height": height, "activation": activation}
-    model, batch = model_of(form, vectors_mode="finetuned", **readings)
+    mode = "multichannel" if height in (2, (3, 4, 5)) else "finetuned"
+    model, batch = model_of(form, vectors_mode=mode, **readings)
     for name, distance in gradient_distances(model, batch).items():
         assert distance < 1e-5, name
 

@@ -33,6 +33,7 @@ __all__ = [
     "mean_absolute_gradient",
     "pool",
     "project",
+    "stack_filters",
     "warm_up_blas",
 ]
 
@@ -209,8 +210,7 @@ class ConvolutionMax(function_node.FunctionNode):
 
 def loss_and_gradients(
     words: Array,
-    W: Array,
-    b: Array,
+    filters: Sequence[tuple[Array, Array]],
     out_W: Array,
     out_b: Array,
     tokens: Array,
@@ -236,7 +236,9 @@ def loss_and_gradients(
     No function hook sees it and no type is checked.
 
     Args:
-        words, W, b: NumPy arrays as :func:`convolution_max`.
+        words: NumPy array as :func:`convolution_max`.
+        filters: W and b of each height, as :func:`convolution_max`; y has their features
+            side by side, F in all.
         out_W: (C, F), the output layer's weights, of the dtype of `words`.
         out_b: (C,), its biases.
         tokens, offsets: as :func:`convolution_max`.
@@ -249,7 +251,7 @@ def loss_and_gradients(
         of_words (bool): with the gradient of the distinct words (U, D), last of the gradients.
 
     Returns:
-        tuple: the loss, () array, and the gradients of W, b, out_W and out_b.
+        tuple: the loss, () array, and the gradients of W and b of each height, out_W and out_b.
 
     Raises:
         ValueError: for an empty batch, an empty sentence or an unknown name.
@@ -258,16 +260,28 @@ def loss_and_gradients(
     Source:
         Eq. (4) with the true labels; section 5.3.
     """
-    convolution = ConvolutionMax(tokens, offsets, activation, padding, ids)
-    features = convolution.compute(words, W, b)
+    parts, convolutions = [], []
+    for W, b in filters:
+        convolution = ConvolutionMax(tokens, offsets, activation, padding, ids)
+        parts.append(convolution.compute(words, W, b))
+        convolutions.append(convolution)
+    features = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     dropped = features if mask is None else features * mask
     loss, at_logits = _cross_entropy(dropped.dot(out_W.T) + out_b, labels, weight)
     at_features = at_logits.dot(out_W)
     if mask is not None:
         at_features *= mask
     wanted = (1, 2, 0) if of_words else (1, 2)
-    of_W, of_b, *rest = convolution.gradients(wanted, words, W, features, at_features)
-    return loss, (of_W, of_b, at_logits.T.dot(dropped), at_logits.sum(axis=0), *rest)
+    of_filters: list[Array] = []
+    rest: list[Array] = []
+    end = 0
+    for convolution, part, (W, _) in zip(convolutions, parts, filters):
+        begin, end = end, end + part.shape[1]
+        gy = at_features if len(parts) == 1 else at_features[:, begin:end]
+        of_W, of_b, *of_rows = convolution.gradients(wanted, words, W, part, gy)
+        of_filters += [of_W, of_b]
+        rest = [total + new for total, new in zip(rest, of_rows)] if rest else of_rows
+    return loss, (*of_filters, at_logits.T.dot(dropped), at_logits.sum(axis=0), *rest)
 
 
 def _cross_entropy(logits, labels, weight):
@@ -320,6 +334,34 @@ class MaxPool(NamedTuple):
 
     value: Array
     argmax: Array
+
+
+def stack_filters(filters: Sequence[Array]) -> Array:
+    """Filters of several heights as one array of the greatest, with rows of zeros at their ends.
+
+    For :func:`mean_absolute_gradient`: a row of zeros adds nothing to a gradient.
+
+    Args:
+        filters: W of each height, (F_i, 1, h_i, D), NumPy's or CuPy's.
+
+    Returns:
+        array: (F, 1, h, D), F the sum and h the greatest; a single W as it is.
+
+    Example:
+        >>> stack_filters([np.ones((1, 1, 1, 2)), np.ones((2, 1, 2, 2))])[:, 0, :, 0].tolist()
+        [[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    """
+    if len(filters) == 1:
+        return filters[0]
+    xp = cuda.get_array_module(filters[0])
+    height = max(W.shape[2] for W in filters)
+    count, dimensions = sum(len(W) for W in filters), filters[0].shape[3]
+    out = xp.zeros((count, 1, height, dimensions), dtype=filters[0].dtype)
+    end = 0
+    for W in filters:
+        begin, end = end, end + len(W)
+        out[begin:end, :, : W.shape[2]] = W
+    return out
 
 
 def project(words: Array, W: Array, ids: Array | None = None) -> Array:
