@@ -17,6 +17,7 @@ from replicate.corpus import Corpus, clean_kim, read_corpus
 from replicate.io.corpora import labelled_texts
 from replicate.io.data import find_data, find_published
 from replicate.io.published import PARTS, PUBLISHED, by_name, published, published_as
+from replicate.split import folds
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -409,6 +410,17 @@ def test_the_table_of_corpora_is_what_is_read():
         wanted = [name, PUBLISHED[name].title, n, OURS[name][0], c, v, OURS[name][1], test or ""]
         assert list(row.values())[:8] == [str(value) for value in wanted]
         assert bool(row["reason"]) == ((n, v) != OURS[name])
+
+
+def test_the_folds_of_each_corpus_are_stored(kim_corpora):
+    """``folds.csv`` has a checksum of the ten folds of each corpus without an official split."""
+    rows = rows_of("folds.csv")
+    wanted = [name for name in TABLE_1 if not PUBLISHED[name].has_parts]
+    assert [row["corpus"] for row in rows] == wanted
+    for row in rows:
+        fold = folds(read_corpus([row["corpus"]]), int(row["folds"]), int(row["seed"]))
+        assert (len(fold), fold.max() + 1) == (int(row["sentences"]), int(row["folds"]))
+        assert hashlib.sha256(fold.tobytes()).hexdigest() == row["sha256"]
 
 
 def test_published_accuracies_have_a_source():

@@ -154,7 +154,9 @@ def find_published(corpus: Published) -> list[Path]:
     places = [{file.name for file in corpus.files if (f / file.name).is_file()} for f in folders]
     most = max(places, key=len, default=set())
     missing = ", ".join(file.name for file in corpus.files if file.name not in most)
-    where = f"not in {', '.join(map(str, named))}" if named else "missing (no folder of data is there)"
+    where = (
+        f"not in {', '.join(map(str, named))}" if named else "missing (no folder of data is there)"
+    )
     raise InputError(
         f"{corpus.name}: {missing} {where}; run `replicate fetch --corpus {corpus.name}`, or set "
         "REPLICATE_DATA to a folder that has the corpus"

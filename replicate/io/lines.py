@@ -49,7 +49,7 @@ _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html[\s>])", re.IGNORECA
 class Text(NamedTuple):
     """A text, its label, its line, its place for messages, and its part of an official split.
 
-    The label or the part is "" where there is none.
+    The label or the part is "" where a text has no such thing.
     """
 
     text: str
