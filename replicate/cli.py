@@ -202,8 +202,9 @@ _data_options = _options(
     click.option(
         "--corpus",
         multiple=True,
-        metavar="PATH",
-        help="Corpus: folder, .tar.gz, .tsv, .csv, or the pair .pos and .neg (twice).",
+        metavar="PATH|NAME",
+        help="Corpus: folder, .tar.gz, .tsv, .csv, the pair .pos and .neg (twice), or the name of "
+        "a published one: mr, sst1, sst2, subj, trec, cr, mpqa, imdb.",
     ),
     click.option("--vectors", metavar="FILE|random", help="Word vectors."),
     click.option("--dimensions", type=click.IntRange(1, 10_000), default=300, show_default=True,
@@ -542,10 +543,16 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
 
 @cli.command()
 @click.option("--dest", default="data", show_default=True, metavar="DIR")
+@click.option("--corpus", "corpora", multiple=True, metavar="NAME…",
+              help="These published corpora instead of MR, and no word vectors: mr, sst1, sst2, "
+              "subj, trec, cr, mpqa, imdb; several, or with commas.")  # fmt: skip
 @click.option("--corpus-only", is_flag=True, help="Not the word vectors (1.6 GB).")
 @click.option("--quiet", "-q", is_flag=True)
-def fetch(dest, corpus_only, quiet):
-    """Download corpus and word vectors, checked and resumable."""
+def fetch(dest, corpora, corpus_only, quiet):
+    """Download corpora and word vectors, checked and resumable.
+
+    Without --corpus: MR, and the word vectors.
+    """
     from .io import download as fetching
 
     console = Console()
@@ -559,7 +566,15 @@ def fetch(dest, corpus_only, quiet):
                 tasks[name] = bars.add_task(name, total=total)
             bars.update(tasks[name], completed=done, total=total)
 
-        found = fetching.fetch(Path(dest), vectors=not corpus_only, progress=progress)
+        names = [name for text in corpora for name in text.split(",") if name.strip()]
+        if corpora and not names:
+            raise InputError("--corpus: no name; write one, as --corpus sst2")
+        found = fetching.fetch(
+            Path(dest),
+            corpora=names or ["mr"],
+            vectors=not corpus_only and not names,
+            progress=progress,
+        )
     for place in found.values():
         click.echo(place)
     return 0
@@ -866,7 +881,8 @@ def doctor():
     """What this machine has: versions, device, data found, and what is missing."""
     from .fast import compat
     from .fast.device import chainer_device
-    from .io.data import POLARITY_FILES, VECTOR_FILES, data_folders
+    from .io.data import POLARITY_FILES, VECTOR_FILES, data_folders, find_published
+    from .io.published import PUBLISHED
 
     table = Table(show_header=False)
     for name, version in versions().items():
@@ -886,6 +902,12 @@ def doctor():
         found = [str(f / n) for f in folders for n in names if (f / n).is_file()]
         missing = "missing: run `replicate fetch`, or set REPLICATE_DATA to a folder that has it"
         table.add_row(what, "\n".join(found) or missing)
+    for corpus in PUBLISHED.values():
+        try:
+            where = str(find_published(corpus)[0].parent)
+        except InputError as error:
+            where = str(error)
+        table.add_row(f"--corpus {corpus.name}", where)
     Console().print(table)
     return 0
 

@@ -17,6 +17,7 @@ from .io.corpora import labelled_texts
 from .io.data import SAMPLE_FILE, find_data, sample_path
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
+from .io.published import PARTS, published_as
 from .io.summary import Summary
 
 __all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "tokenize"]
@@ -47,6 +48,8 @@ class Corpus:
             positive.
         sha256 (dict): file name -> checksum of what was read.
         summary (Summary): counts of what was read; None of a stored corpus.
+        part (numpy.ndarray): (N,) int8 where there is an official split: 0
+            train, 1 dev, 2 test; None where there is no such split.
 
     Example:
         >>> corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])
@@ -61,6 +64,7 @@ class Corpus:
     label_names: tuple[str, ...]
     sha256: dict[str, str]
     summary: Summary | None = field(default=None, compare=False, repr=False)
+    part: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,12 +76,15 @@ class Corpus:
 
     @property
     def label_titles(self) -> tuple[str, ...]:
-        """The labels as they are shown: what MR's 0 and 1 mean, others as they are.
+        """The labels as they are shown: what those of published corpora mean, others as they are.
 
         Example:
             >>> Corpus.from_texts(["good film", "bad film"], ["1", "0"]).label_titles
             ('0', '1')
         """
+        known = published_as(self.sha256)
+        if known is not None:
+            return known.titles(self.label_names)
         files = {name.rsplit(".", 1)[-1] for name in self.sha256}
         of_mr = files == {"neg", "pos"} or set(self.sha256) == {SAMPLE_FILE}
         plain = tuple(self.label_names) == ("0", "1")
@@ -139,13 +146,15 @@ class Corpus:
         return builder.corpus({}, where)
 
     def save(self, path: str | Path) -> None:
-        """Write ``corpus.npz``: words, tokens, offsets, label."""
+        """Write ``corpus.npz``: words, tokens, offsets, label; and part, where there is one."""
         arrays = {
             "words": self.words,
             "tokens": self.tokens,
             "offsets": self.offsets,
             "label": self.labels,
         }
+        if self.part is not None:
+            arrays["part"] = self.part
         save_npz(path, arrays)
 
     @classmethod
@@ -160,9 +169,10 @@ class Corpus:
         spec = {"words": ("U", (None,)), "tokens": ("i", (None,)), "offsets": ("i", (None,))}
         # Tokens stay on the disk: processes share them, and a large corpus need
         # not fit into memory.
-        arrays = load_npz(path, {**spec, "label": ("i", (None,))}, mapped=("tokens",))
+        spec |= {"label": ("i", (None,)), "part": ("i", (None,))}
+        arrays = load_npz(path, spec, mapped=("tokens",), optional=("part",))
         words, tokens, offsets = arrays["words"], arrays["tokens"], arrays["offsets"]
-        labels = arrays["label"]
+        labels, part = arrays["label"], arrays.get("part")
         agree = (
             len(offsets) == len(labels) + 1
             and offsets[0] == 0
@@ -170,10 +180,11 @@ class Corpus:
             and (np.diff(offsets) > 0).all()
             and (len(tokens) == 0 or (0 <= tokens.min() and tokens.max() < len(words)))
             and (len(labels) == 0 or (0 <= labels.min() and labels.max() < len(label_names)))
+            and (part is None or (len(part) == len(labels) and set(part) <= set(range(len(PARTS)))))
         )
         if not agree:
             raise InputError(f"{path}: its arrays do not agree; remove the folder and run again")
-        return cls(words, tokens, offsets, labels, tuple(label_names), dict(checksums))
+        return cls(words, tokens, offsets, labels, tuple(label_names), dict(checksums), part=part)
 
 
 # Kim (2014), process_data.py: what is kept, and what is set apart.
@@ -234,11 +245,12 @@ class _Builder:
         self._spilled: Any = None
         self._offsets = array("q", [0])
         self._labels: list[str] = []
+        self._parts: list[str] = []
         self._longest = (0, "")
         self._letters = self._dropped = self._markup = self._lost = 0
         self.without_words: list[str] = []
 
-    def add(self, text: str, label: str, place: str) -> None:
+    def add(self, text: str, label: str, place: str, part: str = "") -> None:
         words = tokenize(text, self._rule)
         if self._rule == "kim" and not text.isascii():
             self._dropped += sum(c.isalpha() or combining(c) > 0 for c in text if c > "\x7f")
@@ -258,6 +270,7 @@ class _Builder:
             self._check_width()
         self._offsets.append(self._offsets[-1] + len(words))
         self._labels.append(label)
+        self._parts.append(part)
         if len(self._tokens) > _SPILLED:
             self._spill()
 
@@ -306,6 +319,10 @@ class _Builder:
             label_names=tuple(names),
             sha256=checksums,
             summary=self._summary(where, names, words, tokens, notes),
+            # A split of some of the texts is not an official split.
+            part=np.array([PARTS.index(part) for part in self._parts], dtype=np.int8)
+            if all(self._parts)
+            else None,
         )
 
     def _summary(
@@ -357,7 +374,7 @@ def _label_order(name: str) -> tuple[int, int, str]:
 
 
 def read_corpus(paths: Iterable[str | Path], tokens: str = "kim") -> Corpus:
-    """Read a labelled corpus.
+    """Read a labelled corpus from files, or a published one by its name.
 
     Encoding, line ends, gzip and the separator of a table are taken from the
     file itself; what is not as its name says stands in ``summary.notes``.
@@ -372,8 +389,12 @@ def read_corpus(paths: Iterable[str | Path], tokens: str = "kim") -> Corpus:
               or of other common names; ``.jsonl`` with such fields;
             - fastText's ``__label__x text`` (``.cor``, ``.txt``, ...), or a
               number as label before each text (TREC, SST);
-            - a folder that has a folder of texts for each label.
+            - a folder that has a folder of texts for each label;
+            - the name of a published corpus (mr, sst1, sst2, subj, trec, cr,
+              mpqa, imdb), whose files are found in a folder of data and compared
+              with their checksums.  A path of that name is used first.
 
+            A column ``split`` of a table (train, dev, test) is an official split.
             Files may be packed with gzip.
         tokens (str): ``"kim"`` or ``"whitespace"``.
 
@@ -394,8 +415,8 @@ def read_corpus(paths: Iterable[str | Path], tokens: str = "kim") -> Corpus:
     """
     texts = labelled_texts(paths)
     builder = _Builder(tokens)
-    for text, label, _, place in texts:
-        builder.add(text, label, place)
+    for row in texts:
+        builder.add(row.text, row.label, row.place, row.part)
     corpus = builder.corpus(texts.sha256, texts.where, texts.notes)
     if corpus.summary is not None:
         corpus.summary.check()

@@ -1,12 +1,13 @@
-"""Division of a corpus into T1, T2 and T3 by 4.5 : 4.5 : 1 (section 4.2)."""
+"""Division of a corpus into T1, T2 and T3 by 4.5 : 4.5 : 1 (section 4.2), and into folds."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import PAPER, generator
+from .corpus import Corpus
 from .io.errors import InputError
 
-__all__ = ["split_corpus", "subset_sizes"]
+__all__ = ["folds", "split_corpus", "subset_sizes"]
 
 
 def subset_sizes(n: int) -> tuple[int, int, int]:
@@ -76,3 +77,42 @@ def split_corpus(
     subset[order[t1 : t1 + t2]] = 2
     subset[order[t1 + t2 :]] = 3
     return subset
+
+
+def folds(corpus: Corpus, k: int = 10, seed: int = 0) -> NDArray[np.int8]:
+    """Assign every sentence to one of `k` folds, for a corpus without an official split.
+
+    Each sentence draws its fold alone, with equal chances, as in Kim (2014): the sizes of
+    the folds differ by chance.  His own draws are not known.
+
+    Args:
+        corpus (Corpus): N sentences.
+        k (int): number of folds, 2 to 100.
+        seed (int): of the draw.
+
+    Returns:
+        numpy.ndarray: (N,) int8 with values 0 to k - 1.
+
+    Raises:
+        InputError: for a corpus with an official split, another `k`, or so few
+            sentences that a fold is empty.
+
+    Example:
+        >>> corpus = Corpus.from_texts(["good film", "bad film", "a film"] * 4, [1, 0, 1] * 4)
+        >>> folds(corpus, k=3).tolist()
+        [2, 0, 0, 1, 0, 0, 1, 2, 1, 1, 2, 1]
+
+    Source:
+        Kim (2014), process_data.py.
+    """
+    if corpus.part is not None:
+        raise InputError("the corpus has an official split, so no folds are drawn; use its parts")
+    if not 2 <= k <= 100:
+        raise InputError(f"{k} folds are not offered; choose 2 to 100")
+    fold = generator("folds", seed).randint(0, k, size=len(corpus)).astype(np.int8)
+    empty = np.setdiff1d(np.arange(k), fold)
+    if len(empty):
+        raise InputError(
+            f"fold {empty[0]} of {k} is empty with {len(corpus)} sentences; choose fewer folds"
+        )
+    return fold

@@ -16,8 +16,9 @@ import pytest
 from filelock import FileLock
 
 from replicate.fast.compat import chainer
-from replicate.io.data import POLARITY_FILES
+from replicate.io.data import KIM_FOLDER, POLARITY_FILES
 from replicate.io.errors import InputError
+from replicate.io.published import PUBLISHED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -143,6 +144,20 @@ def mr_folder(missing):
         if not (folder / name).is_file():
             missing("data", f"{folder / name} is not there; set REPLICATE_DATA to MR's folder")
     return folder
+
+
+@pytest.fixture
+def kim_corpora(mr_folder, missing, monkeypatch):
+    """The published corpora can be read by name, from MR's folder; or the end of a test."""
+    for corpus in PUBLISHED.values():
+        places = [mr_folder, mr_folder / KIM_FOLDER]
+        for files in (corpus.files, corpus.copies):
+            if files and any(all((p / f.name).is_file() for f in files) for p in places):
+                break
+        else:
+            missing("data", f"{corpus.name} is not in {mr_folder}; run `replicate fetch`")
+    monkeypatch.setenv("REPLICATE_DATA", str(mr_folder))
+    return mr_folder
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from scipy import stats
 from replicate import claims
 from replicate.claims import CLAIMS, LEAST_SEEDS, VERDICTS, Part, alike_verdict, effect_verdict
 from replicate.config import ARMS, PAPER
-from replicate.io import download
+from replicate.io.published import PUBLISHED
 
 #: What a paper that is right in everything would measure, in statistics.
 TRUE = {
@@ -458,7 +458,7 @@ def test_sizes_and_levels_are_of_the_papers_corpus_alone():
 
 
 def test_the_papers_corpus_is_known_by_its_bytes():
-    sums = {source.name: source.sha256 for source in download.CORPUS}
+    sums = {source.name: source.sha256 for source in PUBLISHED["mr"].files}
     assert len(sums) == 2 and claims.is_paper_corpus(sums)
     assert not claims.is_paper_corpus({**sums, "rt-polarity.pos": "0" * 64})
     assert not claims.is_paper_corpus({"rt-polarity.pos": sums["rt-polarity.pos"]})

@@ -21,9 +21,11 @@ import pytest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
+from replicate.cli import cli
 from replicate.io import download as module
-from replicate.io.download import Source, fetch
+from replicate.io.download import fetch
 from replicate.io.errors import InputError
+from replicate.io.published import PUBLISHED, Source
 
 BODY = bytes(range(256)) * 1000
 SIZE = len(BODY)
@@ -183,7 +185,7 @@ def get(source, folder, **changes):
     """The file of `source`, fetched as the vectors are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "VECTORS", source)
-        return fetch(folder, corpus=False, **changes)[source.name]
+        return fetch(folder, corpora=(), **changes)[source.name]
 
 
 def refused(source, folder):
@@ -616,8 +618,8 @@ def published(server, monkeypatch):
     )
     archives = server.url("/1.tar.gz", page(packed())), server.url("/2.tar.gz", page(packed()))
     vectors = Source("v.gz", (server.url("/v.gz", ranged(BODY)),), source_of().sha256, len(BODY))
-    monkeypatch.setattr(module, "CORPUS", files)
-    monkeypatch.setattr(module, "ARCHIVES", archives)
+    mr = replace(PUBLISHED["mr"], files=files, archives=archives)
+    monkeypatch.setitem(PUBLISHED, "mr", mr)
     monkeypatch.setattr(module, "VECTORS", vectors)
     return server
 
@@ -637,7 +639,7 @@ def test_fetch_brings_corpus_and_vectors_once(published, tmp_path):
 
 
 def test_fetch_brings_only_what_is_wanted(published, tmp_path):
-    assert list(fetch(tmp_path, corpus=False)) == ["v.gz"]
+    assert list(fetch(tmp_path, corpora=())) == ["v.gz"]
     assert list(fetch(tmp_path, vectors=False)) == ["rt-polarity.pos", "rt-polarity.neg"]
     assert asked(published) == ["/v.gz", "/1.tar.gz"]
 
@@ -695,8 +697,87 @@ def test_a_full_disk_is_no_fault_of_the_mirror(published, tmp_path, monkeypatch)
     assert asked(published) == ["/1.tar.gz"] and names(tmp_path) == []
 
 
+# Corpora by name
+
+
+@pytest.fixture
+def two(published, monkeypatch):
+    """Two made-up corpora of this machine beside MR: ``subj``, and ``trec`` with two parts."""
+    for name, bodies in (("subj", (POS, NEG)), ("trec", (b"0 who ?\n", b"1 when ?\n"))):
+        corpus = PUBLISHED[name]
+        files = tuple(
+            replace(
+                file,
+                urls=(published.url(f"/{file.name}", ranged(body)),),
+                sha256=hashlib.sha256(body).hexdigest(),
+                size=len(body),
+            )
+            for file, body in zip(corpus.files, bodies)
+        )
+        monkeypatch.setitem(PUBLISHED, name, replace(corpus, files=files))
+    return published
+
+
+def test_corpora_arrive_by_name_and_no_other(two, tmp_path):
+    """Those that are named, in the order of the names; no archive is asked for."""
+    paths = fetch(tmp_path, corpora=("TREC", "subj"), vectors=False)
+    wanted = ["TREC.train.all", "TREC.test.all", "subj.subjective", "subj.objective"]
+    assert list(paths) == wanted and names(tmp_path) == sorted(wanted)
+    assert paths["TREC.test.all"].read_bytes() == b"1 when ?\n"
+    assert asked(two) == [f"/{name}" for name in wanted]
+    assert fetch(tmp_path, corpora=("trec", "mr"), vectors=False).keys() > {"rt-polarity.pos"}
+    assert asked(two)[4:] == ["/1.tar.gz"]
+
+
+def test_a_corpus_is_continued_and_checked(two, tmp_path):
+    """What broke off goes on where it was; another content of a part is refused."""
+    (tmp_path / "subj.subjective.part").write_bytes(POS[:100])
+    assert fetch(tmp_path, corpora=["subj"], vectors=False)["subj.subjective"].read_bytes() == POS
+    assert two.asked[0][1]["Range"] == "bytes=100-"
+    two.url("/TREC.test.all", page(b"2 when ?\n"))
+    with pytest.raises(InputError, match=r"TREC\.test\.all: no mirror gave it .*sha256 is not"):
+        fetch(tmp_path, corpora=["trec"], vectors=False)
+    assert not (tmp_path / "TREC.test.all").exists()
+
+
+def test_a_name_that_is_not_published_is_refused(two, tmp_path, refused):
+    """Before anything is asked for."""
+    with refused("'sst3'", "choose mr, sst1"):
+        fetch(tmp_path, corpora=["subj", "sst3"])
+    assert asked(two) == [] and names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], (["mr"], True)),
+        (["--corpus-only"], (["mr"], False)),
+        (["--corpus", "sst2"], (["sst2"], False)),
+        (["--corpus", "sst2, subj", "--corpus", "mr"], (["sst2", "subj", "mr"], False)),
+    ],
+)
+def test_the_command_passes_names_on(words, wanted, monkeypatch, tmp_path):
+    """MR with vectors where nothing is named; the named corpora alone otherwise."""
+    got = []
+
+    def fake(dest, *, corpora, vectors, progress):
+        got.append(([name.strip() for name in corpora], vectors))
+        return {}
+
+    monkeypatch.setattr(module, "fetch", fake)
+    cli.main(["fetch", "--dest", str(tmp_path), *words], standalone_mode=False)
+    assert got == [wanted]
+
+
 def test_the_published_sources_are_complete():
-    assert all(url.startswith("https://") for url in module.ARCHIVES)
-    for source in (*module.CORPUS, module.VECTORS):
+    """An address over HTTPS, a checksum and a size for each file; no address of a copy."""
+    assert len(PUBLISHED) == 8
+    for corpus in PUBLISHED.values():
+        assert all(url.startswith("https://") for url in corpus.archives)
+        assert corpus.paper and corpus.terms and len(corpus.labels) >= 2
+    files = [file for corpus in PUBLISHED.values() for file in corpus.files]
+    for source in (*files, module.VECTORS):
         assert source.urls and all(url.startswith("https://") for url in source.urls)
+        assert all(url.endswith(f"/{source.name}") for url in source.urls)
         assert len(bytes.fromhex(source.sha256)) == 32 and source.size > 0
+    assert len({file.name for file in files}) == len({file.sha256 for file in files}) == len(files)

@@ -21,6 +21,7 @@ from replicate import claims, cli, inference
 from replicate.config import PRESETS, Config
 from replicate.corpus import sample_path
 from replicate.experiment import prepare, statistics_of, verdicts_of
+from replicate.io.published import PUBLISHED
 from replicate.run import Options, Run
 from replicate.settings import VECTOR_TITLES
 from replicate.show import explorer, report
@@ -644,6 +645,9 @@ def test_command_names_the_files_of_the_corpus(tmp_path):
         tmp_path / "run", PRESETS["paper"], Options(), [0], [tmp_path], "random", dimensions=4
     )
     assert parsed(report.command(run))[1]["corpus"] == ("rt-polarity.pos", "rt-polarity.neg")
+    # A published corpus is named: it is found wherever it lies, with all its parts.
+    run.settings["corpus"]["sha256"] = {f.name: f.sha256 for f in PUBLISHED["sst2"].files}
+    assert parsed(report.command(run))[1]["corpus"] == ("sst2",)
 
 
 @pytest.mark.parametrize("changed", [{}, {"epochs": 7}, {"n_filters": 5, "tokens": "whitespace"}])

@@ -1,5 +1,7 @@
 """T1, T2, T3: Table 1's sizes, uniform and stratified, one seed one split."""
 
+import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -7,10 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from replicate.config import PAPER
+from replicate.corpus import Corpus
 from replicate.selection import budget
-from replicate.split import split_corpus, subset_sizes
+from replicate.split import folds, split_corpus, subset_sizes
+
+#: Of the first twelve of 1000 sentences, and of all of them, with seed 0.
+FIRST_FOLDS = [3, 0, 8, 0, 8, 1, 3, 2, 1, 1, 6, 5]
+FOLDS_SHA256 = "1f683ee80ec79b34d9193bf9296f049887a8ca62a93c541b488bcffc7af38330"
 
 
 def sizes_of(subset):
@@ -175,3 +183,42 @@ def test_stratified_within_a_sentence_for_several_labels():
         labels = np.random.RandomState(seed).randint(0, 7, 19)
         worst = max(worst, imbalance(labels, split_corpus(labels, seed, "stratified")))
     assert worst <= 2
+
+
+# --- folds ------------------------------------------------------------------------
+
+
+def of_sentences(n, part=None):
+    """A corpus of `n` sentences of one word."""
+    corpus = Corpus.from_texts(["film"] * n, [i % 2 for i in range(n)])
+    return replace(corpus, part=part)
+
+
+def test_folds_are_those_that_were_drawn_before():
+    """The same seed gives the same bytes; another seed or corpus size gives others."""
+    fold = folds(of_sentences(1000))
+    assert fold.dtype == np.int8 and fold[:12].tolist() == FIRST_FOLDS
+    assert hashlib.sha256(fold.tobytes()).hexdigest() == FOLDS_SHA256
+    assert np.array_equal(fold, folds(of_sentences(1000), k=10, seed=0))
+    assert not np.array_equal(fold, folds(of_sentences(1000), seed=1))
+
+
+def test_each_sentence_draws_its_fold_with_equal_chances():
+    """Sizes as of a multinomial draw: neither equal nor far from equal; labels are ignored."""
+    sizes = np.bincount(folds(of_sentences(10_000), seed=3), minlength=10)
+    assert len(sizes) == 10 and sizes.sum() == 10_000 and len(set(sizes)) > 1
+    assert stats.chisquare(sizes).pvalue > 1e-4
+    # A fold is drawn as others go before it: the first sentences are those of a shorter corpus.
+    shorter, longer = (folds(of_sentences(n), seed=3) for n in (2000, 10_000))
+    assert np.array_equal(shorter, longer[:2000])
+
+
+def test_folds_are_refused_where_they_make_no_sense(refused):
+    """With an official split, with an empty fold, with one fold or with 101."""
+    with refused("official split", "use its parts"):
+        folds(of_sentences(100, part=np.zeros(100, dtype=np.int8)))
+    with refused("of 10 is empty with 9 sentences", "choose fewer folds"):
+        folds(of_sentences(9))
+    for k in (1, 101):
+        with refused(f"{k} folds", "choose 2 to 100"):
+            folds(of_sentences(100), k=k)

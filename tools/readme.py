@@ -50,6 +50,7 @@ PAGES = (
     "results/README.md",
     "docs/api.md",
     "docs/cluster.md",
+    "docs/kim.md",
     "docs/readings.md",
     "docs/results.md",
     "docs/speed.md",

@@ -12,10 +12,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from .data import POLARITY_FILES, SAMPLE_FILE
+from .data import POLARITY_FILES, SAMPLE_FILE, find_published
 from .errors import InputError, shorten
 from .files import DAMAGED_TAR, sha256
 from .lines import LIMIT, Member, Text, form_of, lines_of, readable
+from .published import PUBLISHED, Published, by_name
 from .tables import json_lines, table
 
 __all__ = ["PAIRS", "Texts", "labelled_texts", "polarity_archive", "pool_texts"]
@@ -64,7 +65,7 @@ class Texts:
 
 
 def labelled_texts(paths: Iterable[str | Path]) -> Texts:
-    """Labelled texts of one or two paths; see :func:`replicate.corpus.read_corpus`.
+    """Labelled texts of one or two paths, or of a published corpus by its name; see :func:`replicate.corpus.read_corpus`.
 
     Raises:
         InputError: when a file is missing, empty, damaged or of another kind.
@@ -78,8 +79,17 @@ def labelled_texts(paths: Iterable[str | Path]) -> Texts:
     """
     files = [Path(path) for path in paths]
     for path in files:
-        if not path.exists():
-            raise InputError(f"{path}: no such file; check the name, or run `replicate fetch`")
+        if path.exists():
+            continue
+        corpus = by_name(str(path))
+        if corpus is None:
+            raise InputError(
+                f"{path}: no such file, nor the name of a published corpus "
+                f"({', '.join(PUBLISHED)}); check the name, or run `replicate fetch`"
+            )
+        if len(files) > 1:
+            raise InputError(f"--corpus {path}: a published corpus; name it alone, or files alone")
+        return _published(corpus)
     if len(files) == 2:
         for pair in PAIRS:
             named = {_suffix(path): path for path in files}
@@ -237,6 +247,53 @@ def _fasttext(path: Path, notes: list[str]) -> Iterator[Text]:
             )
         rest = " ".join(word for word in words if not word.startswith("__label__"))
         yield text._replace(label=names.get(label, label), text=rest)
+
+
+# --- published corpora ---------------------------------------------------------------
+
+
+def _published(corpus: Published) -> Texts:
+    """A published corpus: all its parts as one, in the order of its files."""
+    paths = find_published(corpus)
+    files = corpus.files if paths[0].name == corpus.files[0].name else corpus.copies
+    checksums = {file.name: file.sha256 for file in files}
+
+    def read(texts: Texts) -> Iterator[Text]:
+        for path, file in zip(paths, files):
+            if file.name == _REVIEWS:
+                yield from _reviews(path)
+            elif file.label:
+                yield from _texts_of_lines(path, texts.notes, file.label)
+            else:
+                form = _reader(path, labelled=True)
+                assert form is not None, "the files of the table have names that readers know"
+                for text in form(path, []):
+                    yield text._replace(part=file.part or text.part)
+
+    return Texts(f"{corpus.title} in {paths[0].parent}", checksums, read)
+
+
+_REVIEWS = PUBLISHED["imdb"].files[0].name
+_REVIEW = re.compile(r"aclImdb/(test|train)/(neg|pos)/[^/]+\.txt")
+
+
+def _reviews(path: Path) -> Iterator[Text]:
+    """The labelled reviews of the Large Movie Review Dataset, out of its archive, by name."""
+    found = []
+    try:
+        with tarfile.open(path, mode="r|gz") as archive:
+            for member in archive:
+                known = _REVIEW.fullmatch(member.name)
+                content = archive.extractfile(member) if known and member.isfile() else None
+                if known and content is not None:
+                    text = content.read(LIMIT).decode("utf-8")
+                    found.append((member.name, text, known[1], known[2]))
+    except (*DAMAGED_TAR, OSError, zlib.error, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a sound archive ({reason}); fetch it again") from None
+    # As by their folders: first test, and of each part first the negative reviews.
+    for name, text, part, kind in sorted(found):
+        yield Text(text, "1" if kind == "pos" else "0", 0, f"{path}: {name}", part)
 
 
 # --- folders and archives --------------------------------------------------------------

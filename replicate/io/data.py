@@ -1,23 +1,30 @@
-"""Where corpus and word vectors lie: as named, in a folder of data, or the sample of gensim."""
+"""Where corpora and word vectors lie: as named, in a folder of data, or the sample of gensim."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import InputError
+from .files import sha256
+from .published import PUBLISHED, Published
 
 __all__ = [
+    "KIM_FOLDER",
     "POLARITY_FILES",
     "SAMPLE_FILE",
     "SAMPLE_VECTORS",
     "VECTOR_FILES",
     "data_folders",
     "find_data",
+    "find_published",
     "sample_path",
 ]
 
 #: The two files of MR, positive sentences first.
-POLARITY_FILES = ("rt-polarity.pos", "rt-polarity.neg")
+POLARITY_FILES = tuple(file.name for file in PUBLISHED["mr"].files)
+
+#: A folder within a folder of data that is searched too: for the corpora of Kim (2014).
+KIM_FOLDER = "kim"
 
 #: The sample of MR, as gensim's package names it.
 SAMPLE_FILE = "pang_lee_polarity.cor"
@@ -70,7 +77,8 @@ def find_data(
         preset (str): ``"sample"`` takes gensim's sample where no corpus is
             named, another takes MR; None takes MR where a folder of data has
             it, and the sample otherwise.
-        corpus: paths that :func:`replicate.corpus.read_corpus` takes.
+        corpus: paths that :func:`replicate.corpus.read_corpus` takes, or the
+            name of a published corpus.
         vectors: a file, or ``"random"``.
 
     Returns:
@@ -107,6 +115,52 @@ def find_data(
             )
         vectors = there[0]
     return preset or "paper", paths, _named(vectors)
+
+
+def find_published(corpus: Published) -> list[Path]:
+    """The files of a published corpus, from the first folder of data that has them all.
+
+    A folder ``kim`` within a folder of data is searched after the folder itself.
+
+    Args:
+        corpus: one of :data:`replicate.io.published.PUBLISHED`.
+
+    Returns:
+        list of Path: in the order of its files, or of its copies.
+
+    Raises:
+        InputError: when a file is missing, or is not the published one.
+
+    Example:
+        >>> from replicate.io.published import Source
+        >>> find_published(Published("x", "X", {}, (Source("x.pos", (), "", 0),), "", ""))
+        Traceback (most recent call last):
+            ...
+        replicate.io.errors.InputError: x: x.pos ...
+    """
+    named = data_folders()
+    folders = [place for folder in named for place in (folder, folder / KIM_FOLDER)]
+    for files in filter(None, (corpus.files, corpus.copies)):
+        for folder in folders:
+            paths = [folder / file.name for file in files]
+            if all(path.is_file() for path in paths):
+                for path, file in zip(paths, files):
+                    if sha256(path) != file.sha256:
+                        raise InputError(
+                            f"{path}: not the published file of {corpus.name} (another sha256); "
+                            f"move it away, then run `replicate fetch --corpus {corpus.name}`"
+                        )
+                return paths
+    places = [{file.name for file in corpus.files if (f / file.name).is_file()} for f in folders]
+    most = max(places, key=len, default=set())
+    missing = ", ".join(file.name for file in corpus.files if file.name not in most)
+    where = (
+        f"not in {', '.join(map(str, named))}" if named else "missing (no folder of data is there)"
+    )
+    raise InputError(
+        f"{corpus.name}: {missing} {where}; run `replicate fetch --corpus {corpus.name}`, or set "
+        "REPLICATE_DATA to a folder that has the corpus"
+    )
 
 
 def _named(vectors: str | Path) -> str | Path:

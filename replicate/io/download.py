@@ -1,4 +1,4 @@
-"""Corpus and word vectors from their publishers, checked before use (sections 5.1, 5.3)."""
+"""Corpora and word vectors from their publishers, checked before use (sections 5.1, 5.3)."""
 
 import contextlib
 import hashlib
@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -17,12 +16,12 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
 from .corpora import polarity_archive
-from .data import POLARITY_FILES
 from .errors import InputError
 from .files import atomic, sync_folder
 from .files import sha256 as checksum
+from .published import Published, Source, published
 
-__all__ = ["ARCHIVES", "CORPUS", "VECTORS", "Source", "fetch"]
+__all__ = ["VECTORS", "fetch"]
 
 _BLOCK = 1 << 16
 _ARCHIVE_LIMIT = 16 << 20
@@ -43,43 +42,6 @@ _RETRY = Retry(
 #: Connections to one mirror, each of which goes on where the last one broke off.
 _CONNECTIONS = 20
 
-
-@dataclass(frozen=True)
-class Source:
-    """A published file: where it lies, and how to know that it is the right one.
-
-    Attributes:
-        name (str): its name in the folder.
-        urls (tuple of str): its mirrors, tried in turn.
-        sha256 (str): hexadecimal.
-        size (int): bytes.
-
-    Example:
-        >>> Source("a.txt", ("https://example.org/a.txt",), 64 * "0", 3).size
-        3
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    sha256: str
-    size: int
-
-
-_KIM = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/master/"
-_POS_SHA256 = "2da124ec187a9d5a29c9f04e91c540e02baed5af8868f550a26bd6fd4dbf8bf0"
-_NEG_SHA256 = "4ace77d558c3714723843f1d65b60c01e3417b208180f0728808d76ad0eeeaca"
-
-#: The sentence polarity dataset v1.0: positive, negative.
-CORPUS = (
-    Source(POLARITY_FILES[0], (_KIM + POLARITY_FILES[0],), _POS_SHA256, 626_139),
-    Source(POLARITY_FILES[1], (_KIM + POLARITY_FILES[1],), _NEG_SHA256, 612_256),
-)
-
-#: Archives of both.  A mirror may pack it differently, so the two files in it are what is checked.
-ARCHIVES = (
-    "https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz",
-    "https://storage.googleapis.com/seldon-datasets/sentence_polarity_v1/rt-polaritydata.tar.gz",
-)
 
 #: The word vectors.  gensim-data's word2vec-google-news-300.gz is packed
 #: otherwise (1,743,563,840 bytes), so it is no mirror of this file.
@@ -104,18 +66,18 @@ class _Refused(Exception):
 def fetch(
     dest_dir: str | Path,
     *,
-    corpus: bool = True,
+    corpora: Sequence[str] = ("mr",),
     vectors: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """Bring the corpus and the word vectors into a folder; right files that are there stay.
+    """Bring published corpora and the word vectors into a folder; right files that are there stay.
 
     A file has its name only when it is whole and right.  Until then it is
     ``NAME.part``, which the next call continues.
 
     Args:
         dest_dir: the folder, made when missing.
-        corpus (bool): the two files of the sentence polarity dataset.
+        corpora: names of published corpora; MR where none is given.
         vectors (bool): the GoogleNews vectors, 1.6 GB.
         progress (callable): called with name, bytes done, and bytes in all.
 
@@ -123,22 +85,28 @@ def fetch(
         dict: name of each file -> its path.
 
     Raises:
-        InputError: when no mirror gives a file over HTTPS (with the reason
+        InputError: for a name that is not one of a published corpus, when no mirror gives a file over HTTPS (with the reason
             of each), the folder cannot be written or is in use, the disk is
             full, or another file has the name of one.
 
     Example:
         >>> import tempfile
-        >>> fetch(tempfile.mkdtemp(), corpus=False, vectors=False)
+        >>> fetch(tempfile.mkdtemp(), corpora=(), vectors=False)
         {}
     """
     dest = Path(dest_dir)
-    sources = [*(CORPUS if corpus else ()), *([VECTORS] if vectors else ())]
+    wanted = [published(name) for name in corpora]
+    extra = [VECTORS] if vectors else []
+    sources = [*(file for corpus in wanted for file in corpus.files), *extra]
     missing = [source for source in sources if not _is_there(dest / source.name, source)]
     with _held(dest), _session() as session:
-        refusals = _from_archives(session, dest) if {*CORPUS} & {*missing} else []
-        for source in missing:
-            _get(session, source, dest, progress, refusals if source in CORPUS else ())
+        for corpus in wanted:
+            lacks = [source for source in corpus.files if source in missing]
+            refusals = _from_archives(session, corpus, dest) if lacks else []
+            for source in lacks:
+                _get(session, source, dest, progress, refusals)
+        for source in extra:
+            _get(session, source, dest, progress)
     return {source.name: dest / source.name for source in sources}
 
 
@@ -168,21 +136,21 @@ def _held(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _from_archives(session: requests.Session, dest: Path) -> list[str]:
-    """Take both files of the corpus from an archive; the reasons of the mirrors that failed."""
+def _from_archives(session: requests.Session, corpus: Published, dest: Path) -> list[str]:
+    """Take both files of MR from an archive; the reasons of the mirrors that failed."""
     refusals: list[str] = []
-    for url in ARCHIVES:
+    for url in corpus.archives:
         try:
             with _answer(session, url) as response:
                 data = b"".join(_blocks(response, _ARCHIVE_LIMIT))
             found = polarity_archive(data, "the archive")
-            for source in CORPUS:
+            for source in corpus.files:
                 if hashlib.sha256(found[source.name]).hexdigest() != source.sha256:
                     raise _Refused(f"its {source.name} is not the published file")
         except (_Refused, InputError, HTTPError) as error:
             refusals.append(f"{url}: {str(error).partition(';')[0]}")
             continue
-        for source in CORPUS:
+        for source in corpus.files:
             with atomic(dest / source.name) as file:
                 file.write(found[source.name])
         break

@@ -365,7 +365,7 @@ def _is_text(array):
     return not (codes > 0x10FFFF).any() and not ((codes >> 11) == 0xD800 >> 11).any()
 
 
-def load_npz(path, spec=None, *, finite=True, mapped=()):
+def load_npz(path, spec=None, *, finite=True, mapped=(), optional=()):
     """Named arrays of an ``.npz`` file, checked and never unpickled.
 
     Args:
@@ -375,6 +375,7 @@ def load_npz(path, spec=None, *, finite=True, mapped=()):
         finite (bool): reject NaN and infinity.
         mapped: names of arrays that are mapped instead of read, if the archive
             is not compressed; changes of these arrays are not stored.
+        optional: names of `spec` that the file may lack.
 
     Returns:
         dict: name -> array.
@@ -400,6 +401,7 @@ def load_npz(path, spec=None, *, finite=True, mapped=()):
         ) from None
     if spec is None:
         spec = dict.fromkeys(arrays, ("biufU", None))
+    spec = {name: form for name, form in spec.items() if name in arrays or name not in optional}
     if set(spec) != set(arrays):
         odd = _one_line(", ".join(sorted(set(spec) ^ set(arrays))))
         raise InputError(f"{path}: the arrays {odd} are missing or unknown; remove it")

@@ -47,12 +47,16 @@ _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html[\s>])", re.IGNORECA
 
 
 class Text(NamedTuple):
-    """A text, its label ("" where it has none), its line, and its place for messages."""
+    """A text, its label, its line, its place for messages, and its part of an official split.
+
+    The label or the part is "" where a text has no such thing.
+    """
 
     text: str
     label: str
     line: int
     place: str
+    part: str = ""
 
 
 class Member(NamedTuple):

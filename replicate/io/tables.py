@@ -17,6 +17,10 @@ TEXT_COLUMNS = (
     "phrase"
 ).split()
 
+# The column of an official split, and the names of its parts, as they are stored.
+_PART_COLUMN = "split"
+_PARTS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+
 #: Common names of the column of labels, the first preferred.
 LABEL_COLUMNS = (
     "label labels class category sentiment polarity target rating stars score y"
@@ -62,6 +66,7 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
         separator = excel[1]
         head, first = next(lines, (head + 1, ""))
     separator, width, text_at, label_at = _header(path, notes, head, first, separator, labelled)
+    part_at = _part_column(first, separator)
     rows = _quoted_rows(path, form, separator)
     if separator == "\t" and not _is_quoted(path, form, width, head):
         rows = _plain_rows(path, form, width)
@@ -76,7 +81,14 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
         label = "" if label_at is None else " ".join(row[label_at].split())
         if labelled and not label:
             raise InputError(f"{path}: line {number} has no label; give it one")
-        yield Text(row[text_at], label, number, f"{path}: line {number}")
+        part = "" if part_at is None else _PARTS.get(row[part_at].strip().casefold(), "")
+        yield Text(row[text_at], label, number, f"{path}: line {number}", part)
+
+
+def _part_column(line: str, separator: str) -> int | None:
+    """Where a header has the column of an official split, or None."""
+    names = [cell.strip().casefold() for cell in next(csv.reader([line], delimiter=separator))]
+    return names.index(_PART_COLUMN) if names.count(_PART_COLUMN) == 1 else None
 
 
 def _header(

@@ -23,6 +23,7 @@ from ..config import PAPER, PRESETS, Config
 from ..inference import ALPHA
 from ..io.data import SAMPLE_FILE, SAMPLE_VECTORS
 from ..io.files import read_csv, save_text
+from ..io.published import published_as
 from ..run import CLAIMS, Run
 from ..settings import VECTOR_TITLES
 from . import explorer
@@ -465,7 +466,7 @@ def _readings(run: Run) -> list[dict[str, Any]]:
 
 
 def command(run: Run) -> str:
-    """The command that repeats the run; it names files without their folders."""
+    """The command that repeats the run; it names published corpora, and files without folders."""
     settings = run.settings
     seeds = settings["seeds"]
     if seeds == list(range(len(seeds))):
@@ -475,6 +476,9 @@ def command(run: Run) -> str:
     files, vectors = list(settings["corpus"]["sha256"]), settings["vectors"]
     sample = files == [SAMPLE_FILE]
     preset = "sample" if sample else "paper"
+    corpus = published_as(settings["corpus"]["sha256"])
+    if corpus is not None:
+        files = [corpus.name]
     parts = [f"replicate run --preset {preset} --seeds {shown}"]
     if not sample:
         parts += [f"--corpus {shlex.quote(name)}" for name in files]
