@@ -35,7 +35,7 @@ from .io.errors import InputError
 from .io.files import load_json
 from .parallel import mpi
 from .parallel.pool import start_server
-from .show.terminal import Display, print_claims
+from .show.terminal import Display, print_accuracies, print_claims
 
 log = logging.getLogger("replicate")
 
@@ -771,6 +771,80 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
 
     each = beyond.trainings(halves, phases)
     return _further_models(work, seeds, each, quiet, verbose, train, write)
+
+
+def _names(offered):
+    """``a,b`` and several times ``--name``, of some names; all where none is given."""
+
+    def read(context, parameter, texts):
+        names = list(dict.fromkeys(n.strip() for t in texts for n in t.split(",") if n.strip()))
+        for name in names:
+            if name not in offered:
+                raise click.BadParameter(f"{name!r}: choose among {', '.join(offered)}")
+        return names or list(offered)
+
+    return read
+
+
+_KIMS = ("mr", "sst1", "sst2", "subj", "trec", "cr", "mpqa")
+
+
+@cli.command()
+@click.option("--corpus", "corpora", multiple=True, callback=_names(_KIMS), metavar="NAME,…",
+              help=f"Of {', '.join(_KIMS)}; default: all.")  # fmt: skip
+@click.option("--variant", "variants", multiple=True, metavar="NAME,…",
+              callback=_names(("rand", "static", "non-static", "multichannel")),
+              help="Word vectors: rand, static, non-static, multichannel; default: all.")  # fmt: skip
+@click.option(
+    "--vectors", metavar="FILE", help="Word vectors; default: those of the folder of data."
+)
+@click.option("--seeds", callback=_seeds, default="1", show_default=True,
+              metavar="N|A,B,…|A-B", help="A number of seeds, or which.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1, 100_000), default=25, show_default=True)
+@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Training runs at once.")
+@click.option("--quiet", "-q", is_flag=True)
+@click.option("--verbose", "-v", is_flag=True, help="Print a line for every training run.")
+@click.option("--out", default="out/kim", show_default=True, metavar="DIR")
+def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
+    """Is the network as good as Kim's?  His table (2014) on his corpora, by his protocol.
+
+    Three heights of 100 filters, dropout, AdaDelta; ten folds, or the official test
+    sentences.  DIR then has folds.csv (a row a training run) and table.csv; resumable.
+
+    \b
+    replicate fetch --corpus mr,trec
+    replicate kim --corpus mr,trec --variant static --seeds 3
+    """
+    from .beyond import kim as beyond
+
+    out, vectors = Path(out), _data("paper", corpora[:1], vectors)[1]
+    with beyond.locked(out), _logging(out):
+        with contextlib.ExitStack() as stack:
+            display = []
+
+            def on_start(n):
+                click.echo(f"{n} models of {epochs} epochs", err=True)
+                display.append(stack.enter_context(_display(Console(), n * epochs, quiet, verbose)))
+
+            def on_progress(name, message):
+                label = f"{name[0]}, {name[1]}, seed {name[2]}, fold {name[3]}"
+                if isinstance(message, tuple):
+                    display[0].bar(name, label, epochs, *message)
+                else:
+                    display[0].end(name, label, message)
+
+            outcome = beyond.run_kim(
+                out, corpora, variants, seeds, vectors, epochs, jobs or _cores(), on_progress,
+                on_start, _on_read(quiet),
+            )  # fmt: skip
+        for name, reason in outcome.failures.items():
+            log.error("%s: %s", name, reason)
+            click.echo(f"{name}: {reason.strip().splitlines()[-1]}", err=True)
+        place = beyond.write_kim(out)
+    if not quiet:
+        print_accuracies(Console(), beyond.kim_table(beyond.fold_rows(out)))
+    click.echo(place)
+    return 3 if outcome.failures else 0
 
 
 #: End of a page that `explain` wrote: it is written again, and nobody else's is.

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from ..claims import Judged, Verdict, seeds_note, shown_number, shown_range
 
-__all__ = ["Display", "one_run", "print_claims"]
+__all__ = ["Display", "one_run", "print_accuracies", "print_claims"]
 
 log = logging.getLogger("replicate")
 
@@ -153,6 +153,36 @@ def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int]
     note = seeds_note(seeds)
     if note:
         console.print(note, highlight=False)
+
+
+def print_accuracies(console: Console, rows: Sequence[Sequence[Any]]) -> None:
+    """Print accuracies in per cent beside those that others report.
+
+    Args:
+        console: where to print.
+        rows: of :func:`replicate.beyond.kim.kim_table`.
+
+    Example:
+        >>> import io
+        >>> console = Console(file=io.StringIO(), width=80)
+        >>> row = ("mr", "static", 81.0, 79.7, 80.5, 2, 78.1, 1.2, "", 10, 1, -2.9, 0.75)
+        >>> print_accuracies(console, [(*row, 9.0, 77.9, 78.8)])
+        >>> "78.1 ± 1.2" in console.file.getvalue()
+        True
+    """
+    table = Table(title="Accuracy, per cent", title_justify="left")
+    for name in ("corpus", "vectors", "Kim", "others", "ours ± runs", "difference", "coverage"):
+        side = "left" if name in ("corpus", "vectors") else "right"
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for corpus, variant, his, low, high, n, ours, spread, _, _, _, difference, known, *_ in rows:
+        others = f"{low:.1f}" if n == 1 else f"{low:.1f}–{high:.1f}" if n else "–"
+        table.add_row(
+            corpus, variant, f"{his:.1f}" if his != "" else "–", others,
+            f"{ours:.1f} ± {spread:.1f}" if spread != "" else f"{ours:.1f}",
+            f"{difference:+.1f}" if difference != "" else "–",
+            "–" if variant == "rand" else f"{known:.0%}",
+        )  # fmt: skip
+    console.print(table)
 
 
 def _of_part(judged: Judged) -> tuple[str, str, str]:
