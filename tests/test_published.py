@@ -372,6 +372,8 @@ def test_sst_labels_go_from_very_negative_to_very_positive(kim_corpora):
         of_label = [s for s, k in zip(sentences, corpus.labels) if k == label]
         return sum(any(f" {word} " in s for word in words) for s in of_label) / len(of_label)
 
+    strength = ("very negative", "negative", "neutral", "positive", "very positive")
+    assert corpus.label_titles == strength
     praise = [share(("moving", "best", "wonderful", "brilliant"), label) for label in range(5)]
     blame = [share(("bad", "dull", "worst", "mess"), label) for label in range(5)]
     assert praise[4] > praise[3] > max(praise[:3]) and blame[0] > blame[1] > max(blame[2:])
