@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from replicate.beyond.kim import published_accuracies
 from replicate.cli import cli
 from replicate.corpus import Corpus, clean_kim, read_corpus
 from replicate.io.corpora import labelled_texts
@@ -427,15 +428,15 @@ def test_the_folds_of_each_corpus_are_stored(kim_corpora):
 
 def test_published_accuracies_have_a_source():
     """Each is a per cent of a known corpus and variant, once; one that was not read says so."""
-    rows = rows_of("published.csv")
+    rows = published_accuracies()
     assert {row["corpus"] for row in rows} == set(TABLE_1)
     keys = [(row["corpus"], row["model"], row["variant"]) for row in rows]
     assert len(set(keys)) == len(keys) >= 28
     for row in rows:
         assert row["variant"] in ("rand", "static", "non-static", "multichannel")
-        assert 30 < float(row["accuracy"]) < 100
+        assert 30 < row["accuracy"] < 100
         assert row["source"].startswith("http") and row["protocol"]
         assert row["checked"] in ("yes", "quoted", "no")
     kim = {(r["corpus"], r["variant"]): r["accuracy"] for r in rows if r["model"] == "Kim (2014)"}
-    assert len(kim) == 28 and kim["mr", "non-static"] == "81.5"
+    assert len(kim) == 28 and kim["mr", "non-static"] == 81.5
     assert max(kim, key=lambda key: float(kim[key])) == ("trec", "non-static")
