@@ -1,4 +1,4 @@
-"""Build definition: ``pip install .`` (see the README for Chainer's own build)."""
+"""Build definition (see the README for how to install it: Chainer has a build of its own)."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,13 @@ setup(
     license="MIT",
     packages=find_packages(include=["replicate", "replicate.*"]),
     package_data={"replicate": ["py.typed", "show/templates/*", "data/*.csv"]},
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11",
     install_requires=[
         "chainer==7.8.1",
         "click>=8.1",
         "filelock>=3.13",
-        "gensim>=4.3.3",
+        # gensim 4.4.0 neither has a wheel for Python 3.14 nor can it be built there.
+        "gensim>=4.3.3; python_version < '3.14'",
         "jinja2>=3.1",
         "matplotlib>=3.8",
         "msgspec>=0.19",
@@ -31,7 +32,6 @@ setup(
         "requests>=2.32.2",
         "rich>=13.7",
         "scipy>=1.11",
-        "tomli>=2.0; python_version < '3.11'",
         "tomli-w>=1.0",
         "urllib3>=2.0.7",
     ],
@@ -62,7 +62,6 @@ setup(
     classifiers=[
         "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3",
-        "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",

@@ -39,11 +39,20 @@ def sample_path() -> tuple[Path, Path]:
     Returns:
         tuple of Path: the corpus, its vectors (fastText, 100 dimensions).
 
+    Raises:
+        InputError: when gensim is not installed.
+
     Example:
         >>> [path.is_file() for path in sample_path()]
         [True, True]
     """
-    from gensim.test.utils import datapath
+    try:
+        from gensim.test.utils import datapath
+    except ImportError:
+        raise InputError(
+            "the sample comes with gensim, which is not installed here (gensim has no release for "
+            "Python 3.14 yet); use an earlier Python, or name --corpus and --vectors"
+        ) from None
 
     return Path(datapath(SAMPLE_FILE)), Path(datapath(SAMPLE_VECTORS))
 
