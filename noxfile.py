@@ -50,7 +50,7 @@ CUPYS = {
 CORE = """
     compat convolution kernels adam model saliency recorder training instability selection split
     vectors regression restatement statistics inference
-    errors files data summary lines table tables corpora corpus wordvectors inputs run
+    errors files data summary lines table tables corpora corpus wordvectors gensim_data inputs run
 """.split()
 
 #: What CuPy matters to; the cells without it run the rest.

@@ -205,7 +205,8 @@ _data_options = _options(
         metavar="PATH",
         help="Corpus: folder, .tar.gz, .tsv, .csv, or the pair .pos and .neg (twice).",
     ),
-    click.option("--vectors", metavar="FILE|random", help="Word vectors."),
+    click.option("--vectors", metavar="FILE|gensim:NAME|random",
+                 help="Word vectors: a file, or what gensim has downloaded."),
     click.option("--dimensions", type=click.IntRange(1, 10_000), default=300, show_default=True,
                  help="Dimensions of random vectors."),
 )  # fmt: skip
@@ -543,11 +544,25 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
 @cli.command()
 @click.option("--dest", default="data", show_default=True, metavar="DIR")
 @click.option("--corpus-only", is_flag=True, help="Not the word vectors (1.6 GB).")
+@click.option("--vectors", metavar="gensim:NAME",
+              help="Other vectors, by gensim.downloader into its own folder.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True)
-def fetch(dest, corpus_only, quiet):
-    """Download corpus and word vectors, checked and resumable."""
-    from .io import download as fetching
+def fetch(dest, corpus_only, vectors, quiet):
+    """Download corpus and word vectors, checked and resumable.
 
+    GoogleNews vectors that gensim has downloaded before are not downloaded again.
+    """
+    from .io import download as fetching
+    from .io.gensim_data import GOOGLE_NEWS, fetch_gensim, gensim_file, gensim_name
+
+    name = gensim_name(vectors)
+    if vectors is not None and (corpus_only or name is None):
+        raise InputError(
+            f"--vectors {vectors}: not what fetch downloads; write gensim:{GOOGLE_NEWS} or another "
+            "name of gensim-data, without --corpus-only"
+        )
+    if vectors is None and not corpus_only and gensim_file(GOOGLE_NEWS) is not None:
+        name = GOOGLE_NEWS
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console,
@@ -559,7 +574,10 @@ def fetch(dest, corpus_only, quiet):
                 tasks[name] = bars.add_task(name, total=total)
             bars.update(tasks[name], completed=done, total=total)
 
-        found = fetching.fetch(Path(dest), vectors=not corpus_only, progress=progress)
+        wanted = not corpus_only and name is None
+        found = fetching.fetch(Path(dest), vectors=wanted, progress=progress)
+    if name is not None:
+        found[name] = fetch_gensim(name)
     for place in found.values():
         click.echo(place)
     return 0
@@ -867,6 +885,7 @@ def doctor():
     from .fast import compat
     from .fast.device import chainer_device
     from .io.data import POLARITY_FILES, VECTOR_FILES, data_folders
+    from .io.gensim_data import GOOGLE_NEWS, gensim_file, gensim_folder
 
     table = Table(show_header=False)
     for name, version in versions().items():
@@ -884,8 +903,11 @@ def doctor():
     folders = data_folders()
     for names, what in ((POLARITY_FILES, "corpus"), (VECTOR_FILES, "word vectors")):
         found = [str(f / n) for f in folders for n in names if (f / n).is_file()]
+        if names is VECTOR_FILES and gensim_file(GOOGLE_NEWS):
+            found.append(str(gensim_file(GOOGLE_NEWS)))
         missing = "missing: run `replicate fetch`, or set REPLICATE_DATA to a folder that has it"
         table.add_row(what, "\n".join(found) or missing)
+    table.add_row("gensim's folder", str(gensim_folder()))
     Console().print(table)
     return 0
 

@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "replicate"
 #: A module imports only from modules before it in this list, also within a folder.
 ORDER = """
     environment
-    io.errors io.files io.table io.data io.summary io.lines io.tables io.corpora io.wordvectors
-    io.download
+    io.errors io.files io.table io.wordvectors io.gensim_data io.data io.summary io.lines io.tables
+    io.corpora io.download
     fast.compat fast.device fast.kernels fast.product fast.convolution fast.rows fast.adam
     config corpus settings vectors split instability selection run statistics inference claims
     model saliency recorder training
