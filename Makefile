@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
+.PHONY: metadata-lint wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -109,8 +109,19 @@ faults: $(VENV)/.installed
 	$(BIN)/python tests/faults/kill.py --kills 60 --write
 	$(BIN)/python tests/faults/fuzz.py --write
 
+# Tables and numbers of the pages; codemeta.json, .zenodo.json and the schema of config.json.
 readme: $(VENV)/.installed
 	$(BIN)/python tools/readme.py
+	$(BIN)/python tools/metadata.py
+
+# The validators of these forms, in an environment of their own.
+metadata-lint:
+	$(PYTHON) -m venv $(VENV)-lint
+	$(VENV)-lint/bin/pip install -q cffconvert reuse check-jsonschema
+	$(VENV)-lint/bin/cffconvert --validate
+	$(VENV)-lint/bin/reuse lint
+	$(VENV)-lint/bin/check-jsonschema --check-metaschema docs/config.schema.json
+	$(VENV)-lint/bin/check-jsonschema --schemafile docs/config.schema.json results/*/config.json
 
 # With docker, podman or buildah, whichever is there.
 image:

@@ -14,7 +14,17 @@ setup(
     description="Word-saliency instability in a Kim-style CNN: a replication with verdicts",
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    # The package holds d3, which is under the ISC licence.
+    license="MIT AND ISC",
+    license_files=["LICENSE", "replicate/show/templates/d3.LICENSE"],
+    author="The developers of the word saliency replication package",
+    keywords=[
+        "replication",
+        "saliency",
+        "text classification",
+        "convolutional neural network",
+        "Chainer",
+    ],
     packages=find_packages(include=["replicate", "replicate.*"]),
     package_data={"replicate": ["py.typed", "show/templates/*", "data/*.csv"]},
     python_requires=">=3.11",
@@ -45,6 +55,7 @@ setup(
         "test": [
             "hypothesis",
             "ipykernel",
+            "jsonschema",
             "jupytext",
             "mpi4py>=4",
             "nbclient",
@@ -60,11 +71,16 @@ setup(
     },
     entry_points={"console_scripts": ["replicate = replicate.cli:main"]},
     classifiers=[
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: ISC License (ISCL)",
         "License :: OSI Approved :: MIT License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

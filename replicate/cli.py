@@ -644,6 +644,21 @@ def report(folder):
     return 0
 
 
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--to", "form", type=click.Choice(["ro-crate"]), required=True,
+              help="ro-crate: settings, data and results for archives, as DIR/ro-crate-metadata.json.")  # fmt: skip
+def export(folder, form):
+    """Describe a run in a form that other programs read."""
+    from .run import Run
+    from .show.crate import write_crate
+
+    work = Run(folder)
+    with Run.locked(work.out):
+        click.echo(write_crate(work))
+    return 0
+
+
 def _shares(context, parameter, text):
     """``10,25,50`` per cent of T2."""
     try:

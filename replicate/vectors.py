@@ -114,7 +114,7 @@ def identified(vectors: Vectors) -> tuple[str, str]:
         ('random', '')
     """
     if is_keyed(vectors):
-        return type(vectors).__name__, content_sha256(vectors)
+        return f"{type(vectors).__name__} in memory", content_sha256(vectors)
     if str(vectors) == "random":
         return "random", ""
     return Path(str(vectors)).name, sha256(vectors)

@@ -284,7 +284,7 @@ def test_a_run_is_the_same_by_name_by_file_and_by_object(folder, server, tmp_pat
     assert len({(run.out / "vectors.npy").read_bytes() for run in runs}) == 1
     assert len({run.model_file(0, "T2h").read_bytes() for run in runs}) == 1
     names = [run.settings["vectors"]["name"] for run in runs]
-    assert names == [f"{NAME}.gz", "v.bin", "KeyedVectors"]
+    assert names == [f"{NAME}.gz", "v.bin", "KeyedVectors in memory"]
     assert len({run.settings["vectors"]["sha256"] for run in runs}) == 3
     # The same object continues the run; another one is refused.
     run_experiment("sample", vectors=keyed, out=tmp_path / "c", epochs=2, jobs=1)

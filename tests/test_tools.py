@@ -211,6 +211,7 @@ GUIDES = (
     "README.ja.md",
     "results/README.md",
     "CONTRIBUTING.md",
+    "docs/artifact.md",
     "docs/readings.md",
     "docs/reliability.md",
     "docs/results.md",
