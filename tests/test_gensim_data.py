@@ -224,7 +224,7 @@ def fetched(monkeypatch):
     """What ``fetch`` was asked for beside gensim's vectors; nothing is downloaded."""
     asked = []
 
-    def fetch(dest, *, corpus=True, vectors=True, progress=None):
+    def fetch(dest, *, corpora=("mr",), vectors=True, progress=None):
         asked.append(vectors)
         return {}
 

