@@ -69,9 +69,8 @@ class EpochIterator(chainer.dataset.Iterator):
         self.position = 0
         self.is_new_epoch = False
         self._order: np.ndarray | None = None
-        # When a word was last packed: finds distinct words without sorting.
-        self._stamp = np.zeros(len(corpus.words), dtype=np.int64)
-        self._place = np.zeros(len(corpus.words), dtype=np.int32)
+        # When a word was last packed, and as which of the distinct words: without sorting.
+        self._mark = np.zeros((len(corpus.words), 2), dtype=np.int32)
         self._packed = 0
 
     @property
@@ -105,8 +104,7 @@ class EpochIterator(chainer.dataset.Iterator):
         corpus = self.corpus
         self._packed += 1
         parts = _pack(
-            corpus.tokens, corpus.offsets, corpus.labels, chosen,
-            self._stamp, self._place, self._packed,
+            corpus.tokens, corpus.offsets, corpus.labels, chosen, self._mark, self._packed
         )  # fmt: skip
         return Batch.on(self.xp, *parts)
 
@@ -116,7 +114,7 @@ class EpochIterator(chainer.dataset.Iterator):
 
 
 @numba.njit(cache=True, nogil=True)
-def _pack(tokens, offsets, labels, chosen, stamp, place, packed):
+def _pack(tokens, offsets, labels, chosen, mark, packed):
     """Flat tokens, offsets, labels and distinct words (+ 1) of chosen sentences."""
     n = len(chosen)
     out_offsets = np.empty(n + 1, dtype=np.int64)
@@ -133,18 +131,26 @@ def _pack(tokens, offsets, labels, chosen, stamp, place, packed):
     for i in range(n):
         for j in range(offsets[chosen[i]], offsets[chosen[i] + 1]):
             word = tokens[j]
-            if stamp[word] != packed:
-                stamp[word] = packed
-                place[word] = distinct
+            if mark[word, 0] != packed:
+                mark[word, 0] = packed
+                mark[word, 1] = distinct
                 ids[distinct] = word + 1
                 distinct += 1
-            out_tokens[t] = place[word]
+            out_tokens[t] = mark[word, 1]
             t += 1
     return ids[:distinct].copy(), out_tokens, out_offsets, out_labels
 
 
 class Updater(training.updaters.StandardUpdater):
-    """One step of the optimiser on one batch, dropout drawn from its own generator."""
+    """One step of the optimiser on one batch, dropout drawn from its own generator.
+
+    Attributes:
+        whole_epochs (bool): an update is all steps to the end of the epoch, so that a
+            Trainer looks after its extensions once an epoch.  They must have triggers of
+            whole epochs; the loss that is reported is the mean that LogReport would form.
+    """
+
+    whole_epochs = False
 
     def __init__(self, iterator: EpochIterator, optimizer: Any, model: TextCNN, seed: int) -> None:
         super().__init__(iterator, optimizer, device=model.device)
@@ -152,7 +158,22 @@ class Updater(training.updaters.StandardUpdater):
         self.seed = seed
         self._dropout = None
 
+    def update(self) -> None:
+        """One step, or the steps of an epoch."""
+        if not self.whole_epochs:
+            super().update()
+            return
+        total, steps = 0.0, 0
+        while not steps or not self.is_new_epoch:
+            total = total + self._step()
+            steps += 1
+            self.iteration += 1
+        chainer.report({"main/loss": total / steps})
+
     def update_core(self):
+        chainer.report({"main/loss": self._step()})
+
+    def _step(self):
         iterator = self._iterators["main"]
         epoch = iterator.epoch
         batch = iterator.next()
@@ -162,7 +183,7 @@ class Updater(training.updaters.StandardUpdater):
             words = np.unique(iterator.corpus.take(iterator.last)[0]) + 1
             self.model.embed.W.ids = self.model.xp.asarray(words)
         self._optimizers["main"].update()
-        chainer.report({"main/loss": loss})
+        return loss
 
     def set_gradients(self, batch: Batch, mask: Any) -> Any:
         """Leave the gradients of a batch's mean loss in the parameters, and return the loss."""
@@ -475,6 +496,7 @@ def train(
     if optimizer is None:
         optimizer = make_optimizer(model, config)
     updater = parts.updater(iterator, optimizer, model, seed)
+    updater.whole_epochs = True  # all extensions below act at the end of an epoch
     trainer = training.Trainer(updater, (config.epochs, "epoch"), out=str(folder))
     evaluator = parts.evaluator(model, corpus, evaluation)
     log = extensions.LogReport(trigger=(1, "epoch"), log_name=None)

@@ -148,3 +148,63 @@ def test_a_wrong_adam_is_noticed(monkeypatch):
     )
     with pytest.raises(AssertionError):
         assert_alike(updated(FusedAdam(alpha=0.02)), chainers)
+
+
+# --- four parameters at once -----------------------------------------------------------
+
+FOUR = {"W": (3, 1, 2, 4), "b": (3,), "out": (2, 3), "out_b": (2,)}
+
+
+def network_of_four():
+    link, random = chainer.Link(), np.random.RandomState(2)
+    with link.init_scope():
+        for name, shape in FOUR.items():
+            setattr(link, name, chainer.Parameter(random.rand(*shape).astype(np.float32)))
+    return link
+
+
+def test_four_at_once_have_the_bits_of_one_by_one(monkeypatch):
+    """One call for a network's four parameters: the same bits, in as many calls as steps."""
+    calls = []
+    real = adam._adam_of_four
+    monkeypatch.setattr(adam, "_adam_of_four", lambda *a: calls.append(1) or real(*a))
+    together = updated(FusedAdam(), link=network_of_four())
+    assert len(calls) == len(STEPS)
+    monkeypatch.setattr(adam, "_update_all", one_by_one)
+    single = updated(FusedAdam(), link=network_of_four())
+    assert {n: v.tobytes() for n, v in together.items()} == {
+        n: v.tobytes() for n, v in single.items()
+    }
+    assert_alike(together, updated(optimizers.Adam(), link=network_of_four()))
+
+
+def one_by_one(waiting):
+    for arrays, constants in waiting:
+        adam._adam(*(array.ravel() for array in arrays), *constants)
+
+
+def test_a_hook_after_the_update_finds_it_made():
+    """Weights that a hook of the optimiser reads are the new ones."""
+    seen = []
+
+    def look(optimizer):
+        seen.append(optimizer.target.W.array.copy())
+
+    look.timing = "post"
+    found = updated(
+        FusedAdam(), steps=range(3), link=network_of_four(),
+        prepare=lambda optimizer: optimizer.add_hook(look, "look", timing="post"),
+    )  # fmt: skip
+    assert seen[-1].tobytes() == found["/W"].tobytes() and seen[0].tobytes() != seen[1].tobytes()
+
+
+def test_rates_of_their_own_are_kept():
+    """A parameter with another rate is updated by it, among three others."""
+
+    def own(optimizer):
+        optimizer.target.out.update_rule.hyperparam.alpha = 0.1
+
+    assert_alike(
+        updated(FusedAdam(), link=network_of_four(), prepare=own),
+        updated(optimizers.Adam(), link=network_of_four(), prepare=own),
+    )

@@ -371,3 +371,52 @@ def test_a_snapshot_taken_up_twice_would_be_noticed(tmp_path, monkeypatch):
     save_npz(tmp_path / "b" / "snapshot.npz", marked(forgot))
     model, _, _ = trained(tmp_path / "b", fingerprint="this")
     assert not same(whole, model)
+
+
+# --- whole epochs --------------------------------------------------------------
+
+
+def by_trainer(folder, whole, form="fused", extension=None):
+    """Log and weights of a Trainer whose updater makes one step, or an epoch, at a time."""
+    model = model_of(form=form)
+    iterator = EpochIterator(CORPUS, TRAINED, 4, 0)
+    updater = training.Updater(iterator, make_optimizer(model, BASE), model, 0)
+    updater.whole_epochs = whole
+    trainer = chainer.training.Trainer(updater, (3, "epoch"), out=str(folder))
+    log = chainer.training.extensions.LogReport(trigger=(1, "epoch"), log_name=None)
+    trainer.extend(log)
+    if extension is not None:
+        trainer.extend(extension, name="seen", trigger=(1, "iteration"))
+    trainer.run()
+    entries = [{n: v for n, v in entry.items() if n != "elapsed_time"} for entry in log.log]
+    return entries, model
+
+
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_an_epoch_at_a_time_is_the_same_training(form, tmp_path):
+    """Losses, iterations and weights, bit for bit, as one step at a time has them."""
+    (steps, one), (epochs, other) = (by_trainer(tmp_path, whole, form) for whole in (False, True))
+    assert steps == epochs and same(one, other)
+    assert [entry["iteration"] for entry in steps] == [5, 10, 15]
+
+
+def test_a_trainer_of_ones_own_sees_every_step(tmp_path):
+    """An extension at every iteration is called at every one, unless whole epochs are asked for."""
+    calls = {}
+    for whole in (False, True):
+        seen = calls[whole] = []
+        by_trainer(tmp_path, whole, extension=lambda t, seen=seen: seen.append(t.updater.iteration))
+    assert calls == {False: list(range(1, 16)), True: [5, 10, 15]}
+
+
+def test_the_mean_of_an_epoch_is_of_all_steps(tmp_path, monkeypatch):
+    """Twin: the last step's loss alone would be another log."""
+    steps, _ = by_trainer(tmp_path, False)
+    real = training.Updater._step
+
+    def last_only(self):
+        loss = real(self)
+        return loss if self.is_new_epoch else loss * 0
+
+    monkeypatch.setattr(training.Updater, "_step", last_only)
+    assert by_trainer(tmp_path, True)[0] != steps

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numba
 import numpy as np
 
 from .compat import optimizers
@@ -23,13 +24,40 @@ class FusedAdam(optimizers.Adam):
         return FusedAdamRule(self.hyperparam, self._shared)
 
     def update(self, *args, **kwargs):
+        shared = self._shared
+        # A hook after the update must find it made.
+        if not self._hookable._post_update_hooks:
+            shared["waiting"] = []
         try:
             super().update(*args, **kwargs)
+            _update_all(shared.get("waiting", ()))
         finally:
-            self._shared.clear()
+            shared.clear()
 
     def reallocate_cleared_grads(self) -> None:
         """Nothing: the rule leaves out a parameter without a gradient (Chainer allows this)."""
+
+
+def _update_all(waiting):
+    """The updates of some parameters; those of a network with one height in one call."""
+    same = len(waiting) == 4 and len({constants for _, constants in waiting}) == 1
+    if same and [arrays[0].ndim for arrays, _ in waiting] == [4, 1, 2, 1]:
+        flat = [array for arrays, _ in waiting for array in arrays]
+        _adam_of_four(*flat, *waiting[0][1])
+        return
+    for arrays, constants in waiting:
+        _adam(*(array.ravel() for array in arrays), *constants)
+
+
+@numba.njit(cache=True, nogil=True)
+def _adam_of_four(
+    w0, g0, m0, v0, w1, g1, m1, v1, w2, g2, m2, v2, w3, g3, m3, v3, rate, rest1, rest2, eps
+):
+    # Calls from Python cost as much as the arithmetic where there are few filters.
+    _adam(w0.ravel(), g0.ravel(), m0.ravel(), v0.ravel(), rate, rest1, rest2, eps)
+    _adam(w1, g1, m1, v1, rate, rest1, rest2, eps)
+    _adam(w2.ravel(), g2.ravel(), m2.ravel(), v2.ravel(), rate, rest1, rest2, eps)
+    _adam(w3, g3, m3, v3, rate, rest1, rest2, eps)
 
 
 class FusedAdamRule(optimizers.adam.AdamRule):
@@ -68,13 +96,11 @@ class FusedAdamRule(optimizers.adam.AdamRule):
             super().update_core_cpu(param)
         elif param.grad is not None:
             grad = np.ascontiguousarray(param.grad)
-            _adam(
-                weight.ravel(),
-                grad.ravel(),
-                self._state["m"].ravel(),
-                self._state["v"].ravel(),
-                *constants,
-            )
+            arrays = weight, grad, self._state["m"], self._state["v"]
+            if "waiting" in self._shared and not self._hooked:
+                self._shared["waiting"].append((arrays, constants))
+            else:
+                _update_all([(arrays, constants)])
 
     def _constants(self):
         """Step size, 1 - beta1, 1 - beta2 and epsilon; None for a form of Adam other than its first."""
