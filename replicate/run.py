@@ -74,6 +74,9 @@ _FOLDERS = (
     "seed-*/choice",
 )  # fmt: skip
 
+#: Sentences of each kind in Fig. 5.
+FIG_5 = 100
+
 # --- what was recorded -----------------------------------------------------------------
 
 
@@ -123,6 +126,33 @@ class Record:
         row = np.flatnonzero(self.epochs == self.judged)[0]
         same: NDArray[np.bool_] = self.predicted[row] == self.labels
         return same
+
+
+def last_with_enough(
+    epochs: NDArray[np.integer],
+    predicted: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    enough: int = FIG_5,
+) -> int:
+    """The last epoch after which so many sentences are misclassified (reading ``judged_epoch``).
+
+    Args:
+        epochs: (E,), those that were recorded.
+        predicted: (E, N), the network's labels.
+        labels: (N,), the true labels.
+        enough: sentences.
+
+    Returns:
+        The epoch; with too few at every epoch, the last of those with most.
+
+    Example:
+        >>> predicted = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1]])
+        >>> last_with_enough(np.array([1, 2, 3]), predicted, np.array([1, 1, 1]), enough=1)
+        2
+    """
+    wrong = (predicted != labels).sum(axis=1)
+    found = np.flatnonzero(wrong >= min(enough, wrong.max()))
+    return int(epochs[found[-1]])
 
 
 def stage_holds(folder: Path) -> bool:
@@ -466,13 +496,17 @@ class Run:
             if not np.isfinite(array).all():
                 raise InputError(f"{folder}: change {name} contains NaN or infinity; run again")
         stored = self.options.stored and arm == "T1"
+        predicted, labels = read("predicted", rows, n), self.corpus.labels[t1]
+        judged = self.config.judged_epoch or self.config.epochs
+        if judged < 0:
+            judged = last_with_enough(epochs, predicted, labels)
         return Record(
             epochs=epochs,
-            predicted=read("predicted", rows, n),
-            labels=self.corpus.labels[t1],
+            predicted=predicted,
+            labels=labels,
             lengths=lengths,
             change=change,
-            judged=self.config.judged_epoch or self.config.epochs,
+            judged=judged,
             uncertainty=read("doubt", rows, n),
             word_change=read("movement_words", rows - 1, len(self.corpus.words)),
             saliency=read("saliency", rows, int(lengths.sum())) if stored else None,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .config import ARMS, PAPER, generator
 from .instability import standardise
-from .run import Record
+from .run import FIG_5, Record
 
 __all__ = [
     "accuracy_statistics",
@@ -305,7 +305,7 @@ def _straightness_gaps(record: Record) -> dict[str, float]:
 
 
 def drawn_hundred(
-    correct: NDArray[np.bool_], seed: int, size: int = 100
+    correct: NDArray[np.bool_], seed: int, size: int = FIG_5
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Up to 100 correctly classified and as many misclassified sentences (Fig. 5).
 

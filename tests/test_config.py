@@ -37,7 +37,8 @@ def values(field):
 def configs(draw):
     """Any Config at all; its judged epoch is not after its last."""
     made = {field.name: draw(values(field)) for field in FIELDS}
-    made["judged_epoch"] %= made["epochs"] + 1
+    if made["judged_epoch"] > 0:
+        made["judged_epoch"] %= made["epochs"] + 1
     return Config(**made)
 
 
@@ -64,7 +65,13 @@ def test_paper_numbers():
 def test_presets_are_whole():
     """The paper's preset is the defaults: 50 epochs, three words a filter, wide, ReLU."""
     assert PRESETS["paper"] == Config()
-    assert set(PRESETS) == {"sample", "paper"}
+    assert set(PRESETS) == {"sample", "paper", "as-written"}
+    kims = PRESETS["as-written"]
+    assert (kims.n_filters, kims.dropout, kims.max_norm, kims.batch_size) == (100, 0.5, 3.0, 50)
+    assert (kims.optimizer, kims.vectors_mode, kims.judged_epoch) == ("AdaDelta", "static", -1)
+    changed = {n for n, v in kims.to_dict().items() if v != getattr(PRESETS["paper"], n)}
+    kept = {"n_filters", "dropout", "max_norm", "batch_size", "optimizer", "judged_epoch"}
+    assert changed == kept
     paper = PRESETS["paper"]
     told = (paper.epochs, paper.filter_height, paper.padding, paper.activation, paper.variance)
     assert told == (50, 3, "wide", "relu", "population")

@@ -8,7 +8,7 @@ from replicate import claims, statistics
 from replicate.claims import CLAIMS
 from replicate.config import ARMS
 from replicate.io.files import load_json, read_csv
-from replicate.run import Record
+from replicate.run import Record, last_with_enough
 
 
 def curves(epochs=50, **levels):
@@ -262,6 +262,19 @@ def test_the_judged_epoch_decides_who_is_correct():
         record = Record(epochs, predicted, one, one, {}, judged=int(judged))
         assert record.correct.tolist() == (predicted[judged] == 1).tolist()
     assert record.change_epochs.tolist() == [1, 2, 3]
+
+
+def test_the_last_epoch_with_enough_misclassified():
+    """The reading -1: later epochs have too few; with too few at all, the most that there are."""
+    epochs, labels = np.arange(1, 5), np.ones(300, dtype=int)
+    for wrong, enough, found in (
+        ((200, 100, 150, 99), 100, 3),
+        ((200, 100, 150, 100), 100, 4),
+        ((20, 40, 40, 10), 100, 3),
+        ((0, 0, 0, 0), 100, 4),
+    ):
+        predicted = (np.arange(300) >= np.array(wrong)[:, None]).astype(int)
+        assert last_with_enough(epochs, predicted, labels, enough) == found
 
 
 def test_statistics_named_by_claims_exist():
