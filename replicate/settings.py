@@ -184,8 +184,12 @@ def _reading_schema(field: dataclasses.Field[Any]) -> dict[str, Any]:
     if "choices" in meta:
         return {"enum": list(meta["choices"]), **about}
     low = "exclusiveMinimum" if meta["open_low"] else "minimum"
-    kind = "integer" if field.type in (int, "int") else "number"
-    return {"type": kind, low: meta["low"], "maximum": meta["high"], **about}
+    kind = "integer" if field.type in (int, "int") or "several" in meta else "number"
+    one = {"type": kind, low: meta["low"], "maximum": meta["high"]}
+    if "several" in meta:
+        many = {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
+        return {"anyOf": [one, many], **about}
+    return {**one, **about}
 
 
 # --- what identifies data, and what numbers depend on beside it -------------------------

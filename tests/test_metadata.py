@@ -137,6 +137,9 @@ def test_committed_runs_fit_the_schema(place):
 def test_a_new_run_fits_the_schema(sample_run):
     settings = json.loads((sample_run().out / "config.json").read_text(encoding="utf-8"))
     assert list(Draft202012Validator(config_schema()).iter_errors(settings)) == []
+    for heights in (2, [3], [3, 4, 5]):  # one, or several
+        settings["filter_height"] = heights
+        assert Draft202012Validator(config_schema()).is_valid(settings)
 
 
 WRONG = [
@@ -144,7 +147,8 @@ WRONG = [
     ("epochs", "many"), ("record_epoch_0", "no"), ("seeds", []), ("seeds", [-1]), ("seeds", [2.5]),
     ("device", "@tpu"), ("device", "@cpu and more"), ("implementation", "fast"), ("stored", 1),
     ("corpus", {}), ("corpus.sentences", -1), ("corpus.label_names", ["one"]),
-    ("vectors.known_words", 1.5), ("vectors.sha256", None), ("versions", {"numpy": 2}),
+    ("filter_height", [3, 3]), ("filter_height", [3, 2.5]), ("filter_height", []),
+    ("filter_height", [3, 17]), ("judged_epoch", -2), ("vectors.known_words", 1.5), ("vectors.sha256", None), ("versions", {"numpy": 2}),
 ]  # fmt: skip
 
 
