@@ -167,6 +167,37 @@ def test_api_page_has_no_roles_of_sphinx(tmp_path):
     )
 
 
+def test_what_kim_and_corpora_wrote_is_collected(recorded_run, tmp_path):
+    """Tables and settings; of each run the statistics of every seed, of committed ones nothing."""
+    collect = tool("collect")
+    folder = tmp_path / "kim"
+    folder.mkdir()
+    for name in ("kim.json", "folds.csv", "table.csv", "run.log"):
+        (folder / name).write_text(name)
+    collect.collect_kim(folder, "here", tmp_path)
+    made = tmp_path / "kim" / "here"
+    assert sorted(p.name for p in made.iterdir()) == ["folds.csv", "kim.json", "table.csv"]
+    committed = tmp_path / "committed"
+    committed.mkdir()
+    (committed / "statistics.csv").write_text("seed\n")
+    compared = tmp_path / "compared"
+    compared.mkdir()
+    for name in ("effects.csv", "corpora.png", "corpora.svg", "run.log"):
+        (compared / name).write_text(name)
+    run = tmp_path / "run"
+    shutil.copytree(recorded_run.out, run)
+    (run / "timing.json").write_text("{}")
+    collect.collect_corpora(compared, [run, committed], tmp_path)
+    place = tmp_path / "corpora"
+    own = place / "run"
+    assert sorted(p.name for p in place.iterdir()) == ["corpora.png", "effects.csv", own.name]
+    header = (own / "statistics.csv").read_text().splitlines()[0].split(",")
+    rows = read_csv(own / "statistics.csv", header)
+    assert [int(row["seed"]) for row in rows] == recorded_run.finished_seeds()
+    wanted = collect.statistics_of(recorded_run, recorded_run.finished_seeds()[0])
+    assert float(rows[0]["A.T1andT2"]) == wanted["A.T1andT2"]
+
+
 def test_memory_is_collected_by_epochs(tmp_path, monkeypatch):
     """From each run's own settings and timing, whatever order they are given in."""
     collect = tool("collect")

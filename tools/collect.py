@@ -3,12 +3,16 @@
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --questions DIR NAME
        python tools/collect.py --choice DIR NAME
+       python tools/collect.py --kim DIR NAME
+       python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --judge NAME=IDENTITY…
 
 ``--questions`` copies the answers of ``replicate questions``, and ``--choice`` those of
-``replicate choice``; ``--memory`` writes
-the peak memory of runs that differ in their number of epochs.  ``--judge`` judges
+``replicate choice``; ``--kim`` those of ``replicate kim``.  ``--corpora`` copies a comparison
+of ``replicate corpora``, and the statistics of the runs that it compares, to
+``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
+of epochs.  ``--judge`` judges
 committed runs again from their tables, after a change of the claims: statistics of
 accuracies are computed again from ``accuracy.csv``, those of saliency are as stored.
 """
@@ -22,6 +26,7 @@ import operating
 import regression
 
 from replicate import claims
+from replicate.beyond import kim
 from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS
 from replicate.experiment import statistics_of, verdicts_of
@@ -137,6 +142,38 @@ def collect_choice(folder, name, root=REPOSITORY / "results"):
             shutil.copy(file, place / file.name)
 
 
+def collect_kim(folder, name, root=REPOSITORY / "results"):
+    """Kim's table here: settings, a row a training run, and the table."""
+    place = Path(root) / "kim" / name
+    place.mkdir(parents=True, exist_ok=True)
+    for file in (kim.SETTINGS, kim.ROWS, "table.csv"):
+        shutil.copy(Path(folder) / file, place / file)
+
+
+def collect_corpora(folder, runs, root=REPOSITORY / "results"):
+    """A comparison of corpora, and settings, time and statistics of each run in it.
+
+    A folder of committed results is compared as it is, and not copied once more.
+    """
+    place = Path(root) / "corpora"
+    place.mkdir(parents=True, exist_ok=True)
+    for file in sorted(Path(folder).iterdir()):
+        if file.suffix in (".png", ".csv"):
+            shutil.copy(file, place / file.name)
+    for path in map(Path, runs):
+        if (path / "statistics.csv").exists():
+            continue
+        own = place / path.name
+        own.mkdir(exist_ok=True)
+        for file in ("config.json", "timing.json"):
+            shutil.copy(path / file, own / file)
+        run = Run(path)
+        seeds = run.finished_seeds()
+        table = [statistics_of(run, seed) for seed in seeds]
+        rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
+        save_csv(own / "statistics.csv", ["seed", *table[0]], rows)
+
+
 def collect_memory(name, folders, root=REPOSITORY / "results"):
     """Peak memory of the largest process of several runs, by number of epochs."""
     rows = []
@@ -151,6 +188,10 @@ if __name__ == "__main__":
         collect_questions(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--choice"]:
         collect_choice(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--kim"]:
+        collect_kim(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--corpora"]:
+        collect_corpora(sys.argv[2], sys.argv[3:])
     elif sys.argv[1:2] == ["--judge"]:
         judge_again(sys.argv[2:])
     elif sys.argv[1:2] == ["--memory"]:
