@@ -52,7 +52,7 @@ def test_answers_are_written(recorded_run, copied):
     written = beyond.write_answers(run, seeds)
     first = {place: place.read_bytes() for place in written}
     out = run.out / "questions"
-    names = ("questions", "statistics", "rivals", "correlations", "confounds")
+    names = ("questions", "statistics", "rivals", "correlations", "confounds", "saved", "noise")
     assert written == [
         *(out / f"{n}.csv" for n in names),
         out / "rivals.png",

@@ -17,6 +17,11 @@ __all__ = ["check_run", "draw_convergence", "draw_rivals", "write_answers"]
 
 QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
 RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+SAVED = ("score", "share", "sentences", "random", "saved", "low", "high", "seeds")
+NOISE = (
+    "score", "labels", "area", "low", "high",
+    *(f"found_{100 * share:g}" for share in rivals.INSPECTED), "seeds",
+)  # fmt: skip
 CONFOUNDS = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
 
 
@@ -47,7 +52,8 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     out = run.out / "questions"
     table = [convergence.seed_answers(run, seed) for seed in seeds]
     answers = convergence.answers(table)
-    gains = rivals.compare(rivals.levels(rivals.curves(run, seeds)))
+    found = rivals.levels(rivals.curves(run, seeds))
+    gains = rivals.compare(found)
     names, correlation = rivals.correlations(run, seeds)
     save_csv(out / "questions.csv", QUESTIONS, answers)
     save_csv(
@@ -62,9 +68,10 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
         [(n, *row) for n, row in zip(names, correlation)],
     )
     save_csv(out / "confounds.csv", CONFOUNDS, rivals.confounds(run, seeds))
-    written = [
-        out / f"{n}.csv" for n in ("questions", "statistics", "rivals", "correlations", "confounds")
-    ]
+    save_csv(out / "saved.csv", SAVED, rivals.saved_sentences(run, found))
+    save_csv(out / "noise.csv", NOISE, rivals.wrong_labels(run, seeds))
+    names = ("questions", "statistics", "rivals", "correlations", "confounds", "saved", "noise")
+    written = [out / f"{name}.csv" for name in names]
     written.append(draw_rivals(gains, out / "rivals", run.title))
     written.append(draw_convergence(table, out / "convergence", run.title))
     return written

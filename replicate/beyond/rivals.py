@@ -24,6 +24,15 @@ from ..saliency import classify, flat_batch
 from ..selection import budget, select_top
 from ..statistics import late_and_mean
 from ..training import train
+from .valuation import (
+    Look,
+    badge_order,
+    detection,
+    influence,
+    k_centre_order,
+    score_of_order,
+    tracin,
+)
 
 __all__ = [
     "CONTROLS",
@@ -83,6 +92,8 @@ SCORES = (
     Score("unknown", "share of words without a vector"),
     Score("entropy", "entropy of the T1 model's probabilities"),
     Score("small_margin", "minus the gap of the two highest probabilities of the T1 model"),
+    Score("k_centre", "order in which each is farthest from T1 and all before it (core-set)"),
+    Score("badge", "order of k-means++ on output-layer gradients: unsure and diverse (BADGE)"),
     Score("el2n", "norm of probabilities less label, mean over early epochs (EL2N)", True),
     Score("grand", "norm of the output layer's gradient, mean over early epochs (GraNd)", True),
     Score("forgetting", "times that right turned wrong from an epoch to the next", True),
@@ -90,7 +101,17 @@ SCORES = (
         "variability", "deviation over epochs of the true label's probability (Cartography)", True
     ),
     Score("low_aum", "minus the mean margin of the true label over epochs (AUM)", True),
+    Score("tracin", "how much steps on it lower the loss of all of T2 (TracIn, last layer)", True),
+    Score(
+        "influence", "how much more weight on it lowers the loss of all of T2 (last layer)", True
+    ),
 )
+#: Scores whose lack is tried: T1andT2 without the sentences that are highest.
+REMOVED = ("instability", "small_margin", "el2n", "tracin")
+#: Shares of T2 that are taken away; what stays is a share that random draws have too.
+REMOVED_SHARES = (0.10, 0.25, 0.50)
+#: Share of T2's labels that are changed, and shares of T2 in which they are looked for.
+NOISE, INSPECTED = 0.10, (0.05, 0.10, 0.20, 0.50)
 #: Not scores: halves of T2 by A_S, of pairs alike in length, rarity, coverage and label.
 CONTROLS = ("matched_high", "matched_low")
 
@@ -202,20 +223,28 @@ def shuffled(wac, count, seed):
     return out
 
 
-def _of_predictions(run, seed, t2):
-    """Scores from what the T1 model of each epoch says of T2's sentences."""
+def _of_predictions(run, seed, t2, labels=None):
+    """Scores from what the T1 model of each epoch says of T2's sentences.
+
+    Args:
+        run, seed: T1 of the seed is done.
+        t2: (n,) sentences.
+        labels: (n,) in the place of their true labels.
+    """
     model = initial_model(run, seed)
-    labels = run.corpus.labels[t2]
-    batch = flat_batch(model, *run.corpus.take(t2), labels)
+    t1 = run.split(seed)[0]
+    labels = run.corpus.labels[t2] if labels is None else labels
+    batch = flat_batch(model, *run.corpus.take(t2), run.corpus.labels[t2])
     weights = run.epoch_weights(seed, model.shapes())
     epochs = run.config.epochs
     place = np.arange(len(t2))
     early = max(1, round(EARLY * epochs))
-    right, own, margins = [], [], []
+    right, own, margins, looks = [], [], [], []
     el2n, grand = np.zeros(len(t2)), np.zeros(len(t2))
     for epoch in range(epochs):
         model.set_weights({name: array[epoch] for name, array in weights.items()})
         found = classify(model, batch)
+        looks.append(Look(found.features, found.probabilities))
         p = found.probabilities.astype(np.float64)
         of_label = p[place, labels]
         others = p.copy()
@@ -234,6 +263,10 @@ def _of_predictions(run, seed, t2):
             grand += norm * np.sqrt((features**2).sum(axis=1) + 1) / early
     right = np.array(right)
     highest = np.sort(p, axis=1)
+    of_t1 = classify(model, flat_batch(model, *run.corpus.take(t1), run.corpus.labels[t1]))
+    trained = Look(of_t1.features, of_t1.probabilities)
+    centres = k_centre_order(looks[-1].features, trained.features)
+    drawn = badge_order(looks[-1], generator("badge", seed))
     return {
         "entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1),
         "small_margin": highest[:, -2] - highest[:, -1],
@@ -242,6 +275,10 @@ def _of_predictions(run, seed, t2):
         "forgetting": (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float64),
         "variability": np.std(own, axis=0),
         "low_aum": -np.mean(margins, axis=0),
+        "k_centre": score_of_order(centres),
+        "badge": score_of_order(drawn),
+        "tracin": tracin(looks, labels),
+        "influence": influence(looks[-1], labels, trained),
     }
 
 
@@ -305,6 +342,13 @@ def _selections(run, seed, shares):
             made[f"random_{draw}", share] = random.permutation(t2)[:size]
         for name, values in scores.items():
             made[name, share] = t2[select_top(values, size)]
+    # What stays is T2 without the highest, the lowest in its turn.
+    for share in REMOVED_SHARES:
+        rest = round(1 - share, 10)
+        if rest in shares:
+            for name in REMOVED:
+                kept = select_top(-scores[name], budget(len(t2), rest))
+                made[f"without_{name}", rest] = t2[kept]
     covariates = [scores[name] for name in ("length", "rarity", "unknown")]
     halves = matched_halves(scores["instability"], covariates, run.corpus.labels[t2], seed)
     for name, places in zip(CONTROLS, halves):
@@ -371,7 +415,8 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, on_progress=None):
 
 def trainings(shares=SHARES):
     """How many models are trained a seed."""
-    return len(shares) * (len(SCORES) + RANDOM_DRAWS) + len(CONTROLS)
+    removed = sum(round(1 - share, 10) in shares for share in REMOVED_SHARES) * len(REMOVED)
+    return len(shares) * (len(SCORES) + RANDOM_DRAWS) + removed + len(CONTROLS)
 
 
 # --- answers -------------------------------------------------------------------
@@ -424,6 +469,7 @@ def compare(found):
     rows, tests = [], []
     shares = sorted({share for arm, share in found if arm == "random"})
     pairs = [((s.name, share), ("random", share)) for s in SCORES for share in shares]
+    pairs += [((f"without_{n}", share), ("random", share)) for n in REMOVED for share in shares]
     pairs.append(((CONTROLS[0], 0.5), (CONTROLS[1], 0.5)))
     for key, against in pairs:
         mine, other = found.get(key, {}), found.get(against, {})
@@ -433,7 +479,8 @@ def compare(found):
         gain = np.array([mine[s][0] - other[s][0] for s in both])
         tested = t_test(gain)
         tests.append((tested.p_above, tested.p_below))
-        labels = key[0] in about and about[key[0]].labels
+        name = key[0].removeprefix("without_")
+        labels = name in about and about[name].labels
         accuracy = float(np.mean([mine[s][0] for s in both]))
         rows.append([*key, int(labels), accuracy, tested.mean, tested.low, tested.high, len(both)])
     if rows:
@@ -442,6 +489,88 @@ def compare(found):
             verdict = "better" if yes < ALPHA else "worse" if no < ALPHA else "inconclusive"
             row += [float(min(yes, no)), verdict]
     return [tuple(row) for row in rows]
+
+
+def saved_sentences(run, found):
+    """What a score is worth in sentences: how many more random ones reach the same accuracy.
+
+    The curve of random sentences goes from T1 alone over the random draws to all of T2, in
+    straight lines; where it is flat or falls, its running maximum is taken.
+
+    Args:
+        run: of the experiment.
+        found: of :func:`levels`.
+
+    Returns:
+        list of tuple: ``(score, share, sentences, random, saved, low, high, seeds)``:
+        sentences that were added; random ones of the same accuracy, mean over seeds; their
+        difference with the 95 % interval of its mean.  A seed in which no number of random
+        sentences does as well counts all of T2.
+    """
+    shares = sorted({share for arm, share in found if arm == "random"})
+    curves_of = {}
+    for seed in found.get(("random", shares[0]), {}) if shares else ():
+        accuracy = run.accuracies(seed)
+        ends = [late_and_mean(accuracy[arm])[0] for arm in ("T1", "T1andT2")]
+        middle = [found["random", share].get(seed, (np.nan,))[0] for share in shares]
+        y = np.maximum.accumulate([ends[0], *middle, ends[1]])
+        if np.isfinite(y).all():
+            curves_of[seed] = np.array([0.0, *shares, 1.0]), y, len(run.split(seed)[1])
+    rows = []
+    for score in SCORES:
+        for share in shares:
+            made = []
+            for seed, (late, _) in found.get((score.name, share), {}).items():
+                if seed in curves_of:
+                    x, y, n = curves_of[seed]
+                    reached = 1.0 if late > y[-1] else float(np.interp(late, y, x))
+                    made.append((share * n, reached * n))
+            if made:
+                own, other = np.array(made).T
+                tested = t_test(other - own)
+                rows.append(
+                    (score.name, share, float(own.mean()), float(other.mean()), tested.mean,
+                     tested.low, tested.high, len(made))
+                )  # fmt: skip
+    return rows
+
+
+def wrong_labels(run, seeds):
+    """Do scores find sentences with a wrong label? A tenth of T2's labels is changed.
+
+    Nothing is trained: the T1 models never saw these labels.
+
+    Args:
+        run: with the weights of every epoch.
+        seeds (list of int): which.
+
+    Returns:
+        list of tuple: ``(score, labels, area, low, high, found at each of INSPECTED …,
+        seeds)``: area under the ROC curve, 0.5 by chance, with the interval of its mean;
+        share of all wrong labels among the sentences of the highest scores.
+    """
+    made = {}
+    for seed in seeds:
+        _, t2, _ = run.split(seed)
+        random = generator("wrong labels", seed)
+        wrong = np.zeros(len(t2), dtype=bool)
+        wrong[random.permutation(len(t2))[: round(NOISE * len(t2))]] = True
+        true, kinds = run.corpus.labels[t2], len(run.corpus.label_names)
+        moved = (true + 1 + random.randint(0, kinds - 1, len(t2))) % kinds
+        labels = np.where(wrong, moved, true).astype(np.int32)
+        scores = {**_scores_of(run, seed), **_of_predictions(run, seed, t2, labels)}
+        for score in SCORES:
+            area, found = detection(scores[score.name], wrong, INSPECTED)
+            made.setdefault(score.name, []).append([area, *found])
+    rows = []
+    for score in SCORES:
+        values = np.array(made[score.name])
+        tested = t_test(values[:, 0] - 0.5)
+        about = (0.5 + tested.mean, 0.5 + tested.low, 0.5 + tested.high)
+        rows.append(
+            (score.name, int(score.labels), *about, *values[:, 1:].mean(axis=0), len(values))
+        )
+    return rows
 
 
 def _scores_of(run, seed):
