@@ -1,0 +1,309 @@
+"""Jumps of saliency: which steps are switches, what they sum to, and how straight the rest is."""
+
+import shutil
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from replicate.beyond import jumps
+from replicate.config import Config
+from replicate.instability import word_instability
+from replicate.io.files import load_json, save_json
+from replicate.model import TextCNN
+from replicate.run import Run
+from replicate.saliency import WinningWindows, flat_batch, winning_windows, word_saliency
+
+APPEARS, SWITCHES, NEIGHBOURS, SMOOTH = range(4)
+
+
+# --- by hand ---------------------------------------------------------------------------
+
+
+def hand_made(filters):
+    """Words with vectors 1, 3 and 2, two filters of one word each, and sentence 0 1 2."""
+    vectors = np.array([[0], [1], [3], [2]], dtype=np.float32)
+    model = TextCNN(vectors, 2, Config(n_filters=2, filter_height=1, padding="narrow"), 0)
+    model.conv.W.array[:, 0, 0, 0] = filters
+    model.fc.W.array[...] = [[1, 0], [0, 1]]
+    batch = flat_batch(model, np.array([0, 1, 2]), np.array([0, 3]))
+    return winning_windows(model, batch), word_saliency(model, batch)
+
+
+def test_a_known_switch():
+    """Filter 0 weighs 1, then 2: the word of vector 3 wins each time, which is smooth.
+
+    Then it weighs -1: every score is negative, the activation closes, and the word's
+    saliency goes to 0.  Filter 1 is closed all the time, where its window is does not count.
+    """
+    offsets = np.array([0, 3])
+    first, seen = hand_made([1, -1])
+    assert first.argmax.tolist() == [[1, 0]] and first.active.tolist() == [[True, False]]
+    # Logits 3 and 0: eq. (6) is (1 - p) |1 * 1|, at word 1 only.
+    np.testing.assert_allclose(seen.token_saliency, [0, 1 / (1 + np.exp(3)), 0], rtol=1e-6)
+    second, _ = hand_made([2, -2])
+    assert jumps.step_kinds(first, second, offsets).tolist() == [SMOOTH] * 3
+    third, seen = hand_made([-1, -1])
+    assert jumps.step_kinds(second, third, offsets).tolist() == [NEIGHBOURS, APPEARS, NEIGHBOURS]
+    assert not seen.token_saliency.any() and not jumps.touched(third, offsets).any()
+    # Filter 1 opens at a word that filter 0 touches already: not to or from 0.
+    fourth, _ = hand_made([2, 1])
+    assert jumps.step_kinds(second, fourth, offsets).tolist() == [NEIGHBOURS, SWITCHES, NEIGHBOURS]
+
+
+def test_another_place_in_the_same_window_is_a_switch():
+    """A window that moves by one word touches the middle word with another row of the filter."""
+    windows = [WinningWindows(np.array([[p]]), np.array([[True]]), np.array([2])) for p in (0, 1)]
+    found = jumps.step_kinds(*windows, np.array([0, 3]))
+    assert found.tolist() == [APPEARS, SWITCHES, APPEARS]
+
+
+def test_other_sentences_are_not_neighbours():
+    windows = [
+        WinningWindows(np.array([[p], [0]]), np.ones((2, 1), dtype=bool), np.array([1]))
+        for p in (0, 1)
+    ]
+    found = jumps.step_kinds(*windows, np.array([0, 3, 5]))
+    assert found.tolist() == [APPEARS, APPEARS, NEIGHBOURS, SMOOTH, SMOOTH]
+
+
+def test_with_more_labels_another_label_is_a_switch():
+    """Only of words that a filter touches, and only in the sentences that changed."""
+    windows = WinningWindows(np.array([[0], [0]]), np.ones((2, 1), dtype=bool), np.array([1]))
+    found = jumps.step_kinds(windows, windows, np.array([0, 2, 4]), np.array([True, False]))
+    assert found.tolist() == [SWITCHES, NEIGHBOURS, SMOOTH, SMOOTH]
+
+
+# --- restated ----------------------------------------------------------------------------
+
+
+def sets_of(windows, offsets):
+    """Every occurrence's set of (filter, offset in the window), as the definition says."""
+    found = [set() for _ in range(offsets[-1])]
+    for s in range(len(offsets) - 1):
+        for f, height in enumerate(windows.heights):
+            for k in range(height):
+                i = windows.argmax[s, f] + k
+                if windows.active[s, f] and 0 <= i < offsets[s + 1] - offsets[s]:
+                    found[offsets[s] + i].add((f, k))
+    return found
+
+
+def kind_of(before, after, sentence_changed):
+    if before == after:
+        return NEIGHBOURS if sentence_changed else SMOOTH
+    return SWITCHES if before and after else APPEARS
+
+
+RANDOM = np.random.RandomState(0)
+LENGTHS = np.array([1, 2, 3, 9, 5, 14, 1])
+OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
+TOKENS = RANDOM.randint(0, 20, OFFSETS[-1]).astype(np.int32)
+VECTORS = np.concatenate([np.zeros((1, 4)), RANDOM.uniform(-1, 1, (20, 4))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("height", [1, 3, (2, 4)])
+@pytest.mark.parametrize("padding", ["wide", "narrow"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_kinds_are_those_of_the_sets(activation, padding, height):
+    """Of two networks with other weights, against sets of Python; all kinds occur."""
+    config = Config(n_filters=2, activation=activation, padding=padding, filter_height=height)
+    random, seen = np.random.RandomState(1), set()
+    for trial in range(8):
+        model = TextCNN(VECTORS, 2, config, seed=trial)
+        batch = flat_batch(model, TOKENS, OFFSETS)
+        before, one = winning_windows(model, batch), word_saliency(model, batch)
+        for conv in model.convolutions:
+            conv.W.array += random.normal(0, 0.2, conv.W.shape).astype(np.float32)
+            conv.b.array += random.normal(0, 0.2, conv.b.shape).astype(np.float32)
+        after = winning_windows(model, batch)
+        old, new = sets_of(before, OFFSETS), sets_of(after, OFFSETS)
+        changed = np.array([a != b for a, b in zip(old, new)])
+        sentence = np.repeat(np.add.reduceat(changed, OFFSETS[:-1], dtype=int) > 0, LENGTHS)
+        wanted = [kind_of(*both) for both in zip(old, new, sentence)]
+        assert jumps.step_kinds(before, after, OFFSETS).tolist() == wanted
+        assert jumps.touched(before, OFFSETS).tolist() == [bool(s) for s in old]
+        # Saliency is 0 where no pair is, and only there.
+        assert ((one.token_saliency > 0) == jumps.touched(before, OFFSETS)).all()
+        seen |= set(wanted)
+    assert seen == {APPEARS, SWITCHES, NEIGHBOURS, SMOOTH}
+
+
+# --- a training --------------------------------------------------------------------------
+
+
+def test_the_saliency_of_the_weights_is_the_recorded_one(recorded_run):
+    """Bit for bit, at every epoch; it is 0 exactly where no filter looks."""
+    for seed in recorded_run.seeds:
+        steps = jumps.recorded_steps(recorded_run, seed)
+        again = [found for found, _ in jumps._networks(
+            recorded_run, seed, steps.tokens, steps.offsets
+        )]  # fmt: skip
+        assert np.array_equal(again, steps.record.saliency)
+        assert np.array_equal(steps.touched, steps.record.saliency > 0)
+        # To or from 0, and nothing else, is of the first kind.
+        assert np.array_equal(steps.kinds == APPEARS, np.diff(steps.touched, axis=0))
+
+
+def test_weights_of_another_training_are_refused(recorded_run, copied, refused):
+    """Twin: the check of the recorded saliency can fail."""
+    run = copied(recorded_run)
+    places = [run.folder(seed, "T1") / "weights.npz" for seed in (0, 1)]
+    shutil.copy(places[1], places[0])
+    with refused("seed 0, epoch 1: the weights give another saliency"):
+        jumps.recorded_steps(run, 0)
+
+
+def test_without_the_weights_it_is_refused(recorded_run, copied, refused):
+    run = copied(recorded_run)
+    (run.folder(0, "T1") / "weights.npz").unlink()
+    with refused("--epoch-weights all"):
+        jumps.recorded_steps(run, 0)
+    save_json(run.out / "config.json", {**load_json(run.out / "config.json"), "stored": False})
+    with refused("no saliency was kept"):
+        jumps.recorded_steps(Run(run.out), 0)
+
+
+def test_epoch_0_has_the_initial_weights(recorded_run, tmp_path):
+    """A record that begins before training has a step more."""
+    from replicate.corpus import sample_path
+    from replicate.experiment import prepare, run_first_phase
+    from replicate.run import Options
+
+    corpus, vectors = sample_path()
+    config = recorded_run.config.replace(epochs=2, record_epoch_0=True)
+    run = prepare(tmp_path / "run", config, Options(), [0], [corpus], vectors)
+    run_first_phase(run, 0)
+    assert jumps.recorded_steps(run, 0).kinds.shape[0] == 2
+
+
+# --- what they sum to --------------------------------------------------------------------
+
+
+def test_shares_by_hand():
+    """Changes 1, -2 and 3 of three kinds: squares of 14, absolute values of 6."""
+    saliency = np.array([[0.0, 2.0, 1.0], [1.0, 0.0, 4.0]])
+    found = jumps.shares(saliency, np.array([[APPEARS, SWITCHES, SMOOTH]]))
+    np.testing.assert_allclose(found["steps"], [1 / 3, 1 / 3, 0, 1 / 3])
+    np.testing.assert_allclose(found["squares"], [1 / 14, 4 / 14, 0, 9 / 14])
+    np.testing.assert_allclose(found["absolute"], [1 / 6, 2 / 6, 0, 3 / 6])
+    still = jumps.shares(np.ones((3, 2)), np.zeros((2, 2), dtype=int))
+    assert still["steps"].tolist() == [1, 0, 0, 0] and np.isnan(still["squares"]).all()
+
+
+def test_the_parts_of_wac_by_hand():
+    """Two occurrences of one word over four epochs, in fractions.
+
+    Differences 1, 4, 1 and 0, 0, 3: means 2 and 1; squared deviations 1, 4, 1 and 1, 1, 4.
+    The middle step of the first and the last of the second are switches.
+    """
+    saliency = np.array([[0, 5], [1, 5], [5, 5], [6, 8]], dtype=float)
+    switched = np.array([[0, 0], [1, 0], [0, 1]], dtype=bool)
+    parts = jumps.decomposed_instability(saliency, switched, np.array([0, 0]), 2)
+    wanted = Fraction(4 + 4, 3 * 2), Fraction(1 + 1 + 1 + 1, 3 * 2)
+    assert [part[0] for part in parts] == pytest.approx([float(w) for w in wanted])
+    assert all(np.isnan(part[1]) for part in parts)
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_the_parts_add_up_to_wac(ddof):
+    """For any steps, with either variance; neither part is negative."""
+    random = np.random.RandomState(2)
+    saliency = random.gamma(0.5, size=(9, 200)).astype(np.float32)
+    tokens = random.randint(0, 30, 200)
+    wac, _ = word_instability(saliency, tokens, 31, ddof)
+    for chance in (0.0, 0.3, 1.0):
+        switched = random.random_sample((8, 200)) < chance
+        parts = jumps.decomposed_instability(saliency, switched, tokens, 31, ddof)
+        np.testing.assert_allclose(sum(parts), wac, rtol=1e-6)
+        assert all((part[:30] >= 0).all() for part in parts)
+    assert not parts[1][:30].any()
+
+
+def test_variances_of_either_part_would_not_add_up():
+    """Twin: variances of the two kinds of differences, each about its own mean, lose a term."""
+    random = np.random.RandomState(3)
+    change = random.gamma(0.5, size=(8, 1))
+    switched = random.random_sample((8, 1)) < 0.5
+    saliency = np.concatenate([np.zeros((1, 1)), np.cumsum(change, axis=0)])
+    parts = jumps.decomposed_instability(saliency, switched, np.array([0]), 1)
+    assert sum(parts)[0] == pytest.approx(change.var())
+    own_means = sum(change[which].var() * which.mean() for which in (switched, ~switched))
+    assert abs(own_means - change.var()) > 0.01 * change.var()
+
+
+def test_a_run_adds_up(recorded_run):
+    """The two parts of every word are the run's own wac; shares of all kinds are 1."""
+    run = recorded_run
+    found = jumps.seed_jumps(run, 1)
+    wac, count = run.instability(1)
+    assert len(found["words"]) == (count > 0).sum()
+    by_word = {row[0]: row for row in found["words"]}
+    for place in np.flatnonzero(count):
+        row = by_word[str(run.corpus.words[place])]
+        assert row[1] == count[place]
+        assert row[2] == pytest.approx(wac[place], rel=1e-5, abs=1e-15)
+        assert row[3] + row[4] == pytest.approx(row[2], rel=1e-6, abs=1e-15)
+        assert np.isnan(row[5]) or 0 <= row[5] <= 1
+    for reading in jumps.READINGS:
+        for sentences in jumps.SENTENCES:
+            rows = [r[3:] for r in found["shares"] if r[:2] == (reading, sentences)]
+            np.testing.assert_allclose(np.sum(rows, axis=0), 1)
+        part = sum(r[5] for r in found["epochs"] if r[0] == reading)
+        assert part == pytest.approx(1)
+    # All sentences are the correct and the misclassified ones: their shares lie between.
+    steps = {
+        name: [r[3] for r in found["shares"] if r[:2] == ("raw", name)] for name in jumps.SENTENCES
+    }
+    for whole, one, other in zip(*steps.values()):
+        assert min(one, other) <= whole <= max(one, other)
+    zero = np.mean(np.asarray(run.record(1).saliency) == 0)
+    assert found["zeros"][0][1:] == pytest.approx((zero, zero))
+
+
+# --- straight lines ----------------------------------------------------------------------
+
+
+def test_the_share_of_a_line_is_scipy_s():
+    random = np.random.RandomState(4)
+    curves = np.cumsum(random.standard_normal((31, 20)), axis=0) + 1e3
+    epochs = np.arange(20, 51)
+    wanted = [stats.linregress(epochs, curve).rvalue ** 2 for curve in curves.T]
+    np.testing.assert_allclose(jumps.line_share(curves, epochs), wanted, rtol=1e-6)
+
+
+def test_only_a_drift_is_straighter_than_its_own_steps_shuffled():
+    """A random walk has a straight part, as much as itself shuffled; a bent drift has more."""
+    random, epochs = np.random.RandomState(5), np.arange(31)
+    walk = np.cumsum(random.standard_normal((31, 2000)), axis=0)
+    found = jumps.linearity(walk, epochs, 0)
+    assert found["line"] > 0.35 and abs(found["line"] - found["shuffled"]) < 0.02
+    noise = 1e-3 * random.standard_normal((31, 2000))
+    drift = jumps.linearity(epochs[:, None] * 1.0 + noise, epochs, 0)
+    assert drift["line"] > 0.999
+    # Steps that are undone at once are less straight than shuffled ones.
+    saw = jumps.linearity(random.standard_normal((31, 2000)), epochs, 0)
+    assert saw["line"] < 0.1 < saw["shuffled"]
+
+
+def test_curves_that_stand_still_do_not_count():
+    curves = np.array([[0.0, 0.1, 1.0], [1.0, 0.1, 0.0], [2.0, 0.1, 1.0]])
+    found = jumps.linearity(curves, np.arange(3), 0)
+    assert found["line"] == pytest.approx(0.5) and found["moving"] == pytest.approx(2 / 3)
+    # Squares about the mean: 2 and 2/3, of which 2 and 0 are explained.
+    assert found["pooled"] == pytest.approx(2 / (2 + 2 / 3))
+    none = jumps.linearity(curves[:, 1:2], np.arange(3), 0)
+    assert none["moving"] == 0 and np.isnan(none["line"])
+
+
+def test_readings_of_a_record(recorded_run):
+    """Raw is what was recorded; standardised sentences have deviation 1; logit is over 1 - p."""
+    record = recorded_run.record(0)
+    raw = jumps.read_as(record, "raw")
+    assert np.array_equal(raw, record.saliency)
+    first = slice(0, record.lengths[0])
+    logit = jumps.read_as(record, "logit", np.array([2]))
+    np.testing.assert_allclose(logit[0][first], raw[2][first] / record.uncertainty[2][0])
+    scaled = jumps.read_as(record, "standardised")[2][first]
+    assert scaled.std() == pytest.approx(1) or not scaled.any()
