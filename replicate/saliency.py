@@ -114,7 +114,9 @@ def flat_batch(
     return Batch.on(model.xp, *parts)
 
 
-def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Saliency:
+def word_saliency(
+    model: TextCNN, batch: Batch, chunk: int | None = None, windows: WinningWindows | None = None
+) -> Saliency:
     """Saliency of every word occurrence of a batch (eqs 4-6).
 
     .. math::
@@ -127,6 +129,8 @@ def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Sal
         model (TextCNN): on any device.
         batch (Batch): of :func:`flat_batch`; its labels are not looked at.
         chunk (int): sentences at once; None chooses.
+        windows (WinningWindows): go back through these in place of the model's own, to
+            see what another network's windows would make of this one's weights.
 
     Returns:
         Saliency: NumPy arrays.
@@ -142,9 +146,9 @@ def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Sal
         (3,)
     """
     with chainer.using_config("train", False), chainer.using_config("type_check", False):
-        if model.implementation == "reference":
+        if model.implementation == "reference" and windows is None:
             return _reference_saliency(model, batch, chunk)
-        return _fused_saliency(model, batch, chunk)
+        return _fused_saliency(model, batch, chunk, windows)
 
 
 def winning_windows(model: TextCNN, batch: Batch) -> WinningWindows:
@@ -385,7 +389,7 @@ def _projected(vectors, ids, weight):
     return projected
 
 
-def _fused_saliency(model, batch, chunk):
+def _fused_saliency(model, batch, chunk, windows=None):
     features, pooled, weight = _fused_features(model, batch, chunk)
     xp = model.xp
     own = xp.empty(len(batch), dtype=np.int32)
@@ -403,14 +407,21 @@ def _fused_saliency(model, batch, chunk):
 
     with chainer.force_backprop_mode():
         at_features = _head_blocks(model, features, gradient)
-    gz = functions.gradient_before_activation(at_features, features, model.config.activation)
+    argmax, activation = pooled.argmax, model.config.activation
+    if windows is None:
+        gz = functions.gradient_before_activation(at_features, features, activation)
+    else:
+        argmax, active = xp.asarray(windows.argmax), xp.asarray(windows.active)
+        # Whether a ReLU lets a gradient through is the other network's.
+        slopes = xp.ones_like(features) if activation == "relu" else features
+        gz = functions.gradient_before_activation(at_features, slopes, activation) * active
     parts = []
     for start, stop in _chunks(batch, chunk or len(batch)):
         part = _part(batch, start, stop)
         parts.append(
             functions.mean_absolute_gradient(
                 gz[start:stop],
-                pooled.argmax[start:stop],
+                argmax[start:stop],
                 part.offsets,
                 weight,
                 len(part.tokens),

@@ -11,7 +11,7 @@ from replicate.beyond import jumps
 from replicate.config import Config
 from replicate.instability import word_instability
 from replicate.io.files import load_json, save_json
-from replicate.model import TextCNN
+from replicate.model import TextCNN, initial_model
 from replicate.run import Run
 from replicate.saliency import WinningWindows, flat_batch, winning_windows, word_saliency
 
@@ -137,9 +137,9 @@ def test_the_saliency_of_the_weights_is_the_recorded_one(recorded_run):
     """Bit for bit, at every epoch; it is 0 exactly where no filter looks."""
     for seed in recorded_run.seeds:
         steps = jumps.recorded_steps(recorded_run, seed)
-        again = [found for found, _ in jumps._networks(
-            recorded_run, seed, steps.tokens, steps.offsets
-        )]  # fmt: skip
+        batch = flat_batch(initial_model(recorded_run, seed), steps.tokens, steps.offsets)
+        networks = jumps._networks(recorded_run, seed)
+        again = [word_saliency(model, batch).token_saliency for model in networks]
         assert np.array_equal(again, steps.record.saliency)
         assert np.array_equal(steps.touched, steps.record.saliency > 0)
         # To or from 0, and nothing else, is of the first kind.
@@ -176,6 +176,72 @@ def test_epoch_0_has_the_initial_weights(recorded_run, tmp_path):
     run = prepare(tmp_path / "run", config, Options(), [0], [corpus], vectors)
     run_first_phase(run, 0)
     assert jumps.recorded_steps(run, 0).kinds.shape[0] == 2
+
+
+# --- jump and drift ----------------------------------------------------------------------
+
+
+def test_jump_and_drift_by_hand():
+    """The saliency of one network through the windows of another.
+
+    One filter of weight u, output weights (1, 0), one word each of vectors 1, 3, 2: eq. (6)
+    at the winner is (1 - p) |u| with p the probability of its logit u times its vector.
+    """
+    offsets = np.array([0, 3])
+
+    def seen(u, windows=None):
+        vectors = np.array([[0], [1], [3], [2]], dtype=np.float32)
+        model = TextCNN(vectors, 2, Config(n_filters=1, filter_height=1, padding="narrow"), 0)
+        model.conv.W.array[...], model.fc.W.array[...] = u, [[1], [0]]
+        model.conv.b.array[...] = 1.5  # active with either sign
+        batch = flat_batch(model, np.array([0, 1, 2]), offsets)
+        return winning_windows(model, batch), word_saliency(model, batch, None, windows)
+
+    def by_hand(u, x, place):
+        values = np.zeros(3)
+        values[place] = abs(u) / (1 + np.exp(u * x + 1.5))
+        return values
+
+    (old, before), (new, after) = seen(1.0), seen(-1.0)
+    np.testing.assert_allclose(before.token_saliency, by_hand(1, 3, 1), rtol=1e-5)
+    np.testing.assert_allclose(after.token_saliency, by_hand(-1, 1, 0), rtol=1e-5)
+    # The other's windows: the gradient goes to their place, the probability stays.
+    np.testing.assert_allclose(seen(-1.0, old)[1].token_saliency, by_hand(-1, 1, 1), rtol=1e-5)
+    np.testing.assert_allclose(seen(1.0, new)[1].token_saliency, by_hand(1, 3, 0), rtol=1e-5)
+    # An activation that the other has closed lets nothing through.
+    shut = WinningWindows(old.argmax, ~old.active, old.heights)
+    assert not seen(1.0, shut)[1].token_saliency.any()
+
+
+def test_its_own_windows_change_nothing(recorded_run):
+    """For every activation, bit for bit."""
+    for activation in ("relu", "tanh", "sigmoid"):
+        model = TextCNN(VECTORS, 2, Config(n_filters=9, activation=activation), 0)
+        batch = flat_batch(model, TOKENS, OFFSETS)
+        one = word_saliency(model, batch).token_saliency
+        other = word_saliency(model, batch, None, winning_windows(model, batch)).token_saliency
+        assert one.tobytes() == other.tobytes() and one.any()
+
+
+def test_only_switches_jump(recorded_run):
+    """A step without one has a jump of 0; most switches have another; drift is the rest."""
+    steps = jumps.recorded_steps(recorded_run, 0)
+    assert not steps.jump[~steps.switched].any()
+    assert (steps.jump[steps.switched] != 0).mean() > 0.9
+    rows = {row[0]: row[3:] for row in jumps.seed_jumps(recorded_run, 0)["totals"]}
+    np.testing.assert_allclose([sum(parts) for parts in rows.values()], 1, rtol=1e-5)
+    change = np.diff(steps.record.saliency.astype(np.float64), axis=0)
+    assert rows["all"][0] == pytest.approx(
+        (steps.jump.astype(float) ** 2).sum() / (change**2).sum()
+    )
+    # Twin: windows of the wrong epoch leave a jump where there is no switch.
+    networks = jumps._networks(recorded_run, 0)
+    batch = flat_batch(first := next(networks), steps.tokens, steps.offsets)
+    windows = winning_windows(first, batch)
+    *_, last = networks
+    wrong = word_saliency(last, batch, None, windows).token_saliency
+    none = ~steps.switched[-1]
+    assert (steps.record.saliency[-1] != wrong)[none].any()
 
 
 # --- what they sum to --------------------------------------------------------------------
@@ -245,7 +311,14 @@ def test_a_run_adds_up(recorded_run):
         assert row[1] == count[place]
         assert row[2] == pytest.approx(wac[place], rel=1e-5, abs=1e-15)
         assert row[3] + row[4] == pytest.approx(row[2], rel=1e-6, abs=1e-15)
-        assert np.isnan(row[5]) or 0 <= row[5] <= 1
+        assert np.isnan(row[6]) or 0 <= row[6] <= 1
+    steps = jumps.recorded_steps(run, 1)
+    change = np.diff(steps.record.saliency.astype(np.float64), axis=0)
+    place = int(np.argmax(count))  # of the commonest word, jump and drift by NumPy
+    own = steps.tokens == place
+    pairs = zip(change[:, own].T, steps.jump[:, own].astype(np.float64).T)
+    jump = np.mean([np.cov(d, j, bias=True)[0, 1] for d, j in pairs])
+    assert by_word[str(run.corpus.words[place])][5] == pytest.approx(jump)
     for reading in jumps.READINGS:
         for sentences in jumps.SENTENCES:
             rows = [r[3:] for r in found["shares"] if r[:2] == (reading, sentences)]
@@ -259,7 +332,7 @@ def test_a_run_adds_up(recorded_run):
     for whole, one, other in zip(*steps.values()):
         assert min(one, other) <= whole <= max(one, other)
     zero = np.mean(np.asarray(run.record(1).saliency) == 0)
-    assert found["zeros"][0][1:] == pytest.approx((zero, zero))
+    assert found["totals"][0][1:3] == pytest.approx((zero, zero))
 
 
 # --- straight lines ----------------------------------------------------------------------

@@ -16,6 +16,14 @@ neighbours its own set is the same, that of another word of its sentence is not
 smooth     no set of the sentence changed
 ========== =============================================================================
 
+With many filters nearly every step has a switch of some filter, which moves saliency
+little.  So each change of eq. (8) is also split exactly into a *jump* and a *drift*.
+With S(w, P) the saliency by the weights w through the windows P, and 0 and 1 for the
+epochs before and after,
+
+    jump  = ((S(w1, P1) - S(w1, P0)) + (S(w0, P1) - S(w0, P0))) / 2
+    drift = ((S(w1, P1) - S(w0, P1)) + (S(w1, P0) - S(w0, P0))) / 2
+
 With more than two labels, a change of the label R is a switch too: eq. (4) is then
 taken from another loss.  With two it changes the gradient's sign only.
 """
@@ -27,9 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import generator
-from ..instability import logit_saliency, standardise, word_instability
+from ..instability import logit_saliency, mean_by_word, standardise, word_instability
 from ..io.errors import InputError
-from ..model import initial_model
+from ..model import TextCNN, initial_model
 from ..run import Record, Run
 from ..saliency import WinningWindows, flat_batch, winning_windows, word_saliency
 from ..statistics import window
@@ -146,6 +154,7 @@ class Steps:
     Attributes:
         kinds: (E - 1, T) int8, indices into :data:`KINDS`.
         touched: (E, T) bool, see :func:`touched`.
+        jump: (E - 1, T) float32, the jump of each change; its drift is the rest.
         tokens: (T,) int32, the word of each occurrence.
         offsets: (N + 1,), where sentences begin.
         record: what was recorded.
@@ -153,6 +162,7 @@ class Steps:
 
     kinds: NDArray[np.int8]
     touched: NDArray[np.bool_]
+    jump: NDArray[np.float32]
     tokens: NDArray[np.integer]
     offsets: NDArray[np.integer]
     record: Record
@@ -184,11 +194,14 @@ def recorded_steps(run: Run, seed: int) -> Steps:
         raise InputError(f"{run.out}: no saliency was kept; run again in another --out")
     tokens, offsets = run.corpus.take(t1)
     several = len(run.settings["corpus"]["label_names"]) > 2
-    kinds, looked_at = [], []
-    before: WinningWindows | None = None
-    for row, (found, windows) in enumerate(_networks(run, seed, tokens, offsets)):
-        saliency = record.saliency[row]
-        odd = ~np.isclose(found, saliency, rtol=1e-3, atol=1e-6 * float(saliency.max(initial=0)))
+    kinds, looked_at, jump = [], [], []
+    batch = flat_batch(initial_model(run, seed), tokens, offsets)
+    before: tuple | None = None
+    for row, model in enumerate(_networks(run, seed)):
+        now = word_saliency(model, batch).token_saliency
+        windows = winning_windows(model, batch)
+        stored = record.saliency[row]
+        odd = ~np.isclose(now, stored, rtol=1e-3, atol=1e-6 * float(stored.max(initial=0)))
         if odd.mean() > ODD:
             raise InputError(
                 f"{run.out}: seed {seed}, epoch {record.epochs[row]}: the weights give another "
@@ -196,28 +209,32 @@ def recorded_steps(run: Run, seed: int) -> Steps:
             )
         looked_at.append(touched(windows, offsets))
         if before is not None:
+            old_model, old_windows, old = before
             other = record.predicted[row] != record.predicted[row - 1] if several else None
-            kinds.append(step_kinds(before, windows, offsets, other))
-        before = windows
-    return Steps(np.array(kinds), np.array(looked_at), tokens, offsets, record)
+            kinds.append(step_kinds(old_windows, windows, offsets, other))
+            by_old_windows, by_old_weights = (
+                word_saliency(*pair).token_saliency
+                for pair in ((model, batch, None, old_windows), (old_model, batch, None, windows))
+            )
+            jump.append(((now - by_old_windows) + (by_old_weights - old)) / 2)
+        before = model, windows, now
+    return Steps(np.array(kinds), np.array(looked_at), np.array(jump), tokens, offsets, record)
 
 
-def _networks(
-    run: Run, seed: int, tokens: NDArray[np.integer], offsets: NDArray[np.integer]
-) -> Iterator[tuple[NDArray[np.float32], WinningWindows]]:
-    """Saliency and windows of every recorded epoch, from its weights."""
-    model = initial_model(run, seed)
-    weights = run.epoch_weights(seed, model.shapes())
+def _networks(run: Run, seed: int) -> Iterator[TextCNN]:
+    """The network of every recorded epoch; that of the epoch before stays as it is."""
+    models = initial_model(run, seed), initial_model(run, seed)
+    weights = run.epoch_weights(seed, models[0].shapes())
     if weights is None:
         raise InputError(
             f"{run.out}: the weights of every epoch were not kept; "
             "run again in another --out, with --epoch-weights all"
         )
-    batch = flat_batch(model, tokens, offsets)
-    for epoch in run.recorded_epochs:
+    for row, epoch in enumerate(run.recorded_epochs):
+        model = models[row % 2]
         if epoch > 0:  # epoch 0 has the initial weights
             model.set_weights({name: array[epoch - 1] for name, array in weights.items()})
-        yield word_saliency(model, batch).token_saliency, winning_windows(model, batch)
+        yield model
 
 
 def read_as(record: Record, reading: str, rows: NDArray[np.integer] | None = None) -> NDArray:
@@ -419,8 +436,8 @@ TABLES = {
     "shares": ("reading", "sentences", "step", "steps", "squares", "absolute"),
     "epochs": ("reading", "epoch", "step", "steps", "squares", "part"),
     "linearity": ("reading", "sentences", "line", "shuffled", "pooled", "moving"),
-    "words": ("word", "count", "wac", "wac_switch", "wac_smooth", "squares_switch"),
-    "zeros": ("sentences", "zero", "untouched"),
+    "words": ("word", "count", "wac", "wac_switch", "wac_smooth", "wac_jump", "squares_switch"),
+    "totals": ("sentences", "zero", "untouched", "jump", "drift", "crossed"),
 }
 #: Sets of sentences that numbers are given for.
 SENTENCES = ("all", "correct", "misclassified")
@@ -432,9 +449,11 @@ def seed_jumps(run: Run, seed: int) -> dict[str, list[tuple]]:
     ``shares``: of all steps, of the sum of squared changes and of the sum of absolute
     changes, by kind of step.  ``epochs``: the same within each epoch, and ``part``, of the
     squares of all epochs.  ``linearity``: over epochs 20-50, see :func:`linearity`.
-    ``words``: the two parts of wac, and the share of a word's squared changes that
-    comes from switches.  ``zeros``: share of word-epochs whose saliency is exactly 0, and
-    that no filter touches.
+    ``words``: the two parts of wac; ``wac_jump``, the covariance of jumps with changes,
+    which with that of drift is wac too; and the share of a word's squared changes that
+    comes from switches.  ``totals``: share of word-epochs whose saliency is exactly 0, and
+    that no filter touches; and of the sum of squared changes, the squares of jumps, of
+    drift, and twice their product, which add up to 1.
 
     Args:
         run, seed: as of :func:`recorded_steps`.
@@ -464,9 +483,14 @@ def seed_jumps(run: Run, seed: int) -> dict[str, list[tuple]]:
         if reading == "raw":
             made["words"] = _by_word(saliency, steps, run)
     zero = np.array([row == 0 for row in record.saliency])  # type: ignore[union-attr]
+    change = np.diff(read_as(record, "raw"), axis=0)
+    drift = change - steps.jump
+    products = steps.jump**2, drift**2, 2 * steps.jump * drift
     for name, mask in masks.items():
         two = (float(np.mean(a[:, mask])) if mask.any() else np.nan for a in (zero, ~steps.touched))
-        made["zeros"].append((name, *two))
+        whole = float((change[:, mask] ** 2).sum())
+        parts = (float(a[:, mask].sum() / whole) if whole > 0 else np.nan for a in products)
+        made["totals"].append((name, *two, *parts))
     return made
 
 
@@ -490,13 +514,16 @@ def _by_word(saliency: NDArray, steps: Steps, run: Run) -> list[tuple]:
     words, ddof = run.corpus.words, run.config.ddof
     wac, count = word_instability(saliency, steps.tokens, len(words), ddof)
     parts = decomposed_instability(saliency, steps.switched, steps.tokens, len(words), ddof)
-    change = np.diff(saliency, axis=0) ** 2
+    change = np.diff(saliency, axis=0)
+    deviations = (change - change.mean(axis=0)) * (steps.jump - steps.jump.mean(axis=0))
+    jump, _ = mean_by_word(deviations.sum(axis=0) / (len(change) - ddof), steps.tokens, len(words))
+    change = change**2
     whole, of_switches = (
         np.bincount(steps.tokens, weights=squares.sum(axis=0), minlength=len(words))
         for squares in (change, change * steps.switched)
     )
     share = np.divide(of_switches, whole, out=np.full(len(words), np.nan), where=whole > 0)
     return [
-        (str(words[i]), int(count[i]), *(float(v[i]) for v in (wac, *parts, share)))
+        (str(words[i]), int(count[i]), *(float(v[i]) for v in (wac, *parts, jump, share)))
         for i in np.flatnonzero(count)
     ]
