@@ -21,7 +21,7 @@ ORDER = """
     model saliency recorder training
     show.figures show.forest show.explorer show.report show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
-    beyond.jumps beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.choice
+    beyond.jumps beyond.faithful beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.choice
     beyond.multiverse beyond.own_data beyond.kim
     cli
 """.split()
