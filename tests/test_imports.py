@@ -22,7 +22,7 @@ ORDER = """
     show.figures show.forest show.explorer show.report show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.jumps beyond.faithful beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.choice
-    beyond.multiverse beyond.own_data beyond.kim
+    beyond.multiverse beyond.own_data beyond.kim beyond.trust
     cli
 """.split()
 
