@@ -31,6 +31,7 @@ taken from another loss.  With two it changes the gradient's sign only.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,14 +78,19 @@ def _covered(
 ) -> NDArray[np.bool_]:
     """(T,) whether a window of one of the pairs (sentence, filter) in `which` covers a word."""
     found = np.zeros(int(offsets[-1]), dtype=bool)
-    lengths = np.diff(offsets)
-    sentence, filters = np.nonzero(which)
-    first, height = windows.argmax[sentence, filters], windows.heights[filters]
-    for k in range(int(windows.heights.max())):
-        place = first + k
-        inside = (k < height) & (place >= 0) & (place < lengths[sentence])
-        found[offsets[:-1][sentence[inside]] + place[inside]] = True
+    _cover(windows.argmax, which, windows.heights, np.asarray(offsets), found)
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _cover(argmax, which, heights, offsets, found):
+    for s in range(len(argmax)):
+        begin, length = offsets[s], offsets[s + 1] - offsets[s]
+        for f in range(len(heights)):
+            if which[s, f]:
+                p = argmax[s, f]
+                for i in range(max(0, p), min(p + heights[f], length)):
+                    found[begin + i] = True
 
 
 def touched(windows: WinningWindows, offsets: NDArray[np.integer]) -> NDArray[np.bool_]:
