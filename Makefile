@@ -1,11 +1,11 @@
 # Every target installs what it needs into .venv.  PYTHON names the interpreter
-# (3.10 to 3.13) that .venv is made with; VENV another place.
+# (3.11 to 3.13) that .venv is made with; VENV another place.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test quick lint paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
+.PHONY: metadata-lint wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -15,6 +15,14 @@ $(VENV)/.installed: setup.py requirements-dev.lock
 	$(BIN)/pip install -q --no-build-isolation --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install -q --no-build-isolation --no-deps -e .
 	touch $@
+
+# This package's wheel and Chainer's, in dist/: with both, plain pip installs.
+wheels:
+	$(PYTHON) tools/wheels.py dist
+
+# Empty environments, installed with pip and uv: a minute or two for each.  Needs uv.
+install-test: wheels
+	$(PYTHON) tools/try_install.py
 
 run: $(VENV)/.installed
 	$(BIN)/replicate run --preset sample --seeds 3 --out out/sample
@@ -101,8 +109,19 @@ faults: $(VENV)/.installed
 	$(BIN)/python tests/faults/kill.py --kills 60 --write
 	$(BIN)/python tests/faults/fuzz.py --write
 
+# Tables and numbers of the pages; codemeta.json, .zenodo.json and the schema of config.json.
 readme: $(VENV)/.installed
 	$(BIN)/python tools/readme.py
+	$(BIN)/python tools/metadata.py
+
+# The validators of these forms, in an environment of their own.
+metadata-lint:
+	$(PYTHON) -m venv $(VENV)-lint
+	$(VENV)-lint/bin/pip install -q cffconvert reuse check-jsonschema
+	$(VENV)-lint/bin/cffconvert --validate
+	$(VENV)-lint/bin/reuse lint
+	$(VENV)-lint/bin/check-jsonschema --check-metaschema docs/config.schema.json
+	$(VENV)-lint/bin/check-jsonschema --schemafile docs/config.schema.json results/*/config.json
 
 # With docker, podman or buildah, whichever is there.
 image:
@@ -126,7 +145,7 @@ gpu-test:
 	$(PYTHON) tools/gpu_pack.py out/gpu-test $(if $(SLIM),--slim) $(if $(CUPY),--cupy)
 
 # Tests over versions of Python, NumPy and CuPy; the table of versions in docs/speed.md.
-# Needs the four interpreters.  Hours on two cores; stopped, it goes on.
+# Needs the three interpreters.  Hours on two cores; stopped, it goes on.
 matrix: $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-nox
 	$(VENV)-nox/bin/pip install -q nox uv

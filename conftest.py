@@ -77,10 +77,17 @@ def sample_run():
 
 
 @pytest.fixture(autouse=True)
+def _no_gensim_data(tmp_path_factory, monkeypatch):
+    """No test and no example reads what gensim has downloaded, or downloads into that folder."""
+    monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path_factory.getbasetemp() / "gensim-data"))
+
+
+@pytest.fixture(autouse=True)
 def examples(doctest_namespace, sample_run):
     """What an example may use without importing it."""
     names = [Config, InputError, generator, Corpus, TextCNN, flat_batch, word_saliency, sample_run]
     doctest_namespace["np"] = np
+    doctest_namespace["os"] = os
     doctest_namespace["tempfile"] = tempfile
     doctest_namespace["chainer"] = compat.chainer
     doctest_namespace.update({name.__name__: name for name in names})

@@ -31,7 +31,7 @@ nox.options.error_on_missing_interpreters = True
 
 HERE = Path(__file__).parent
 OUT = HERE / "out" / "matrix"
-PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13"]
 NUMPYS = {"1.26": "numpy==1.26.*", "2": "numpy>=2"}
 # Without cuBLAS Chainer takes CuPy for absent; NVRTC compiles the kernels' source
 # without a device.
@@ -50,7 +50,7 @@ CUPYS = {
 CORE = """
     compat convolution kernels adam model saliency recorder training instability selection split
     vectors regression restatement statistics inference
-    errors files data summary lines table tables corpora corpus wordvectors inputs run
+    errors files data summary lines table tables corpora corpus wordvectors gensim_data inputs run
 """.split()
 
 #: What CuPy matters to; the cells without it run the rest.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolve setup.py into the lock files, for Python 3.10 to 3.13, with hashes.
+# Resolve setup.py into the lock files, for Python 3.11 and later, with hashes.
 # Usage: sh requirements.sh UV
 set -eu
 uv=$1
@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 printf 'setuptools<74\n' > "$work/old"
 printf 'setuptools<74\nwheel\n' > "$work/build.in"
 compile() {
-  UV_CUSTOM_COMPILE_COMMAND="make lock" "$uv" pip compile --quiet --universal --python-version 3.10 \
+  UV_CUSTOM_COMPILE_COMMAND="make lock" "$uv" pip compile --quiet --universal --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-annotate \
     --constraints "$work/old" --build-constraints "$work/old" "$@"
 }

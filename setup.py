@@ -1,4 +1,4 @@
-"""Build definition: ``pip install .`` (see the README for Chainer's own build)."""
+"""Build definition (see the README for how to install it: Chainer has a build of its own)."""
 
 import re
 from pathlib import Path
@@ -14,15 +14,26 @@ setup(
     description="Word-saliency instability in a Kim-style CNN: a replication with verdicts",
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    # The package holds d3, which is under the ISC licence.
+    license="MIT AND ISC",
+    license_files=["LICENSE", "replicate/show/templates/d3.LICENSE"],
+    author="The developers of the word saliency replication package",
+    keywords=[
+        "replication",
+        "saliency",
+        "text classification",
+        "convolutional neural network",
+        "Chainer",
+    ],
     packages=find_packages(include=["replicate", "replicate.*"]),
-    package_data={"replicate": ["py.typed", "show/templates/*", "data/*.csv"]},
-    python_requires=">=3.10,<3.14",
+    package_data={"replicate": ["py.typed", "show/templates/*", "data/*"]},
+    python_requires=">=3.11",
     install_requires=[
         "chainer==7.8.1",
         "click>=8.1",
         "filelock>=3.13",
-        "gensim>=4.3.3",
+        # gensim 4.4.0 neither has a wheel for Python 3.14 nor can it be built there.
+        "gensim>=4.3.3; python_version < '3.14'",
         "jinja2>=3.1",
         "matplotlib>=3.8",
         "msgspec>=0.19",
@@ -31,7 +42,6 @@ setup(
         "requests>=2.32.2",
         "rich>=13.7",
         "scipy>=1.11",
-        "tomli>=2.0; python_version < '3.11'",
         "tomli-w>=1.0",
         "urllib3>=2.0.7",
     ],
@@ -45,6 +55,7 @@ setup(
         "test": [
             "hypothesis",
             "ipykernel",
+            "jsonschema",
             "jupytext",
             "mpi4py>=4",
             "nbclient",
@@ -60,12 +71,16 @@ setup(
     },
     entry_points={"console_scripts": ["replicate = replicate.cli:main"]},
     classifiers=[
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: ISC License (ISCL)",
         "License :: OSI Approved :: MIT License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
-        "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

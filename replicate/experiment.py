@@ -34,8 +34,8 @@ from .fast.compat import chainer
 from .fast.device import chainer_device
 from .instability import sentence_instability
 from .io.errors import InputError, shorten
-from .io.files import sha256
 from .io.summary import Summary
+from .io.wordvectors import Vectors
 from .model import TextCNN, initial_model, trained_model
 from .recorder import Recorder
 from .run import Run
@@ -44,7 +44,7 @@ from .settings import Options, content_of, continued, matrix_of, same_data
 from .split import split_corpus, subset_sizes
 from .statistics import seed_statistics
 from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train
-from .vectors import coverage, embedding_matrix
+from .vectors import coverage, embedding_matrix, identified
 
 __all__ = [
     "Inputs",
@@ -275,7 +275,7 @@ def prepare(
     options: Options,
     seeds: Sequence[int],
     corpus_paths: Sequence[str | Path],
-    vectors: str | Path,
+    vectors: Vectors,
     preset: str = "",
     dimensions: int = 300,
     on_read: OnRead | None = None,
@@ -367,7 +367,7 @@ class Inputs:
 
 
 def read_inputs(
-    config: Config, corpus_paths: Sequence[str | Path], vectors: str | Path, dimensions: int = 300
+    config: Config, corpus_paths: Sequence[str | Path], vectors: Vectors, dimensions: int = 300
 ) -> Inputs:
     """Read corpus and word vectors; ``read.check()`` refuses what is probably misread.
 
@@ -393,7 +393,7 @@ def read_inputs(
 def read_data(
     config: Config,
     corpus_paths: Sequence[str | Path],
-    vectors: str | Path,
+    vectors: Vectors,
     dimensions: int = 300,
     on_read: OnRead | None = None,
 ) -> tuple[Inputs, dict[str, Any]]:
@@ -416,7 +416,7 @@ def read_data(
     inputs.read.check()
     subset_sizes(len(corpus))
     types, tokens = coverage(known, corpus.tokens)
-    is_file = str(vectors) != "random"
+    name, digest = identified(vectors)
     facts = {
         "corpus": {
             "sha256": corpus.sha256,
@@ -427,8 +427,8 @@ def read_data(
             "tokens": len(corpus.tokens),
         },
         "vectors": {
-            "name": Path(vectors).name if is_file else "random",
-            "sha256": sha256(vectors) if is_file else "",
+            "name": name,
+            "sha256": digest,
             "matrix": matrix_of(matrix, known),
             "dimensions": matrix.shape[1],
             "known_words": types,

@@ -330,6 +330,24 @@ class Run:
         """The paths of the verdicts: a table, and all details."""
         return self.out / "claims.csv", self.out / "claims.json"
 
+    @property
+    def crate_file(self) -> Path:
+        """The path of what describes the run for archives, see :mod:`replicate.show.crate`."""
+        return self.out / "ro-crate-metadata.json"
+
+    def input_files(self) -> list[Path]:
+        """What the run starts from: its settings, corpus and word vectors."""
+        return [self.out / name for name in ("config.json", *_ARRAYS)]
+
+    def result_files(self) -> list[Path]:
+        """What is there of the run as a whole: verdicts, figures with their data, the report."""
+        places = [
+            *self.claims_files,
+            *sorted((self.out / "figures").glob("[!.]*")),
+            self.report_file,
+        ]
+        return [place for place in places if place.is_file()]
+
     # Progress.
 
     def finished(self, seed: int, arm: str) -> bool:

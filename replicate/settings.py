@@ -3,6 +3,7 @@
 :class:`~replicate.config.Config` checks the readings; the rest is checked here.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ __all__ = [
     "Options",
     "Surroundings",
     "VectorFacts",
+    "config_schema",
     "content_of",
     "continued",
     "differences",
@@ -147,6 +149,43 @@ def read_settings(place: Path) -> tuple[dict[str, Any], Config]:
         raise InputError(
             f"{place}: not written by this program ({error}); name a run folder"
         ) from None
+
+
+def config_schema() -> dict[str, Any]:
+    """A JSON Schema of ``config.json``: what :func:`read_settings` checks.
+
+    Two rules cannot be written as a schema: ``judged_epoch`` is at most ``epochs``, and eq. (9)
+    needs two recorded epochs.
+
+    Example:
+        >>> config_schema()["properties"]["padding"]["enum"]
+        ['wide', 'narrow']
+    """
+    _, parts = msgspec.json.schema_components([_Facts], ref_template="#/$defs/{name}")
+    facts = parts.pop(_Facts.__name__)
+    # Python's end of a text; JSON Schema has the regular expressions of JavaScript.
+    device = facts["properties"]["device"]
+    device["pattern"] = device["pattern"].replace(r"\Z", "$")
+    readings = {field.name: _reading_schema(field) for field in dataclasses.fields(Config)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "config.json of a run",
+        "description": "Settings, readings and data of a run of word-saliency-replication.",
+        "type": "object",
+        "properties": {"format": {"const": 1}, **readings, **facts["properties"]},
+        "required": [name for name in readings if name not in ADDED] + facts["required"],
+        "$defs": parts,
+    }
+
+
+def _reading_schema(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    meta = field.metadata
+    about = {"description": meta["doc"], "default": field.default}
+    if "choices" in meta:
+        return {"enum": list(meta["choices"]), **about}
+    low = "exclusiveMinimum" if meta["open_low"] else "minimum"
+    kind = "integer" if field.type in (int, "int") else "number"
+    return {"type": kind, low: meta["low"], "maximum": meta["high"], **about}
 
 
 # --- what identifies data, and what numbers depend on beside it -------------------------

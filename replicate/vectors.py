@@ -11,14 +11,14 @@ import numpy as np
 from .config import Config, generator
 from .io.errors import InputError
 from .io.files import load_npz, save_npz, sha256
-from .io.wordvectors import VERSION, read_vectors
+from .io.wordvectors import VERSION, Vectors, content_sha256, is_keyed, read_keyed, read_vectors
 
-__all__ = ["coverage", "embedding_matrix", "with_unknown_words"]
+__all__ = ["coverage", "embedding_matrix", "identified", "with_unknown_words"]
 
 
 def embedding_matrix(
     words: Sequence[str] | np.ndarray,
-    vectors: str | Path,
+    vectors: Vectors,
     config: Config,
     dimensions: int = 300,
     cache: bool = True,
@@ -30,7 +30,8 @@ def embedding_matrix(
 
     Args:
         words: (V,) str.
-        vectors: path of a word-vector file, or ``"random"``: no word is known.
+        vectors: path of a word-vector file, gensim's ``KeyedVectors``, or ``"random"``: no
+            word is known.
         config (Config): readings ``unknown_words`` and ``unknown_words_seed``.
         dimensions (int): D where `vectors` is ``"random"``.
         cache (bool): keep what was read under the checksum of file and words.
@@ -48,15 +49,16 @@ def embedding_matrix(
         >>> matrix.shape, bool(matrix[0].any()), known.tolist()
         ((3, 4), False, [False, False])
     """
-    if str(vectors) == "random":
+    if is_keyed(vectors):
+        rows, known = read_keyed(vectors, words)
+    elif str(vectors) == "random":
         known = np.zeros(len(words), dtype=bool)
         rows = np.zeros((len(words), dimensions), dtype=np.float32)
     else:
-        rows, known = _cached(words, vectors) if cache else read_vectors(vectors, words)
-        if not known.any():
-            raise InputError(
-                f"{vectors}: has none of the corpus's words; is it another language's?"
-            )
+        path = Path(str(vectors))
+        rows, known = _cached(words, path) if cache else read_vectors(path, words)
+    if str(vectors) != "random" and not known.any():
+        raise InputError(f"{vectors}: has none of the corpus's words; is it another language's?")
     matrix = np.zeros((len(words) + 1, rows.shape[1]), dtype=np.float32)
     matrix[1:][known] = rows[known]
     if seed is None and config.unknown_words_seed < 0:
@@ -102,6 +104,22 @@ def with_unknown_words(
     return made
 
 
+def identified(vectors: Vectors) -> tuple[str, str]:
+    """Name and SHA-256 of word vectors, as ``config.json`` has them.
+
+    The checksum is that of the file; of ``KeyedVectors``, that of its words and rows.
+
+    Example:
+        >>> identified("random")
+        ('random', '')
+    """
+    if is_keyed(vectors):
+        return f"{type(vectors).__name__} in memory", content_sha256(vectors)
+    if str(vectors) == "random":
+        return "random", ""
+    return Path(str(vectors)).name, sha256(vectors)
+
+
 def coverage(known: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
     """Share of word types and of word occurrences that have a vector.
 
@@ -112,11 +130,8 @@ def coverage(known: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
     return float(known.mean()), float(known[tokens].mean())
 
 
-def _cached(
-    words: Sequence[str] | np.ndarray, vectors: str | Path
-) -> tuple[np.ndarray, np.ndarray]:
+def _cached(words: Sequence[str] | np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Rows under the checksum of file and vocabulary and the reader's version."""
-    path = Path(vectors)
     digest = zlib.crc32("\n".join(words).encode("utf-8"))
     name = f"{sha256(path)}-{len(words)}-{digest:08x}-v{VERSION}.npz"
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "replicate"

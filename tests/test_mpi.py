@@ -258,5 +258,5 @@ def test_whether_there_are_several_ranks(environment, several, monkeypatch):
 
 def test_without_mpi4py(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    with pytest.raises(InputError, match="mpi4py is not installed; pip install"):
+    with pytest.raises(InputError, match="mpi4py is not installed; run `pip install mpi4py`"):
         mpi.world()

@@ -211,6 +211,7 @@ GUIDES = (
     "README.ja.md",
     "results/README.md",
     "CONTRIBUTING.md",
+    "docs/artifact.md",
     "docs/readings.md",
     "docs/reliability.md",
     "docs/results.md",
@@ -265,7 +266,7 @@ def test_workflows_are_sound(name):
         ("actions/checkout@v6", "actions/checkout@main", "quick: actions/checkout@main"),
         ("on:\n", "off:\n", "on"),
         ("permissions:", "permission:", "permissions"),
-        ('"3.10", ', "3.10, ", "quick: 3.1 is not text"),
+        ('"3.11", ', "3.11, ", "quick: 3.11 is not text"),
         ("    timeout-minutes: 20\n", "", "quick: timeout-minutes"),
         (
             "- run: make quick",

@@ -3,11 +3,14 @@
 import gzip
 import os
 import pickle
+import re
 import tracemalloc
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
+from gensim.models import KeyedVectors, Word2Vec
 from gensim.test.utils import datapath
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from samples import AWKWARD, VECTORS, WORDS, expected
 from replicate.corpus import read_corpus, sample_path
 from replicate.io import wordvectors
 from replicate.io.errors import InputError
-from replicate.io.wordvectors import read_vectors
+from replicate.io.wordvectors import content_sha256, is_keyed, read_keyed, read_vectors
 from replicate.vectors import coverage
 
 
@@ -329,18 +332,78 @@ def test_arrays_of_pickles_are_refused(planted, tmp_path, refused):
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "a.npz", x=array)
     for name in ("a.npy", "a.npz"):
-        with refused(tmp_path / name, "pickle or archive"):
+        with refused(tmp_path / name, "an archive or array"):
             read_vectors(tmp_path / name, ["good"])
     assert not os.path.exists(planted.folder)
 
 
-def test_gensims_own_format_is_refused(tmp_path, refused):
-    """``KeyedVectors.save`` pickles: name the exported file instead."""
+def test_gensims_own_format_is_refused(tmp_path, refused, monkeypatch):
+    """``save`` pickles; the line in the message converts vectors and whole models."""
     made = KeyedVectors(2)
     made.add_vectors(["good"], [np.ones(2, dtype="f4")])
     made.save(str(tmp_path / "a.kv"))
-    with refused(tmp_path / "a.kv", "pickle"):
-        read_vectors(tmp_path / "a.kv", ["good"])
+    texts = [["good", "film"], ["bad", "film"]]
+    Word2Vec(texts, vector_size=2, min_count=1, seed=1, workers=1).save(str(tmp_path / "b.model"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.kv", "b.model"):
+        with refused(tmp_path / name, "never opened", "save_word2vec_format"):
+            read_vectors(tmp_path / name, ["good"])
+        with pytest.raises(InputError) as caught:
+            read_vectors(tmp_path / name, ["good"])
+        exec(re.search("from gensim.*", str(caught.value))[0], {})
+        rows, known = read_vectors(tmp_path / f"{Path(name).stem}.bin", ["good"])
+        assert known.all() and rows.any()
+
+
+# --- vectors in memory -----------------------------------------------------------
+
+
+def in_memory(words, table):
+    made = KeyedVectors(np.shape(table)[1])
+    made.add_vectors(list(words), np.asarray(table, dtype="f4"))
+    return made
+
+
+def test_vectors_in_memory_are_those_of_their_file(tmp_path):
+    """Saved and read again, the same rows; a word that it lacks is unknown."""
+    table = np.random.RandomState(0).normal(size=(4, 3))
+    keyed = in_memory(["good", "new york", "bad", "é"], table)
+    keyed.save_word2vec_format(str(tmp_path / "a.bin"), binary=True)
+    words = ["é", "film", "good", "new york"]
+    saved = read_vectors(tmp_path / "a.bin", words)
+    for found, wanted in zip(read_keyed(keyed, words), saved):
+        np.testing.assert_array_equal(found, wanted)
+    assert is_keyed(keyed) and not is_keyed("random") and not is_keyed(tmp_path)
+
+
+def test_the_checksum_is_of_words_and_rows():
+    """The order does not count; a word, a row, a bit do."""
+    base = in_memory(["a", "b"], [[1, 2], [3, 4]])
+    assert content_sha256(base) == content_sha256(in_memory(["b", "a"], [[3, 4], [1, 2]]))
+    others = [
+        in_memory(["a", "c"], [[1, 2], [3, 4]]),
+        in_memory(["b", "a"], [[1, 2], [3, 4]]),
+        in_memory(["a", "b"], [[1, 2], [3, np.nextafter(np.float32(4), np.float32(5))]]),
+        in_memory(["a", "b", "c"], [[1, 2], [3, 4], [0, 0]]),
+    ]
+    assert len({content_sha256(keyed) for keyed in [base, *others]}) == 5
+    assert re.fullmatch("[0-9a-f]{64}", content_sha256(base))
+
+
+def test_vectors_in_memory_that_are_not_sound(refused):
+    model = Word2Vec([["good", "film"]], vector_size=2, min_count=1, workers=1)
+    with refused("Word2Vec", "model.wv"):
+        is_keyed(model)
+    assert read_keyed(model.wv, ["good"])[1].all()
+    bad = in_memory(["good"], [[np.nan, 1]])
+    with refused("KeyedVectors", "'good' holds NaN"):
+        read_keyed(bad, ["good"])
+    short = in_memory(["good", "bad"], np.eye(2))
+    short.vectors = short.vectors[:1]
+    with refused("words have no row"):
+        read_keyed(short, ["good"])
+    with refused("shape (2,)"):
+        read_keyed(SimpleNamespace(key_to_index={"good": 0}, vectors=np.ones(2)), ["good"])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from wheels import build_tools, own_wheel
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: What a machine for computing on GPUs has, and what comes with it.
 THERE = frozenset(
@@ -38,7 +40,6 @@ THERE = frozenset(
 SLIM_MEGABYTES = 55
 #: Beside the tests: their configuration, and what they read or gpu_run.py does.
 FILES = ("conftest.py", "pyproject.toml", "noxfile.py", "Dockerfile")
-SOURCES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "replicate")
 
 
 def main(arguments=None):
@@ -97,11 +98,8 @@ def lacking(lock):
 
 def gather_wheels(python, wheels, work, slim, cupy):
     """Fetch, or build, the wheels."""
-    venv = work / "venv"
-    run(python, "-m", "venv", venv)
-    pip = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
     # An old setuptools, and no isolated build, which would fetch a new one.
-    run(*pip, "install", "-q", "--require-hashes", "-r", REPOSITORY / "requirements-build.lock")
+    pip = build_tools(python, work)
     name = "requirements.lock" if slim else "requirements-dev.lock"
     lock = REPOSITORY / name
     if slim:
@@ -114,27 +112,7 @@ def gather_wheels(python, wheels, work, slim, cupy):
             *pip, "wheel", "-q", "--no-deps", "--no-cache-dir", "--no-build-isolation",
             "--require-hashes", "-r", lock, "-w", wheels,
         )  # fmt: skip
-    # From a copy, so that this folder stays as it is.
-    sources = work / "sources"
-    sources.mkdir()
-    for name in SOURCES:
-        place = REPOSITORY / name
-        if place.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(place, sources / name, ignore=ignored)
-        else:
-            shutil.copy(place, sources / name)
-    run(
-        *pip,
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        sources,
-        "-w",
-        wheels,
-    )
+    own_wheel(pip, wheels, work)
     if not slim:  # a bare Python may lack pip
         run(*pip, "download", "-q", "--no-deps", "pip", "-d", wheels)
 

@@ -49,6 +49,7 @@ PAGES = (
     "README.ja.md",
     "results/README.md",
     "docs/api.md",
+    "docs/artifact.md",
     "docs/cluster.md",
     "docs/kim.md",
     "docs/readings.md",

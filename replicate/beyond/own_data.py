@@ -35,7 +35,7 @@ from ..recorder import Recorder
 from ..selection import budget as budget_of
 from ..selection import select_top
 from ..training import train
-from ..vectors import coverage, with_unknown_words
+from ..vectors import coverage, identified, with_unknown_words
 
 __all__ = ["PRESET", "Ranked", "fit", "locked", "rank_pool", "read_pool", "select", "size_of"]
 
@@ -214,8 +214,8 @@ def fit(
 
 
 def sha256_of(vectors):
-    """Checksum of a vector file, ``"random"`` for random ones."""
-    return "random" if str(vectors) == "random" else sha256(vectors)
+    """Checksum of word vectors, ``"random"`` for random ones."""
+    return identified(vectors)[1] or "random"
 
 
 def rank_pool(fitted, texts, config):

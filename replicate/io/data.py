@@ -1,4 +1,4 @@
-"""Where corpora and word vectors lie: as named, in a folder of data, or the sample of gensim."""
+"""Where corpora and word vectors lie: as named, in folders of data, or with gensim."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from .errors import InputError
 from .files import sha256
+from .gensim_data import GENSIM, GOOGLE_NEWS, gensim_file, gensim_folder, gensim_name
 from .published import PUBLISHED, Published
+from .wordvectors import Keyed, Vectors, is_keyed
 
 __all__ = [
     "KIM_FOLDER",
@@ -36,6 +38,7 @@ SAMPLE_VECTORS = "pang_lee_polarity_fasttext.vec"
 VECTOR_FILES = (
     "GoogleNews-vectors-negative300.bin.gz",
     "GoogleNews-vectors-negative300.bin",
+    "googlenews-31530.bin.gz",
     "googlenews-mr-subset.bin.gz",
 )
 
@@ -46,11 +49,20 @@ def sample_path() -> tuple[Path, Path]:
     Returns:
         tuple of Path: the corpus, its vectors (fastText, 100 dimensions).
 
+    Raises:
+        InputError: when gensim is not installed.
+
     Example:
         >>> [path.is_file() for path in sample_path()]
         [True, True]
     """
-    from gensim.test.utils import datapath
+    try:
+        from gensim.test.utils import datapath
+    except ImportError:
+        raise InputError(
+            "the sample comes with gensim, which is not installed here (gensim has no release for "
+            "Python 3.14 yet); use an earlier Python, or name --corpus and --vectors"
+        ) from None
 
     return Path(datapath(SAMPLE_FILE)), Path(datapath(SAMPLE_VECTORS))
 
@@ -69,9 +81,11 @@ def data_folders() -> list[Path]:
 
 
 def find_data(
-    preset: str | None = None, corpus: Sequence[str | Path] = (), vectors: str | Path | None = None
-) -> tuple[str, list[Path], str | Path]:
+    preset: str | None = None, corpus: Sequence[str | Path] = (), vectors: Vectors | None = None
+) -> tuple[str, list[Path], str | Path | Keyed]:
     """Corpus and word vectors: what is named, and the rest from the folders of data.
+
+    GoogleNews vectors that gensim has downloaded are used where no folder of data has vectors.
 
     Args:
         preset (str): ``"sample"`` takes gensim's sample where no corpus is
@@ -79,7 +93,8 @@ def find_data(
             it, and the sample otherwise.
         corpus: paths that :func:`replicate.corpus.read_corpus` takes, or the
             name of a published corpus.
-        vectors: a file, or ``"random"``.
+        vectors: a file, ``"gensim:NAME"`` in gensim's own folder, ``"random"``, or gensim's
+            ``KeyedVectors``.
 
     Returns:
         tuple: preset, the paths of the corpus, the word vectors.
@@ -107,6 +122,9 @@ def find_data(
     if vectors is None:
         folders += [path for path in paths if path.is_dir()]
         there = [f / name for f in folders for name in VECTOR_FILES if (f / name).is_file()]
+        google_news = gensim_file(GOOGLE_NEWS)
+        if not there and google_news is not None:
+            there = [google_news]
         if not there and corpus:
             raise InputError("no word vectors found; name a file with --vectors, or use random")
         if not there:
@@ -163,7 +181,18 @@ def find_published(corpus: Published) -> list[Path]:
     )
 
 
-def _named(vectors: str | Path) -> str | Path:
-    if str(vectors) != "random" and not Path(vectors).is_file():
+def _named(vectors: Vectors) -> str | Path | Keyed:
+    if is_keyed(vectors):
+        return vectors
+    name = gensim_name(vectors)
+    if name is not None:
+        there = gensim_file(name)
+        if there is None:
+            raise InputError(
+                f"{GENSIM}{name}: not in {gensim_folder()}; run `replicate fetch --vectors "
+                f"{GENSIM}{name}`, or set GENSIM_DATA_DIR"
+            )
+        return there
+    if str(vectors) != "random" and not Path(str(vectors)).is_file():
         raise InputError(f"{vectors}: no such file; name a word-vector file, or random")
     return vectors

@@ -10,9 +10,9 @@ import math
 import os
 import re
 import struct
-import sys
 import tarfile
 import tokenize
+import tomllib
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -22,11 +22,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from .errors import InputError, shorten
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = [
     "DAMAGED_TAR",

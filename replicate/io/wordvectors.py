@@ -7,22 +7,49 @@ found by its length, and a word by its hash, without a Python object for each.
 
 import codecs
 import gzip
+import hashlib
 import itertools
 import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numba
 import numpy as np
 
 from .errors import InputError
 
-__all__ = ["VERSION", "read_vectors"]
+__all__ = [
+    "VERSION",
+    "Keyed",
+    "Vectors",
+    "content_sha256",
+    "is_keyed",
+    "read_keyed",
+    "read_vectors",
+]
 
 #: Of these readers: rows that an older one kept are read again.
 VERSION = 2
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """What gensim's ``KeyedVectors`` has, as far as it is used here.
+
+    Attributes:
+        key_to_index: word -> its row.
+        vectors: (words, D) floats.
+    """
+
+    key_to_index: dict[str, int]
+    vectors: np.ndarray
+
+
+#: Word vectors: the path of a file, a name such as ``"random"``, or vectors in memory.
+Vectors: TypeAlias = str | Path | Keyed
 
 _BLOCK = 4 << 20
 _LONGEST_WORD = 4096
@@ -79,13 +106,106 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> tuple[np.ndarray, np
         raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
 
 
+def is_keyed(vectors: object) -> TypeGuard[Keyed]:
+    """Whether these are vectors in memory; a gensim model that has some is refused.
+
+    Raises:
+        InputError: for a model whose vectors are ``model.wv``.
+
+    Example:
+        >>> is_keyed("vectors.bin")
+        False
+    """
+    if isinstance(vectors, (str, Path)):
+        return False
+    if not isinstance(vectors, Keyed) and hasattr(vectors, "wv"):
+        raise InputError(f"vectors: a {type(vectors).__name__} model; pass its vectors, model.wv")
+    return isinstance(vectors, Keyed)
+
+
+def read_keyed(keyed: Keyed, words: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of some words out of gensim's ``KeyedVectors``.
+
+    Only words that it holds count: fastText's vectors of parts of words are not used, as they
+    are not when its file is read.
+
+    Args:
+        keyed: the vectors.
+        words: (V,) str, the words wanted.
+
+    Returns:
+        tuple: rows (V, D) float32, zero where unknown, and known (V,) bool.
+
+    Raises:
+        InputError: if words and rows do not fit, or a wanted vector holds NaN or infinity.
+
+    Example:
+        >>> from gensim.models import KeyedVectors
+        >>> keyed = KeyedVectors(2)
+        >>> keyed.add_vectors(["good", "bad"], np.eye(2))
+        >>> [found.tolist() for found in read_keyed(keyed, ["bad", "film"])]
+        [[[0.0, 1.0], [0.0, 0.0]], [True, False]]
+    """
+    words = [str(word) for word in words]
+    table = _table_of(keyed)
+    places = np.array([keyed.key_to_index.get(word, -1) for word in words], dtype=np.int64)
+    known = places >= 0
+    rows = np.zeros((len(words), table.shape[1]), dtype=np.float32)
+    with np.errstate(over="ignore"):  # infinity, which is refused below
+        rows[known] = table[places[known]]
+    return _finite("KeyedVectors", words, rows, known)
+
+
+def content_sha256(keyed: Keyed) -> str:
+    """Checksum of words and rows in memory; their order does not count.
+
+    Example:
+        >>> from gensim.models import KeyedVectors
+        >>> one, other = KeyedVectors(2), KeyedVectors(2)
+        >>> one.add_vectors(["a", "b"], np.eye(2))
+        >>> other.add_vectors(["b", "a"], np.eye(2)[::-1])
+        >>> content_sha256(one) == content_sha256(other)
+        True
+    """
+    table = _table_of(keyed)
+    words = sorted(word for word in keyed.key_to_index if isinstance(word, str))
+    digest = hashlib.sha256(f"{len(words)} {table.shape[1]}\n".encode())
+    for start in range(0, len(words), 10_000):
+        some = words[start : start + 10_000]
+        digest.update("\0".join(some).encode("utf-8", errors="surrogatepass") + b"\0")
+        places = [keyed.key_to_index[word] for word in some]
+        digest.update(np.asarray(table[places], dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _table_of(keyed: Keyed) -> Any:
+    """The rows of vectors in memory; refused where words point outside of them."""
+    table = np.asarray(keyed.vectors)
+    if table.ndim != 2 or table.dtype.kind != "f" or not 1 <= table.shape[1] <= _WIDEST:
+        raise InputError(
+            f"KeyedVectors: vectors have shape {table.shape} and dtype {table.dtype}; (words, "
+            f"dimensions) floats are read, with 1 to {_WIDEST} dimensions"
+        )
+    places = keyed.key_to_index.values()
+    if places and not 0 <= min(places) <= max(places) < len(table):
+        raise InputError("KeyedVectors: words have no row; make it again with add_vectors")
+    return table
+
+
 def _check_kind(path, head):
     """Refuse what begins as no file of word vectors does."""
     start = head[:256].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError(f"{path}: a web page, not word vectors; fetch it again")
-    if head[:1] == b"\x80" or head[:4] == b"PK\x03\x04" or head[:6] == b"\x93NUMPY":
-        raise InputError(f"{path}: a pickle or archive, not word vectors; name another file")
+    if head[:1] == b"\x80":
+        raise InputError(
+            f"{path}: a pickle, as gensim's save() writes it; pickles are never opened here. "
+            "Convert it, if you trust it: from gensim.models import KeyedVectors; "
+            f"kv = KeyedVectors.load({str(path)!r}); getattr(kv, 'wv', kv).save_word2vec_format("
+            f"{path.stem + '.bin'!r}, binary=True)"
+        )
+    if head[:4] == b"PK\x03\x04" or head[:6] == b"\x93NUMPY":
+        raise InputError(f"{path}: an archive or array, not word vectors; name another file")
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in head[:2]:
         raise InputError(f"{path}: UTF-16, not word vectors; save it as UTF-8")
     if b"\r" in head and b"\n" not in head:

@@ -41,7 +41,7 @@ def world() -> Any:
         from mpi4py import MPI
     except ImportError:
         raise InputError(
-            "mpiexec: mpi4py is not installed; pip install 'word-saliency-replication[mpi]'"
+            "mpiexec: mpi4py is not installed; run `pip install mpi4py` in this environment"
         ) from None
     except RuntimeError as error:
         words = str(error).splitlines()[0]

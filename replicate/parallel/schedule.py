@@ -13,6 +13,7 @@ from ..config import ARMS, PRESETS
 from ..experiment import UNSCORED, conclude, prepare, run_stage
 from ..io.data import find_data
 from ..io.errors import InputError
+from ..io.wordvectors import Vectors
 from ..run import Run
 from ..settings import Options
 from .mpi import run_shares
@@ -68,7 +69,7 @@ def run_experiment(
     seeds: int | Sequence[int] = 1,
     out: str | Path | None = None,
     corpus: Sequence[str | Path] = (),
-    vectors: str | Path | None = None,
+    vectors: Vectors | None = None,
     jobs: int | None = None,
     on_progress: Callable[[Any, Any], None] | None = None,
     **readings: Any,
@@ -83,7 +84,8 @@ def run_experiment(
         seeds: how many, or which.
         out: folder of the run; None is ``out/PRESET``.
         corpus: paths, see :func:`replicate.read_corpus`; empty looks for the preset's.
-        vectors: path of a word-vector file, or ``"random"``; None looks for one.
+        vectors: path of a word-vector file, ``"gensim:NAME"`` for one in gensim's own folder,
+            gensim's ``KeyedVectors``, or ``"random"``; None looks for a file.
         jobs: training runs at once; None is one a core.
         on_progress: called with ``(seed, arm)`` and what happened to it: ``(epoch,
             accuracy)``, ``"done"`` or ``"failed"``.
