@@ -223,6 +223,31 @@ def test_its_own_windows_change_nothing(recorded_run):
         assert one.tobytes() == other.tobytes() and one.any()
 
 
+def test_a_jump_is_the_mean_over_both_orders(recorded_run):
+    """Windows first and weights then, or weights first: each its half, and all four corners."""
+    steps = jumps.recorded_steps(recorded_run, 2)
+    models = [initial_model(recorded_run, 2) for _ in range(2)]
+    weights = recorded_run.epoch_weights(2, models[0].shapes())
+    for model, row in zip(models, (3, 4)):
+        model.set_weights({name: array[row] for name, array in weights.items()})
+    batch = flat_batch(models[0], steps.tokens, steps.offsets)
+    windows = [winning_windows(model, batch) for model in models]
+    corner = {
+        (w, p): word_saliency(models[w], batch, None, windows[p]).token_saliency.astype(float)
+        for w in (0, 1)
+        for p in (0, 1)
+    }
+    weights_first = corner[1, 1] - corner[1, 0]
+    windows_first = corner[0, 1] - corner[0, 0]
+    largest = np.abs(weights_first).max()
+    assert np.abs(weights_first - windows_first).max() > 0.01 * largest  # the order matters
+    wanted = (weights_first + windows_first) / 2
+    np.testing.assert_allclose(steps.jump[3], wanted, rtol=1e-4, atol=1e-5 * largest)
+    change = corner[1, 1] - corner[0, 0]
+    drift = (corner[1, 1] - corner[0, 1] + corner[1, 0] - corner[0, 0]) / 2
+    np.testing.assert_allclose(wanted + drift, change, atol=1e-6 * largest)
+
+
 def test_only_switches_jump(recorded_run):
     """A step without one has a jump of 0; most switches have another; drift is the rest."""
     steps = jumps.recorded_steps(recorded_run, 0)

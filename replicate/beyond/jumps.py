@@ -133,8 +133,7 @@ def step_kinds(
         >>> [KINDS[kind] for kind in step_kinds(before, after, np.array([0, 4]))]
         ['appears', 'switches', 'appears', 'neighbours']
     """
-    moved = (before.argmax != after.argmax) & (before.active | after.active)
-    changed = moved | (before.active != after.active)
+    changed = (before.argmax != after.argmax) | (before.active != after.active)
     # A pair is gone, or new, wherever the window of such a filter was or is.
     switched = _covered(before, offsets, changed & before.active)
     switched |= _covered(after, offsets, changed & after.active)
