@@ -360,6 +360,38 @@ def test_a_run_adds_up(recorded_run):
     assert found["totals"][0][1:3] == pytest.approx((zero, zero))
 
 
+def test_each_kind_of_sentence_has_its_own_numbers(recorded_run):
+    """Shares and lines of the words of misclassified sentences, from the record alone.
+
+    Epochs 20 to 50 of fifty are 3 to 6 of six.
+    """
+    run, found = recorded_run, jumps.seed_jumps(recorded_run, 0)
+    record, steps = run.record(0), jumps.recorded_steps(run, 0)
+    wrong = np.repeat(record.predicted[-1] != record.labels, record.lengths)
+    assert 0 < wrong.mean() < 0.5
+    curves = np.asarray(record.saliency)[:, wrong].astype(np.float64)
+    (line,) = [row for row in found["linearity"] if row[:2] == ("raw", "misclassified")]
+    moving = [c for c in curves[2:].T if np.ptp(c) > 0]
+    wanted = [stats.linregress([3, 4, 5, 6], curve).rvalue ** 2 for curve in moving]
+    assert line[2] == pytest.approx(np.mean(wanted))
+    assert line[5] == pytest.approx(len(moving) / wrong.sum())
+    squares = np.diff(curves, axis=0) ** 2
+    rows = [row for row in found["shares"] if row[:2] == ("raw", "misclassified")]
+    for kind, row in enumerate(rows):
+        which = steps.kinds[:, wrong] == kind
+        assert row[2] == jumps.KINDS[kind]
+        assert row[3:5] == pytest.approx((which.mean(), squares[which].sum() / squares.sum()))
+    # By epoch: the share of an epoch's squares, and of all.
+    squares = np.diff(np.asarray(record.saliency, dtype=np.float64), axis=0) ** 2
+    for row in found["epochs"]:
+        if row[:3] == ("raw", 4, "switches"):
+            of_kind = squares[2][steps.kinds[2] == SWITCHES].sum()
+            assert row[4:] == pytest.approx((of_kind / squares[2].sum(), of_kind / squares.sum()))
+            break
+    else:
+        pytest.fail("no such row")
+
+
 # --- straight lines ----------------------------------------------------------------------
 
 
