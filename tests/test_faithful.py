@@ -108,6 +108,10 @@ def test_integrated_gradients_add_up():
     for steps in (2, 200):
         found = faithful.integrated_gradients(model, x, OFFSETS, own, steps)
         far.append(np.abs(np.add.reduceat(found, OFFSETS[:-1]) - wanted).max())
+    # One step is the gradient half way.
+    half = (faithful.occurrence_gradient(model, x / 2, OFFSETS, own) * x).sum(axis=1)
+    found = faithful.integrated_gradients(model, x, OFFSETS, own, 1)
+    np.testing.assert_allclose(found, half, rtol=1e-5, atol=1e-6)
     assert far[1] < 0.02 * np.abs(wanted).max() and far[1] < far[0]
 
 
@@ -138,6 +142,9 @@ def test_every_method_is_there():
 def test_the_top_is_rounded_up(share, wanted):
     top = faithful.top_words(np.arange(10.0), np.array([0, 10]), share, drawn())
     assert np.flatnonzero(top).tolist() == list(range(10 - wanted, 10))
+    # 0.07 times 100 is a little more than 7 in floating point.
+    top = faithful.top_words(np.arange(100.0), np.array([0, 100]), 0.07, drawn())
+    assert top.sum() == 7 < np.ceil(0.07 * 100)
 
 
 def test_equal_scores_are_drawn():

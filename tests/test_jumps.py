@@ -165,6 +165,32 @@ def test_without_the_weights_it_is_refused(recorded_run, copied, refused):
         jumps.recorded_steps(Run(run.out), 0)
 
 
+@pytest.mark.parametrize("labels", [2, 3])
+def test_another_label_is_a_switch_with_more_than_two(labels, tmp_path):
+    """Whether the network's own label changed counts with three labels, and not with two."""
+    from replicate.experiment import prepare, run_first_phase
+    from replicate.run import Options
+
+    random = np.random.RandomState(6)
+    rows = [f"{i % labels}\t{' '.join(random.choice(list('abcdefgh'), 5))}" for i in range(90)]
+    corpus = tmp_path / "corpus.tsv"
+    corpus.write_text("label\ttext\n" + "\n".join(rows) + "\n")
+    config = Config(epochs=6, n_filters=8, learning_rate=0.1, batch_size=10)
+    run = prepare(tmp_path / "run", config, Options(), [0], [corpus], "random", dimensions=4)
+    run_first_phase(run, 0)
+    steps = jumps.recorded_steps(run, 0)
+    batch = flat_batch(initial_model(run, 0), steps.tokens, steps.offsets)
+    windows = [winning_windows(model, batch) for model in jumps._networks(run, 0)]
+    relabelled = np.diff(steps.record.predicted, axis=0) != 0
+    assert relabelled.any()
+    for counted in (False, True):
+        wanted = [
+            jumps.step_kinds(*pair, steps.offsets, changed if counted else None)
+            for pair, changed in zip(zip(windows[:-1], windows[1:]), relabelled)
+        ]
+        assert np.array_equal(wanted, steps.kinds) == (counted == (labels > 2))
+
+
 def test_epoch_0_has_the_initial_weights(recorded_run, tmp_path):
     """A record that begins before training has a step more."""
     from replicate.corpus import sample_path
@@ -211,6 +237,20 @@ def test_jump_and_drift_by_hand():
     # An activation that the other has closed lets nothing through.
     shut = WinningWindows(old.argmax, ~old.active, old.heights)
     assert not seen(1.0, shut)[1].token_saliency.any()
+
+
+def test_what_another_network_has_open_is_open():
+    """A network whose filter is closed has features of 0 and p of 1/2; through open windows
+    eq. (6) is 1/2 |u| at their word."""
+    open_windows, _ = hand_made([1, -1])
+    vectors = np.array([[0], [1], [3], [2]], dtype=np.float32)
+    model = TextCNN(vectors, 2, Config(n_filters=2, filter_height=1, padding="narrow"), 0)
+    model.conv.W.array[:, 0, 0, 0] = [-4, -1]
+    model.fc.W.array[...] = [[1, 0], [0, 1]]
+    batch = flat_batch(model, np.array([0, 1, 2]), np.array([0, 3]))
+    assert not word_saliency(model, batch).token_saliency.any()
+    found = word_saliency(model, batch, None, open_windows).token_saliency
+    np.testing.assert_allclose(found, [0, 2, 0])
 
 
 def test_its_own_windows_change_nothing(recorded_run):

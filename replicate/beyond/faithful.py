@@ -262,7 +262,7 @@ def top_words(
     order = np.lexsort((random.random_sample(len(scores)), -scores, sentence))
     rank = np.empty(len(scores), dtype=np.int64)
     rank[order] = np.arange(len(scores)) - np.repeat(offsets[:-1], lengths)
-    # 0.1 * 10 must be 1 word, not 2 by rounding.
+    # 7 % of 100 words are 7, not 8 by rounding.
     return rank < np.ceil(share * lengths - 1e-9)[sentence]
 
 
