@@ -445,7 +445,7 @@ def write_trust(run: Run, seeds: Sequence[int]) -> list[Path]:
         tables[name] = summarised(of_seeds, keys)
         save_csv(out / f"{name}.csv", (*keys, *SUMMARY), tables[name])
         written.append(out / f"{name}.csv")
-    title = f"{run.title}; {len(seeds)} seeds"
+    title = f"{run.title}; {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     written.append(draw_jumps(tables, out / "jumps", title))
     written.append(draw_faithful(tables, out / "saliency", title))
     return written
@@ -470,12 +470,13 @@ def _points(axis, rows, names, series, panel, drawn, colours):
                 axis.plot([place, place], [low, high], color=colours[i], lw=1.2)
             axis.plot(place, mean, "o", color=colours[i], ms=4.5, label=one if j == 0 else None)
     axis.set_xticks(range(len(names)), [str(n).replace("_", " ") for n in names], fontsize=7)
+    axis.set_xlim(-0.6, len(names) - 0.4)
     axis.axhline(0, color="#000000", lw=0.8)
     axis.legend(fontsize=7, framealpha=0.8, frameon=True, edgecolor="none")
 
 
 def draw_jumps(tables: Mapping[str, Sequence[tuple]], stem: Path, title: str) -> Path:
-    """Which steps the change of saliency comes from, by epoch, and how straight the curves are.
+    """Which steps the change of saliency comes from, what jumps, and how straight the curves are.
 
     Args:
         tables: of :func:`summarised`, by name.
@@ -487,8 +488,8 @@ def draw_jumps(tables: Mapping[str, Sequence[tuple]], stem: Path, title: str) ->
     """
     drawn: list[tuple] = []
     with styled():
-        figure = Figure(figsize=(10, 3.9))
-        left, right = figure.subplots(1, 2)
+        figure = Figure(figsize=(11.5, 3.9))
+        left, middle, right = figure.subplots(1, 3, width_ratios=(1.2, 0.8, 1.2))
         parts: dict[str, list[tuple]] = {}
         for reading, epoch, step, measure, mean, low, high, _ in tables["epochs"]:
             if (reading, measure) == ("raw", "part"):
@@ -499,10 +500,15 @@ def draw_jumps(tables: Mapping[str, Sequence[tuple]], stem: Path, title: str) ->
             epochs, values = np.array(parts[step]).T
             left.bar(epochs, 100 * values, 0.85, bottom, color=_COLOURS[step], label=step)
             bottom = bottom + 100 * values
-        left.set_title("% of all squared change of eq. (6), by the kind of step", fontsize=9)
+        left.set_title("% of all squared change of eq. (6), by kind of step", fontsize=9)
         left.set_xlabel("epoch")
         left.set_axisbelow(True)
         left.legend(fontsize=7)
+        rows: dict[tuple, list] = {
+            (measure, sentences): mean for sentences, measure, *mean, _ in tables["totals"]
+        }
+        _points(middle, rows, jumps.SENTENCES, ("jump", "drift"), "totals", drawn, (WRONG, CORRECT))
+        middle.set_title("part in squared change", fontsize=9)
         rows = {}
         for reading, sentences, measure, *mean, _ in tables["linearity"]:
             if sentences != "all" and measure in ("line", "shuffled"):
@@ -516,7 +522,7 @@ def draw_jumps(tables: Mapping[str, Sequence[tuple]], stem: Path, title: str) ->
         right.set_title("variance that a straight line explains, epochs 20–50", fontsize=9)
         titled(figure, "What jumps")
         caption(figure, f"{title}; bars: 95 % intervals")
-        figure.subplots_adjust(left=0.06, right=0.99, top=0.84, bottom=0.15, wspace=0.18)
+        figure.subplots_adjust(left=0.05, right=0.99, top=0.84, bottom=0.15, wspace=0.2)
         save_csv(stem.with_suffix(".csv"), _DRAWN, drawn)
         return save_figure(figure, stem)
 
