@@ -806,6 +806,52 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     return _further_models(work, seeds, each, quiet, verbose, train, write)
 
 
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--seeds",
+    "number",
+    type=click.IntRange(1, 100_000),
+    default=None,
+    metavar="N",
+    help="The first N finished seeds; default: all.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    help="Further first phases a seed with each thing changed.",
+)
+@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
+@click.option("--quiet", "-q", is_flag=True)
+@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
+def trust(folder, number, draws, jobs, quiet, verbose):
+    """Is the saliency to be trusted?
+
+    DIR is a run made with --epoch-weights all.  How much of its change is jumps, does it
+    show what the network does, and does another training agree?  For the last, further
+    first phases are trained, with other weights, order, split or unknown words; resumable.
+    """
+    from .beyond import trust as beyond
+    from .run import Run
+
+    work = Run(folder)
+    beyond.check_run(work)
+    seeds = work.finished_seeds()[:number]
+    if not seeds:
+        raise InputError(f"{folder}: no finished seed; run it first")
+
+    def train(on_progress):
+        return beyond.run_trust(work, seeds, draws, jobs or _cores(), on_progress)
+
+    def write(done):
+        return beyond.write_trust(work, done)
+
+    each = beyond.trainings(work, draws)
+    return _further_models(work, seeds, each, quiet, verbose, train, write)
+
+
 def _names(offered):
     """``a,b`` and several times ``--name``, of some names; all where none is given."""
 

@@ -70,8 +70,8 @@ _PREPARING = f"{OWN}preparing"
 
 #: Folders of a run in which files are written, as patterns.
 _FOLDERS = (
-    "", "figures", "questions", "choice", "seed-*", "seed-*/T1", "seed-*/arms/*", "seed-*/rivals",
-    "seed-*/choice",
+    "", "figures", "questions", "choice", "trust", "seed-*", "seed-*/T1", "seed-*/arms/*",
+    "seed-*/rivals", "seed-*/choice", "seed-*/trust",
 )  # fmt: skip
 
 #: Sentences of each kind in Fig. 5.

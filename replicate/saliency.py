@@ -19,10 +19,12 @@ from .model import Batch, TextCNN, padded_places
 __all__ = [
     "Predictions",
     "Saliency",
+    "WinningWindows",
     "callable_saliency",
     "classify",
     "flat_batch",
     "token_saliency",
+    "winning_windows",
     "word_saliency",
 ]
 
@@ -68,6 +70,22 @@ class Predictions:
     features: np.ndarray
 
 
+@dataclass(frozen=True)
+class WinningWindows:
+    """Which words of n sentences each of F filters looks at: what eq. (6) is a sum over.
+
+    Attributes:
+        argmax: (n, F) int32, first word of the window that wins the maximum over time,
+            counted from the sentence's first word; -(h - 1) or more.
+        active: (n, F) bool, whether the activation lets a gradient through there.
+        heights: (F,) int64, words that each filter covers.
+    """
+
+    argmax: np.ndarray
+    active: np.ndarray
+    heights: np.ndarray
+
+
 def flat_batch(
     model: TextCNN, tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray | None = None
 ) -> Batch:
@@ -96,7 +114,9 @@ def flat_batch(
     return Batch.on(model.xp, *parts)
 
 
-def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Saliency:
+def word_saliency(
+    model: TextCNN, batch: Batch, chunk: int | None = None, windows: WinningWindows | None = None
+) -> Saliency:
     """Saliency of every word occurrence of a batch (eqs 4-6).
 
     .. math::
@@ -109,6 +129,8 @@ def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Sal
         model (TextCNN): on any device.
         batch (Batch): of :func:`flat_batch`; its labels are not looked at.
         chunk (int): sentences at once; None chooses.
+        windows (WinningWindows): go back through these in place of the model's own, to
+            see what another network's windows would make of this one's weights.
 
     Returns:
         Saliency: NumPy arrays.
@@ -124,9 +146,45 @@ def word_saliency(model: TextCNN, batch: Batch, chunk: int | None = None) -> Sal
         (3,)
     """
     with chainer.using_config("train", False), chainer.using_config("type_check", False):
-        if model.implementation == "reference":
+        if model.implementation == "reference" and windows is None:
             return _reference_saliency(model, batch, chunk)
-        return _fused_saliency(model, batch, chunk)
+        return _fused_saliency(model, batch, chunk, windows)
+
+
+def winning_windows(model: TextCNN, batch: Batch) -> WinningWindows:
+    """The windows that saliency comes from (eq. 4 through Fig. 2).
+
+    With :math:`g_{sf}` the gradient of the loss at the maximum of filter f over sentence
+    s, before the activation, and :math:`p_{sf}` the first word of its window, the
+    gradient at word i is
+
+    .. math::
+        \\frac{\\partial L}{\\partial w_i} = \\sum_f g_{sf} W_{f,\\, i - p_{sf}}
+
+    over the filters whose window covers i.  The sum has no terms, and saliency is exactly
+    0, for a word that no window of an active filter covers.
+
+    Args:
+        model (TextCNN): on any device, in any form; the fused form is used.
+        batch (Batch): of :func:`flat_batch`.
+
+    Returns:
+        WinningWindows: NumPy arrays.
+
+    Example:
+        >>> vectors = np.array([[0], [1], [3], [2]], dtype=np.float32)
+        >>> model = TextCNN(vectors, 2, Config(n_filters=2, filter_height=1), seed=0)
+        >>> model.conv.W.array[:, 0, 0, 0] = [1, -1]
+        >>> found = winning_windows(model, flat_batch(model, np.array([0, 1, 2]), np.array([0, 3])))
+        >>> found.argmax.tolist(), found.active.tolist()
+        ([[1, 0]], [[True, False]])
+    """
+    with chainer.using_config("train", False), chainer.using_config("type_check", False):
+        features, pooled, _ = _fused_features(model, batch, None)
+    ones = model.xp.ones_like(features)
+    active = functions.gradient_before_activation(ones, features, model.config.activation) != 0
+    heights = np.repeat(np.array(model.config.heights), model.config.n_filters)
+    return WinningWindows(cuda.to_cpu(pooled.argmax), cuda.to_cpu(active), heights)
 
 
 def token_saliency(
@@ -331,7 +389,7 @@ def _projected(vectors, ids, weight):
     return projected
 
 
-def _fused_saliency(model, batch, chunk):
+def _fused_saliency(model, batch, chunk, windows=None):
     features, pooled, weight = _fused_features(model, batch, chunk)
     xp = model.xp
     own = xp.empty(len(batch), dtype=np.int32)
@@ -349,14 +407,21 @@ def _fused_saliency(model, batch, chunk):
 
     with chainer.force_backprop_mode():
         at_features = _head_blocks(model, features, gradient)
-    gz = functions.gradient_before_activation(at_features, features, model.config.activation)
+    argmax, activation = pooled.argmax, model.config.activation
+    if windows is None:
+        gz = functions.gradient_before_activation(at_features, features, activation)
+    else:
+        argmax, active = xp.asarray(windows.argmax), xp.asarray(windows.active)
+        # Whether a ReLU lets a gradient through is the other network's.
+        slopes = xp.ones_like(features) if activation == "relu" else features
+        gz = functions.gradient_before_activation(at_features, slopes, activation) * active
     parts = []
     for start, stop in _chunks(batch, chunk or len(batch)):
         part = _part(batch, start, stop)
         parts.append(
             functions.mean_absolute_gradient(
                 gz[start:stop],
-                pooled.argmax[start:stop],
+                argmax[start:stop],
                 part.offsets,
                 weight,
                 len(part.tokens),

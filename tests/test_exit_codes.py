@@ -91,7 +91,7 @@ def test_the_traceback_of_a_fault_is_in_the_log(command, tmp_path, monkeypatch):
         assert code == (3 if i == 0 else 2)
 
 
-@pytest.mark.parametrize("name", ["run", "sweep", "select", "questions"])
+@pytest.mark.parametrize("name", ["run", "sweep", "select", "questions", "trust"])
 def test_every_command_that_works_logs_its_faults(name, command, recorded_run, copied, monkeypatch, tmp_path):  # fmt: skip
     """Whichever stage it is in."""
     run = copied(recorded_run)
@@ -105,25 +105,28 @@ def test_every_command_that_works_logs_its_faults(name, command, recorded_run, c
         "sweep": ("sweep", tmp_path / "grid.toml", *data, "--out", out),
         "select": ("select", *data, "--pool", corpus, "--out", out),
         "questions": ("questions", run.out),
+        "trust": ("trust", run.out),
     }[name]
     place = {
         "run": "replicate.parallel.schedule.run_all",
         "sweep": "replicate.beyond.sweep.run_sweep",
         "select": "replicate.beyond.own_data.train",
         "questions": "replicate.beyond.rivals.run_rivals",
+        "trust": "replicate.beyond.trust.run_trust",
     }[name]
     monkeypatch.setattr(place, raising(ZeroDivisionError("odd")))
     code, told = command(*arguments)
     # What was read is reported before, or how many models will be trained.
     *before, last = told.splitlines()
     assert code == 3 and "ZeroDivisionError" in last and "ZeroDivisionError" not in "".join(before)
-    if name == "questions":
+    further = name in ("questions", "trust")
+    if further:
         assert len(before) == 1 and "models for each of 3 seeds" in before[0]
-    log = (run.out if name == "questions" else out) / "run.log"
+    log = (run.out if further else out) / "run.log"
     assert "ZeroDivisionError" in log.read_text()
 
 
-@pytest.mark.parametrize("name", ["run", "sweep", "questions"])
+@pytest.mark.parametrize("name", ["run", "sweep", "questions", "trust"])
 def test_a_task_that_failed_is_3(name, command, recorded_run, copied, monkeypatch, tmp_path):
     """One line for each, and what is done stays; without failures it is 0."""
     run = copied(recorded_run)
@@ -133,14 +136,17 @@ def test_a_task_that_failed_is_3(name, command, recorded_run, copied, monkeypatc
         "sweep": ("sweep", tmp_path / "grid.toml", "--corpus", sample_path()[0], "--vectors",
                   "random", "-q", "--out", tmp_path / "out"),
         "questions": ("questions", run.out, "-q"),
+        "trust": ("trust", run.out, "-q"),
     }[name]  # fmt: skip
     place, failed = {
         "run": ("parallel.schedule.run_all", (0, "T2h")),
         "sweep": ("beyond.sweep.run_sweep", ("default", 0)),
         "questions": ("beyond.rivals.run_rivals", 1),
+        "trust": ("beyond.trust.run_trust", 1),
     }[name]
     monkeypatch.setattr("replicate.experiment.conclude", lambda run: [])
     monkeypatch.setattr("replicate.beyond.questions.write_answers", lambda *_: [])
+    monkeypatch.setattr("replicate.beyond.trust.write_trust", lambda *_: [])
     for failures, code in ({failed: "its process was ended (signal 9)"}, 3), ({}, 0):
         monkeypatch.setattr(f"replicate.{place}", lambda *_, f=failures, **__: Outcome(f))
         found, told = command(*arguments)

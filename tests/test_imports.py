@@ -21,7 +21,8 @@ ORDER = """
     model saliency recorder training
     show.figures show.forest show.explorer show.report show.crate show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
-    beyond.valuation beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.choice beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data
+    beyond.jumps beyond.faithful beyond.valuation beyond.rivals beyond.convergence beyond.sweep beyond.questions
+    beyond.choice beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data beyond.trust
     cli
 """.split()
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from replicate import claims, inference, saliency, statistics
-from replicate.beyond import convergence
+from replicate.beyond import convergence, faithful
 from replicate.config import Config
 from replicate.fast import convolution as functions
 from replicate.fast.compat import chainer
@@ -243,6 +243,55 @@ def test_captum(form, padding, activation):
     own = logits_of(weights, model.config, x, lengths).argmax(1)
     other = plain.attribute(x.detach().requires_grad_(True), target=own, abs=True)
     assert far(of_words(other.mean(2), model, lengths), wanted) > 0.1
+
+
+@needs_torch
+@PADDING
+@ACTIVATION
+@pytest.mark.parametrize("labels, height", [(2, 3), (2, (2, 4)), (3, 3)])
+def test_other_attributions(labels, height, padding, activation):
+    """Captum's integrated gradients and gradient x input of the log odds; norms of its gradients."""
+    model, _ = model_of(
+        "fused", labels, padding=padding, activation=activation, filter_height=height
+    )
+    found = faithful.attributions(model, TOKENS, OFFSETS, np.random.RandomState(2), steps=16)
+    weights = copied(model)
+    x, lengths = embedded(weights, model)
+    x = x.detach().requires_grad_(True)
+    rows = torch.arange(len(LENGTHS))
+    own = logits_of(weights, model.config, x, lengths).argmax(1)
+
+    def logits(x):
+        # Captum puts all steps of all sentences into one batch.
+        return logits_of(weights, model.config, x, lengths.repeat(len(x) // len(lengths)))
+
+    def odds(x):
+        p = logits(x).softmax(1)[torch.arange(len(x)), own.repeat(len(x) // len(own))]
+        return torch.log(p) - torch.log1p(-p)
+
+    integrated = captum.attr.IntegratedGradients(odds)
+    kinds = {
+        "integrated_gradients": integrated.attribute(x, n_steps=16, method="riemann_middle"),
+        "gradient_x_input": captum.attr.InputXGradient(odds).attribute(x),
+    }
+    for name, values in kinds.items():
+        wanted = of_words(values.detach().sum(2), model, lengths)
+        assert far(found[name], wanted) < 2e-5, name
+    gradients = {
+        "odds": torch.autograd.grad(odds(x).sum(), x)[0],
+        "logit": torch.autograd.grad(logits(x)[rows, own].sum(), x)[0],
+    }
+    for name, kind, order in (
+        ("odds_l2", "odds", 2),
+        ("logit_l2", "logit", 2),
+        ("logit_l1", "logit", 1),
+    ):
+        wanted = of_words(gradients[kind].norm(order, dim=2), model, lengths)
+        assert far(found[name], wanted) < 2e-5, name
+    # Twin: another rule of the path, and another target, are seen.
+    left = integrated.attribute(x, n_steps=16, method="riemann_left").detach().sum(2)
+    assert far(found["integrated_gradients"], of_words(left, model, lengths)) > 1e-3
+    assert far(found["odds_l2"], found["logit_l2"]) > 1e-2
 
 
 # --- Steps of the optimisers ---------------------------------------------------------------

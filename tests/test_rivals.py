@@ -56,6 +56,14 @@ def test_the_papers_score_is_that_of_the_run(recorded_run, scored):
     np.testing.assert_allclose(scored["instability"], stored, rtol=1e-9)
 
 
+def test_switches_and_smooth_change_add_up_to_the_papers_score(scored):
+    """As eq. (10) is linear in wac; both have a part in it, and rank otherwise than it."""
+    parts = scored["instability_switch"], scored["instability_smooth"]
+    np.testing.assert_allclose(sum(parts), scored["instability"], rtol=1e-5)
+    assert all((part >= 0).all() and part.any() for part in parts)
+    assert all(stats.spearmanr(part, scored["instability"])[0] < 1 for part in parts)
+
+
 def test_scores_of_words(recorded_run, scored):
     """Length, rarity, unknown, level variance and the logit form, word by word."""
     corpus = recorded_run.corpus
@@ -338,13 +346,12 @@ def test_random_draws_are_others(trainings):
     """Three of each share: no two alike, each of its size."""
     run, seen, rows = trainings
     t1, t2 = (np.flatnonzero(run.subset(1) == k).tolist() for k in (1, 2))
-    sizes = [len(set(s) - set(t1)) for s, *_ in seen]
+    added = [set(s) - set(t1) for s, *_ in seen]
     for share in (0.25, 0.5):
         size = int(share * len(t2))
-        first = sizes.index(size)  # the draws of a share come before its scores
-        draws = [set(s) - set(t1) for s, *_ in seen[first : first + 3]]
-        assert {len(d) for d in draws} == {size}
-        assert len({tuple(sorted(d)) for d in draws}) == 3
+        draws = [one for one in added if len(one) == size][:3]  # they are the first
+        wanted = [set(generator("random rival", 1, k).permutation(t2)[:size]) for k in range(3)]
+        assert draws == wanted and len({tuple(sorted(d)) for d in draws}) == 3
     # Selections that are alike are trained once, and have one accuracy.
     drawn = [(row["share"], row["late"]) for row in rows if row["arm"].startswith("random_")]
     assert len(drawn) == len(set(drawn)) == 6

@@ -24,6 +24,7 @@ from ..saliency import classify, flat_batch
 from ..selection import budget, select_top
 from ..statistics import late_and_mean
 from ..training import train
+from . import jumps
 from .valuation import (
     Look,
     badge_order,
@@ -87,6 +88,8 @@ SCORES = (
     Score(
         "level_variance", "as A_S, variance of saliency itself, not of its changes (VoG on words)"
     ),
+    Score("instability_switch", "A_S of the part of wac that comes from switches of the windows"),
+    Score("instability_smooth", "A_S of the rest of wac, smooth change; both add up to A_S"),
     Score("length", "words"),
     Score("rarity", "mean of -log frequency in T1 of the words"),
     Score("unknown", "share of words without a vector"),
@@ -171,6 +174,10 @@ def _of_words(run, seed, t1, t2):
         [logit_saliency(*pair, lengths) for pair in zip(record.saliency, record.uncertainty)]
     )
     wac, count = run.instability(seed)
+    steps = jumps.recorded_steps(run, seed)
+    of_switches, of_smooth = jumps.decomposed_instability(
+        record.saliency, steps.switched, tokens1, n_words, config.ddof
+    )
 
     def of_words(saliency):
         return word_instability(saliency, tokens1, n_words, config.ddof)[0]
@@ -190,6 +197,8 @@ def _of_words(run, seed, t1, t2):
         "instability": by_sentence(wac),
         "instability_logit": by_sentence(of_words(logit)),
         "instability_shuffled": by_sentence(shuffled(wac, count, seed)),
+        "instability_switch": by_sentence(of_switches),
+        "instability_smooth": by_sentence(of_smooth),
         "level_variance": by_sentence(
             mean_by_word(record.saliency.var(axis=0, dtype=np.float64), tokens1, n_words)[0]
         ),
