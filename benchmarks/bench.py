@@ -30,6 +30,7 @@ import numpy as np
 
 from replicate import experiment
 from replicate import model as network
+from replicate.beyond.kim import SPECIFICATION
 from replicate.config import ARMS, PAPER, PRESETS
 from replicate.corpus import Corpus, read_corpus
 from replicate.experiment import UNSCORED, prepare, run_stage
@@ -50,15 +51,17 @@ HEADER = ("measure", "variant", "threads", "repetitions", "minimum_s", "median_s
 
 # The case for which the project states its bounds.
 CASE = PRESETS["paper"].replace(n_filters=100, batch_size=50)
+# Kim's own network, static word vectors.
+KIM = SPECIFICATION
 
 
-def chainer_epoch(matrix, corpus, sentences, implementation):
+def chainer_epoch(matrix, corpus, sentences, implementation, config=CASE):
     """A callable that trains one epoch of T1 inside Chainer's Trainer."""
-    model = TextCNN(matrix, 2, CASE, 0, implementation)
-    optimizer = make_optimizer(model, CASE)
+    model = TextCNN(matrix, 2, config, 0, implementation)
+    optimizer = make_optimizer(model, config)
 
     def run():
-        iterator = EpochIterator(corpus, sentences, CASE.batch_size, 0)
+        iterator = EpochIterator(corpus, sentences, config.batch_size, 0)
         with tempfile.TemporaryDirectory() as out:
             trainer = training.Trainer(Updater(iterator, optimizer, model, 0), (1, "epoch"), out)
             trainer.extend(training.extensions.LogReport(trigger=(1, "epoch"), log_name=None))
@@ -68,44 +71,63 @@ def chainer_epoch(matrix, corpus, sentences, implementation):
     return run, model
 
 
-def matrix_products(matrix, corpus, sentences):
+def matrix_products(matrix, corpus, sentences, config=CASE):
     """A callable of the bare matrix products of an epoch: distinct words x filters."""
-    model = TextCNN(matrix, 2, CASE, 0)
-    iterator = EpochIterator(corpus, sentences, CASE.batch_size, 0)
+    iterator = EpochIterator(corpus, sentences, config.batch_size, 0)
     batches = []
     while not (batches and iterator.is_new_epoch):
         batches.append(matrix[next(iterator).ids])
-    rows = model.conv.W.array.transpose(2, 0, 1, 3).reshape(-1, matrix.shape[1])
+    rows = filter_rows(TextCNN(matrix, 2, config, 0))
     return lambda: [np.matmul(words, rows.T) for words in batches]
 
 
-def torch_variants(matrix, corpus, sentences):
-    """PyTorch's epoch of training and, by batch size, its saliency and Captum's."""
+def filter_rows(model):
+    """(R, D): the rows of all filters."""
+    width = model.embed.array.shape[1]
+    return np.concatenate([conv.W.array.reshape(-1, width) for conv in model.convolutions])
+
+
+def torch_variants(matrix, corpus, sentences, config=CASE):
+    """PyTorch's epoch of training and, by batch size, its saliency and Captum's.
+
+    Every one comes twice: as usual, and through ``torch.compile``.
+    """
     import torch
     from captum.attr import Saliency
 
     torch.set_num_threads(int(THREADS))
 
     class Net(torch.nn.Module):
-        """Embedding, conv1d, max over time, linear: the usual eager composition."""
+        """Embedding, conv1d, max over time, linear: the usual composition."""
 
         def __init__(self):
             super().__init__()
             self.embed = torch.nn.Embedding.from_pretrained(
                 torch.from_numpy(matrix), freeze=True, padding_idx=0
             )
-            self.conv = torch.nn.Conv1d(matrix.shape[1], CASE.n_filters, 3, padding=2)
-            self.fc = torch.nn.Linear(CASE.n_filters, 2)
+            self.conv = torch.nn.ModuleList(
+                torch.nn.Conv1d(matrix.shape[1], config.n_filters, h, padding=h - 1)
+                for h in config.heights
+            )
+            self.fc = torch.nn.Linear(config.n_features, 2)
 
         def of_embedded(self, x):
-            h = torch.relu(self.conv(x.transpose(1, 2)))
-            return self.fc(h.max(dim=2).values)
+            x = x.transpose(1, 2)
+            found = [torch.relu(conv(x)).max(dim=2).values for conv in self.conv]
+            found = torch.cat(found, 1) if len(found) > 1 else found[0]
+            if config.dropout:
+                found = torch.nn.functional.dropout(found, config.dropout, self.training)
+            return self.fc(found)
 
         def forward(self, ids):
             return self.of_embedded(self.embed(ids))
 
     net = Net()
-    adam = torch.optim.Adam(net.parameters(), lr=CASE.learning_rate)
+    make = {
+        "Adam": lambda p: torch.optim.Adam(p, lr=config.learning_rate),
+        "AdaDelta": lambda p: torch.optim.Adadelta(p, 1.0, rho=0.95, eps=1e-6),
+    }[config.optimizer]
+    optimizer = make(p for p in net.parameters() if p.requires_grad)
 
     def batches(size, order):
         for start in range(0, len(order), size):
@@ -116,22 +138,29 @@ def torch_variants(matrix, corpus, sentences):
                 row[: len(words)] = words
             yield torch.from_numpy(ids), torch.from_numpy(corpus.labels[chosen].astype(np.int64))
 
-    def epoch():
+    def epoch(net=net):
         order = np.random.RandomState(0).permutation(sentences)
-        for ids, labels in batches(CASE.batch_size, order):
-            adam.zero_grad()
+        for ids, labels in batches(config.batch_size, order):
+            optimizer.zero_grad()
             torch.nn.functional.cross_entropy(net(ids), labels).backward()
-            adam.step()
+            optimizer.step()
+            if config.max_norm:
+                with torch.no_grad():
+                    weight = net.fc.weight
+                    weight.copy_(torch.renorm(weight, 2, 0, config.max_norm))
+
+    def compiled_epoch():
+        epoch(torch.compile(net, dynamic=True))
 
     # A record has the order of the corpus.  Batches of sentences of similar length
     # need less padding; restoring the order of the result is not timed.
     by_length = sentences[np.argsort(corpus.lengths[sentences], kind="stable")]
 
-    def autograd(size, order=sentences):
+    def autograd(size, order=sentences, of_embedded=net.of_embedded):
         def run():
             for ids, _ in batches(size, order):
                 x = net.embed(ids).requires_grad_(True)
-                z = net.of_embedded(x)
+                z = of_embedded(x)
                 loss = torch.nn.functional.cross_entropy(z, z.argmax(1), reduction="sum")
                 (grad,) = torch.autograd.grad(loss, x)
                 grad.abs().mean(2).numpy()
@@ -152,10 +181,20 @@ def torch_variants(matrix, corpus, sentences):
 
         return run
 
+    def compiled(size, order=sentences):
+        return autograd(size, order, torch.compile(net.of_embedded, dynamic=True))
+
     def sorted_by_length(make):
         return lambda size: make(size, by_length)
 
-    return epoch, autograd, captum, sorted_by_length
+    recordings = {
+        "PyTorch autograd": autograd,
+        "PyTorch autograd, torch.compile": compiled,
+        "Captum Saliency": captum,
+    }
+    for name, make in list(recordings.items()):
+        recordings[f"{name}, sorted by length"] = sorted_by_length(make)
+    return {"PyTorch": epoch, "PyTorch, torch.compile": compiled_epoch}, recordings
 
 
 def timed(variants, repetitions):
@@ -397,8 +436,7 @@ def seed_parts(corpus, vectors, config):
 
 def floor(run, arm):
     """Core-seconds that words and product of an arm's batches take, all epochs."""
-    model = TextCNN(run.vectors, 2, run.config, 0)
-    rows = model.conv.W.array.transpose(2, 0, 1, 3).reshape(-1, run.vectors.shape[1])
+    rows = filter_rows(TextCNN(run.vectors, 2, run.config, 0))
     iterator = EpochIterator(run.corpus, run.sentences(0, arm), run.config.batch_size, 0)
     ids = [next(iterator).ids]
     while not iterator.is_new_epoch:
@@ -602,28 +640,26 @@ def main():
     out = Path(chosen.out)
     rows = []
     if not (chosen.full_seed or chosen.rounding or chosen.growth or chosen.reader):
-        fused, fused_model = chainer_epoch(matrix, corpus, sentences, "fused")
-        reference, reference_model = chainer_epoch(matrix, corpus, sentences, "reference")
-        epoch, autograd, captum, by_length = torch_variants(matrix, corpus, sentences)
-        variants = {
-            "fused": fused,
-            "bare matrix product": matrix_products(matrix, corpus, sentences),
-            "reference (plain Chainer)": reference,
-            "PyTorch": epoch,
-        }
-        rows += rows_of("one epoch of training on T1", timed(variants, chosen.repetitions), "fused")
+        data = matrix, corpus, sentences
+        for measure, config in (("of Kim's network (3 heights)", KIM), ("of training", CASE)):
+            fused, fused_model = chainer_epoch(*data, "fused", config)
+            reference, reference_model = chainer_epoch(*data, "reference", config)
+            epochs, recordings = torch_variants(*data, config)
+            variants = {
+                "fused": fused,
+                "bare matrix product": matrix_products(*data, config),
+                "reference (plain Chainer)": reference,
+                **epochs,
+            }
+            seconds = timed(variants, chosen.repetitions)
+            rows += rows_of(f"one epoch {measure} on T1", seconds, "fused")
         tokens, offsets = corpus.take(sentences)
         batch = flat_batch(fused_model, tokens, offsets)
         variants = {
             "fused": lambda: word_saliency(fused_model, batch),
             "reference (plain Chainer)": lambda: word_saliency(reference_model, batch),
         }
-        for name, make in (
-            ("PyTorch autograd", autograd),
-            ("PyTorch autograd, sorted by length", by_length(autograd)),
-            ("Captum Saliency", captum),
-            ("Captum Saliency, sorted by length", by_length(captum)),
-        ):
+        for name, make in recordings.items():
             size, run = best_size(make)
             variants[f"{name} (batch {size})"] = run
         rows += rows_of("one recording of T1", timed(variants, chosen.repetitions), "fused")

@@ -853,6 +853,30 @@ def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
     return 3 if outcome.failures else 0
 
 
+@cli.command()
+@click.argument("folders", nargs=-1, required=True, metavar="DIR…")
+@click.option("--out", default="out/corpora", show_default=True, metavar="DIR")
+@click.option("--quiet", "-q", is_flag=True)
+def corpora(folders, out, quiet):
+    """Do the claims hold on other corpora?  Runs on several, one by one and together.
+
+    Each DIR is a run of the same readings and word vectors on another corpus.
+
+    \b
+    replicate run --preset paper --corpus subj --seeds 100 --out out/subj
+    replicate run --preset paper --corpus cr --seeds 100 --out out/cr
+    replicate corpora out/subj out/cr
+    """
+    from .beyond import other_corpora as beyond
+
+    out = Path(out)
+    with beyond.locked(out), _logging(out):
+        written = beyond.write_corpora(folders, out)
+    for place in written:
+        click.echo(place)
+    return 0
+
+
 #: End of a page that `explain` wrote: it is written again, and nobody else's is.
 _EXPLAINED = "\n<!-- made by replicate explain -->\n"
 

@@ -24,17 +24,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, stdtr, stdtrit
+from scipy.special import betaincinv, chdtrc, stdtr, stdtrit
 
 from .config import PAPER, generator
 
 __all__ = [
+    "RandomEffects",
     "TTest",
     "another_sample_interval",
     "confidence_sequence",
     "holm",
     "mean_interval",
     "prediction_interval",
+    "random_effects",
     "share_interval",
     "simultaneous_band",
     "t_test",
@@ -268,6 +270,70 @@ def t_test(values: ArrayLike) -> TTest:
     t = mean / (deviation / np.sqrt(seeds))
     above, below = float(stdtr(seeds - 1, -t)), float(stdtr(seeds - 1, t))
     return TTest(mean, low, high, seeds, above, below)
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """What several studies say together; see :func:`random_effects`.
+
+    Attributes:
+        mean, low, high: of the distribution of true effects, with its interval.
+        between: standard deviation of true effects.
+        p_between: of the hypothesis that all studies have one effect (Cochran's Q).
+        new_low, new_high: where the true effect of a further such study lies; NaN with
+            fewer than three studies.
+    """
+
+    mean: float
+    low: float
+    high: float
+    between: float
+    p_between: float
+    new_low: float
+    new_high: float
+
+
+def random_effects(means: ArrayLike, errors: ArrayLike, alpha: float = ALPHA) -> RandomEffects:
+    """The mean effect of K studies whose true effects differ.
+
+    .. math::
+        y_k = \\mu + u_k + e_k, \\quad u_k \\sim N(0, \\tau^2), \\; e_k \\sim N(0, s_k^2)
+
+    Args:
+        means: (K,) effects, K at least 2.
+        errors: (K,) standard errors, above 0.
+        alpha: complement of the coverage of both intervals.
+
+    Raises:
+        ValueError: for fewer studies, or an error that is not above 0.
+
+    Source:
+        DerSimonian and Laird (1986) for the variance between studies, Hartung and Knapp
+        (2001) for the interval of the mean, Higgins et al. (2009) for the prediction.
+
+    Example:
+        >>> found = random_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+        >>> round(found.mean, 2), round(found.between, 2), round(found.high, 2)
+        (1.0, 0.99, 3.48)
+    """
+    y, s = np.asarray(means, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    k = len(y)
+    if k < 2 or y.shape != s.shape or not (s > 0).all():
+        raise ValueError("give two studies or more, each with a standard error above 0")
+    weight = 1 / s**2
+    fixed = (weight * y).sum() / weight.sum()
+    q = (weight * (y - fixed) ** 2).sum()
+    scale = weight.sum() - (weight**2).sum() / weight.sum()
+    variance = max(0.0, (q - (k - 1)) / scale)
+    weight = 1 / (s**2 + variance)
+    mean = (weight * y).sum() / weight.sum()
+    error = np.sqrt((weight * (y - mean) ** 2).sum() / (k - 1) / weight.sum())
+    reach = stdtrit(k - 1, 1 - alpha / 2) * error
+    further = np.nan
+    if k > 2:
+        further = stdtrit(k - 2, 1 - alpha / 2) * np.sqrt(variance + error**2)
+    ends = (mean, mean - reach, mean + reach, np.sqrt(variance), chdtrc(k - 1, q))
+    return RandomEffects(*map(float, (*ends, mean - further, mean + further)))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ ORDER = """
     model saliency recorder training
     show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
-    beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.choice beyond.multiverse beyond.own_data
+    beyond.rivals beyond.convergence beyond.sweep beyond.questions beyond.choice beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data
     cli
 """.split()
 

@@ -463,6 +463,25 @@ def test_holm_by_statsmodels(sm):
     assert inference.holm(p) == pytest.approx(wanted, rel=CLOSE)
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.02])
+@pytest.mark.parametrize("k", [2, 3, 7])
+def test_several_studies_together(sm, k, spread):
+    """Mean, interval of Hartung and Knapp and variance between studies, by statsmodels."""
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    random = np.random.RandomState(k)
+    errors = random.uniform(0.002, 0.01, k)
+    means = 0.01 + spread * random.normal(size=k) + errors * random.normal(size=k)
+    made = inference.random_effects(means, errors)
+    theirs = combine_effects(means, errors**2, method_re="chi2", use_t=True)
+    assert made.between**2 == pytest.approx(max(0, theirs.tau2), rel=CLOSE, abs=1e-15)
+    if theirs.tau2 >= 0:  # a negative variance is 0 here
+        interval = theirs.conf_int(use_t=True)[3]  # random effects, Hartung and Knapp
+        wanted = (theirs.mean_effect_re, *interval)
+        assert (made.mean, made.low, made.high) == pytest.approx(wanted, rel=1e-7)
+    assert made.p_between == pytest.approx(stats.chi2.sf(theirs.q, k - 1), rel=CLOSE)
+
+
 @pytest.mark.parametrize(("hits", "runs"), [(0, 20), (7, 20), (20, 20), (45, 180)])
 def test_interval_of_a_share(sm, hits, runs):
     wanted = sm.stats.api.proportion_confint(hits, runs, method="beta")

@@ -4,10 +4,10 @@ The paper takes its network from Kim (2014).  His accuracies, and those of the
 replications after his, are a yardstick: whoever sees 0.76 in this experiment can look
 here whether the network or the experiment makes it so.
 
-Protocol (Kim 2014, sections 3.1 and 4): the official test sentences, or ten folds where
-there are none; a tenth of the training sentences is set aside where there is no official
-development set; 25 epochs; what counts is the accuracy on the test sentences after the
-epoch that is best on the development sentences, of equal epochs the last.
+Protocol (Kim 2014, sections 3.1 and 4): the official test sentences, or ten folds of a
+corpus without; the official development sentences, or a random tenth of the training
+sentences; 25 epochs; what counts is the accuracy on the test sentences after the epoch
+that is best on the development sentences, of equal epochs the last.
 """
 
 import contextlib

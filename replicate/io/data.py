@@ -36,6 +36,7 @@ SAMPLE_VECTORS = "pang_lee_polarity_fasttext.vec"
 VECTOR_FILES = (
     "GoogleNews-vectors-negative300.bin.gz",
     "GoogleNews-vectors-negative300.bin",
+    "googlenews-31530.bin.gz",
     "googlenews-mr-subset.bin.gz",
 )
 
