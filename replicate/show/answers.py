@@ -11,9 +11,11 @@ from .strings import Words
 
 __all__ = ["CHOICE", "QUESTIONS", "RIVALS", "answers"]
 
-#: Columns of the CSV files.
+#: Columns of ``questions/questions.csv``.
 QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
+#: Columns of ``questions/rivals.csv``.
 RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+#: Columns of ``choice/choice.csv``.
 CHOICE = ("measure", "paper", "ours", "low", "high", "seeds", "answer")
 
 #: Beginning of an answer -> class of its colour.

@@ -15,10 +15,13 @@ from .strings import Words
 
 __all__ = ["ARM_KINDS", "DIFFERENCES", "FIG_3", "FIG_5", "FIG_6", "experiment", "panels"]
 
-#: Columns of the CSV files.
+#: Columns of ``fig3.csv`` and ``fig4.csv``.
 FIG_3 = ("seed", "sentence", "position", "word", "epoch", "saliency")
+#: Columns of ``fig5.csv``.
 FIG_5 = ("panel", "sentences", "epoch", "mean", "low", "high")
+#: Columns of ``fig6.csv``.
 FIG_6 = ("arm", "epoch", "mean", "low", "high")
+#: Columns of ``fig6-differences.csv``.
 DIFFERENCES = ("difference", "epoch", "mean", "low", "high")
 
 #: Class of the colour of each arm, as in the figures.

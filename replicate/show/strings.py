@@ -38,7 +38,7 @@ TEXTS = {
     ),
     "outcome.few.one": (
         "Nothing is decided yet: one of the {least} seeds that a verdict needs is finished.",
-        "まだ何も判定できません。判定に必要な {least} シードのうち、完了したのは {seeds} シードだけです。",
+        "まだ何も判定できません。判定に必要な {least} シードのうち、完了したのは一つだけです。",
     ),
     "outcome.but": ("{changes}; but {gain}.", "{changes}が、{gain}。"),
     "outcome.and": ("{changes}, and {gain}.", "{changes}。また、{gain}。"),
@@ -999,7 +999,7 @@ _PATTERNS = [
             "p = {0}（正確検定、どの順位も同じ確率）",
         ),
         (r"epochs (\d+)-(\d+)", "{0}–{1} エポック"),
-        (r"growth to (\d+-\d+)", "{0} エポックまでの増加"),
+        (r"growth to (?:epochs )?(\d+-\d+)", "{0} エポックまでの増加"),
         (r"how much of that gap is closed in (\S+)", "その差が {0} で縮まった量"),
         (r"closed in (\S+) less in (\S+)", "縮まった量：{0} − {1}"),
         (r"the same in (\S+) less in (\S+)", "同じ量：{0} − {1}"),
