@@ -389,6 +389,47 @@ def test_seeds_that_are_not_a_full_range_are_pointed_out(run, html):
     assert "seeds 0 to 5 without 2, 3, 4" in text
 
 
+@pytest.fixture(scope="module")
+def japanese(run):
+    return Page(report.write_report(run, verdicts_of(run), None, "ja").read_text(encoding="utf-8"))
+
+
+def left_in_english(page, run):
+    """Texts of the Japanese page that are English: three words or more."""
+    own = set(explorer.gather(run, 0)["words"]["word"]) | drawn_sentences(run)
+    own |= {report.command(run), report.citation(run)}
+    return [
+        text
+        for text in page.texts + page.drawn
+        if text not in own and not re.search("[\u3040-\u30ff\u4e00-\u9fff]", text)
+        and len(re.findall(r"\b[a-z]{2,}\b", text)) > 2
+    ]  # fmt: skip
+
+
+def test_japanese_page_is_japanese(japanese, run):
+    assert ("html", {"lang": "ja"}) in japanese.tags
+    assert left_in_english(japanese, run) == []
+    assert outside(japanese) == [] and unlisted(japanese) == []
+    assert (run.out / "report.ja.html").exists()
+
+
+def test_a_text_left_in_english_is_noticed(page, japanese, run):
+    assert len(left_in_english(page, run)) > 50
+    japanese.texts.append("the words of the paper")
+    assert left_in_english(japanese, run) == ["the words of the paper"]
+    japanese.texts.pop()
+
+
+def test_both_languages_have_the_same_structure_and_numbers(page, japanese):
+    """The same elements with the same ids, and drawings with the same curves."""
+    for name in ("id", "d", "href", "download"):
+        found = [
+            [(t, a[name]) for t, a in one.tags if name in a and not a[name].startswith("data:")]
+            for one in (page, japanese)
+        ]
+        assert found[0] == found[1] and found[0], name
+
+
 NUMBER = re.compile(r"[−-]?\d+(?:,\d{3})+|[−-]?\d+(?:\.\d+)*(?:e[-+]?\d+)?")
 
 
@@ -595,6 +636,53 @@ def test_page_says_which_vectors(run, html, digest, name, told, noted):
         (run.out / "report.html").write_text(html, encoding="utf-8")
     assert told in text
     assert ("Not made with the paper's word vectors." in text) == noted
+
+
+def test_page_says_how_to_repeat_and_cite_it(html, page, run, monkeypatch):
+    """Version, commit and day, as the package and the log know them; the title is CITATION.cff's."""
+    cff = (Path(report.__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f'title: "{report.TITLE}"' in cff and f'name: "{report.AUTHORS}"' in cff
+    monkeypatch.setattr(report, "commit", lambda: "0123456789abcdef" * 2 + "01234567")
+    log = run.out / "run.log"
+    log.write_text(
+        "2026-01-02 10:00:00,000 INFO command: run\n2026-01-03 10:00:00,000 INFO seed 0, T1: done\n"
+        "2026-01-04 10:00:00,000 INFO seed 2, T1andT2: done\n2026-02-01 10:00:00,000 INFO command: report\n",
+        encoding="utf-8",
+    )
+    try:
+        text = report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8")
+        known = Page(text).texts
+        monkeypatch.setattr(report, "commit", lambda: "")
+        log.write_text("", encoding="utf-8")
+        unknown = Page(report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8")).texts
+    finally:
+        log.unlink()
+        (run.out / "report.html").write_text(html, encoding="utf-8")
+    assert {"2026-01-04", "0123456789abcdef" * 2 + "01234567"} <= set(known)
+    assert any("year = {2026}" in t for t in known if "@software" in t)
+    assert any("note = {commit 0123456789ab}" in t for t in known)
+    assert not [t for t in unknown if "commit" in t or "2026" in t]
+    version = run.settings["versions"]["replicate"]
+    for texts in (known, unknown):
+        assert f"replicate {version}" in texts and any(
+            f"version = {{{version}}}" in t for t in texts
+        )
+
+
+def test_answers_are_shown_where_the_folder_has_them(run, html):
+    results = Path(report.__file__).parents[2] / "results"
+    assert 'id="answers"' not in html
+    try:
+        shutil.copytree(results / "questions-googlenews-subset", run.out / "questions")
+        shutil.copytree(results / "fresh-googlenews-31530" / "choice", run.out / "choice")
+        page = Page(report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8"))
+    finally:
+        for name in ("questions", "choice"):
+            shutil.rmtree(run.out / name, ignore_errors=True)
+        (run.out / "report.html").write_text(html, encoding="utf-8")
+    assert "Q3: rank correlation of wac with frequency in T1" in page.texts
+    downloads = {a["download"] for _, a in page.tags if "download" in a}
+    assert {"questions.csv", "rivals.csv", "choice.csv"} <= downloads
 
 
 def test_same_results_same_bytes(run, html):
