@@ -1,7 +1,7 @@
 """Figs 3-6 of the report: panels drawn from the CSV files of the figures, and nothing else."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,16 @@ from ..io.files import read_csv
 from .charts import KINDS, Level, Line, most_changing, panel
 from .strings import Words
 
-__all__ = ["ARM_KINDS", "DIFFERENCES", "FIG_3", "FIG_5", "FIG_6", "experiment", "panels"]
+__all__ = [
+    "ARM_KINDS",
+    "DIFFERENCES",
+    "FIG_3",
+    "FIG_5",
+    "FIG_6",
+    "experiment",
+    "panels",
+    "read_sentences",
+]
 
 #: Columns of ``fig3.csv`` and ``fig4.csv``.
 FIG_3 = ("seed", "sentence", "position", "word", "epoch", "saliency")
@@ -37,10 +46,18 @@ ARM_KINDS = {
 SENTENCE_KINDS = {"correct": "blue", "misclassified": "red"}
 
 Row = dict[str, Any]
+#: Words of a sentence, the epochs (E,), and the curves (E, words).
+Sentence = tuple[list[str], np.ndarray, np.ndarray]
 
 
 def panels(
-    name: str, folder: Path, words: Words, epochs: int, seeds: int, levels: bool
+    name: str,
+    folder: Path,
+    words: Words,
+    epochs: int,
+    seeds: int,
+    levels: bool,
+    sentences: Mapping[str, list[Sentence]] | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Panels of a figure, and the key of their colours.
 
@@ -51,6 +68,7 @@ def panels(
         epochs: of a phase, to which the paper's epochs are scaled.
         seeds: how many are finished.
         levels: draw the paper's levels of accuracy, which belong to its corpus.
+        sentences: of :func:`read_sentences`, if they are read already.
 
     Returns:
         For each panel its title, drawing, and what stands there without a drawing; then
@@ -64,7 +82,8 @@ def panels(
     if not (folder / f"{name}.csv").exists():
         return [], []
     if name in ("fig3", "fig4"):
-        return _words_panels(name, folder, words, 0.4 * epochs), []
+        sets = read_sentences(folder) if sentences is None else sentences
+        return _words_panels(name, sets, words, 0.4 * epochs), []
     if name == "fig5":
         key = [(kind, words.plain(f"fig.{name}")) for name, kind in SENTENCE_KINDS.items()]
         return _change_panels(folder, words, seeds), key
@@ -78,8 +97,20 @@ def _rows(place: Path, header: Sequence[str], numbers: Sequence[str]) -> list[Ro
 # --- Figs 3 and 4 ------------------------------------------------------------------------
 
 
-def _sentences(place: Path) -> list[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Of each sentence its words, the epochs (E,), and the curves (E, words)."""
+def read_sentences(folder: Path) -> dict[str, list[Sentence]]:
+    """The sentences of Figs 3 and 4: ``"fig3"`` and ``"fig4"`` -> sentences.
+
+    Args:
+        folder: ``DIR/figures``.
+
+    Example:
+        >>> read_sentences(Path("nowhere"))
+        {'fig3': [], 'fig4': []}
+    """
+    return {name: _sentences(folder / f"{name}.csv") for name in ("fig3", "fig4")}
+
+
+def _sentences(place: Path) -> list[Sentence]:
     if not place.exists():
         return []
     found: dict[str, dict[int, tuple[str, list[float], list[float]]]] = {}
@@ -101,8 +132,9 @@ def _sentences(place: Path) -> list[tuple[list[str], np.ndarray, np.ndarray]]:
     return made
 
 
-def _words_panels(name: str, folder: Path, words: Words, upright: float) -> list[dict[str, Any]]:
-    sets = {other: _sentences(folder / f"{other}.csv") for other in ("fig3", "fig4")}
+def _words_panels(
+    name: str, sets: Mapping[str, list[Sentence]], words: Words, upright: float
+) -> list[dict[str, Any]]:
     both = [curves for found in sets.values() for _, _, curves in found]
     if not sets[name]:
         return [{"title": "", "drawing": "", "none": words("fig.no_sentence")}]

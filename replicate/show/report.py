@@ -7,6 +7,7 @@ are those of :mod:`replicate.show.strings`, in English or in Japanese.
 """
 
 import base64
+import functools
 import hashlib
 import math
 import re
@@ -41,7 +42,7 @@ from . import explorer
 from .answers import answers
 from .charts import interval
 from .outcome import banners, outcome, tiles
-from .panels import ARM_KINDS, experiment, panels
+from .panels import ARM_KINDS, experiment, panels, read_sentences
 from .strings import Words
 
 __all__ = ["write_claims", "write_report"]
@@ -166,14 +167,6 @@ def write_report(
     seeds = run.finished_seeds() if seeds is None else seeds
     words = Words(language)
     templates = Path(__file__).parent / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(decimals=decimals, short=short, grouped=grouped)
     style = (templates / "report.css").read_text(encoding="utf-8")
     scripts, data = [(templates / "page.js").read_text(encoding="utf-8")], None
     if seeds:
@@ -189,7 +182,7 @@ def write_report(
     claims = [_row(verdict, words) for verdict in verdicts]
     table1 = _table_1(run)
     readings = _readings(run, words)
-    page = environment.get_template("report.html").render(
+    page = _template().render(
         t=words,
         language=language,
         policy=_policy(style, scripts),
@@ -227,6 +220,20 @@ def write_report(
     place = run.report_in(language)
     save_text(place, page)
     return place
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """The page's template, compiled once for all languages."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(decimals=decimals, short=short, grouped=grouped)
+    return environment.get_template("report.html")
 
 
 def is_sample(run: Run) -> bool:
@@ -425,9 +432,11 @@ def _figures(
         "fig3": {"epoch": f"{0.4 * epochs:g}"},
         "fig6": {"levels": words("fig6.levels") if paper_corpus else ""},
     }
+    folder = run.figure("fig3").parent
+    sentences = read_sentences(folder) if seeds else {}
+    given = (folder, words, epochs, seeds, paper_corpus, sentences)
     for name, files in FIGURES.items():
-        folder = run.figure(name).parent
-        drawn, key = panels(name, folder, words, epochs, seeds, paper_corpus) if seeds else ([], [])
+        drawn, key = panels(name, *given) if seeds else ([], [])
         made.append(
             {
                 "name": name,
