@@ -269,7 +269,7 @@ def wrong_claims(html, run):
     for row in table:
         shown = found[row["id"]]
         parts = whole_table[row["id"]]["parts"]
-        single = f"{row['hits']} of {row['runs']} single runs show the claim {row['one_run']}"
+        single = f"seen in {row['hits']} of {row['runs']} single runs {row['one_run']}"
         texts = {
             "paper": row["paper"],
             "verdict": row["verdict"],
