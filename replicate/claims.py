@@ -56,6 +56,7 @@ __all__ = [
     "alike_verdict",
     "column",
     "decided",
+    "deciding",
     "effect_verdict",
     "is_paper_corpus",
     "judge",
@@ -795,61 +796,96 @@ def shown_range(part: Part, low: float, high: float) -> str:
     return f"{shown_number(part, low).partition(' ')[0]} … {number} {unit}".strip()
 
 
-#: What a verdict means.
-MEANING = {
-    "reproduced": "On average the effect is there, and large enough to matter",
-    "weaker": "On average the effect is there, but smaller than the paper reports",
-    "direction only": "On average the effect has the paper's direction; its size is open",
-    "no such effect": "On average an effect that is large enough to matter is excluded",
-    "reversed": "On average the effect goes the other way",
-    "alike": "On average they are alike",
-    "not alike": "On average they are not alike",
+#: What a verdict means, and the other sentences about one.
+PHRASES = {
+    "reproduced": "On average the effect is there, and large enough to matter.",
+    "weaker": "On average the effect is there, but smaller than the paper reports.",
+    "direction only": "On average the effect has the paper's direction; its size is open.",
+    "no such effect": "On average an effect that is large enough to matter is excluded.",
+    "reversed": "On average the effect goes the other way.",
+    "alike": "On average they are alike.",
+    "not alike": "On average they are not alike.",
+    "mean": "The mean{title} is {mean}; with 95 % certainty it lies in {interval}.",
+    "title": " ({title})",
+    "alike would be": "Alike would be {interval}.",
+    "paper": "The paper reports {figure}; {least} is the least that matters.",
+    "no figure": "{least} is the least that matters.",
+    "one run": "{hits} of {runs} single runs shows the claim, so {share} of all such runs would.",
+    "runs": "{hits} of {runs} single runs show the claim, so {share} of all such runs would.",
+    "share": "{low} to {high} %",
+    "reason": "{reason}.",
+    "between": " ",
 }
 
 
-def sentence(verdict: Verdict) -> str:
+def deciding(verdict: Verdict) -> Judged:
+    """The part that decides a claim: the worst, and of equally bad ones the one with the least effect.
+
+    Args:
+        verdict: of a claim that has parts.
+
+    Example:
+        >>> deciding(judge([])[-1]).part.title
+        'epochs 40-50'
+    """
+    counted = [judged for judged in verdict.parts if not judged.part.beside]
+    return min(counted, key=lambda p: (VERDICTS.index(p.verdict), p.on_scale[0] / p.part.smallest))
+
+
+def sentence(
+    verdict: Verdict,
+    phrases: Mapping[str, str] = PHRASES,
+    translated: Callable[[str], str] = str,
+) -> str:
     """What was found, how sure it is, and what one run could have shown, in words.
 
     Of several parts the one that decides is named.
+
+    Args:
+        verdict: of :func:`judge`.
+        phrases: the sentences, in another language too.
+        translated: a reason, a title or a number in that language.
 
     Example:
         >>> sentence(judge([])[0])
         'Undecided: not measured.'
     """
-    words = verdict.reason or verdict.verdict
-    reason = f"{words[0].upper()}{words[1:]}."
+    words = translated(verdict.reason or verdict.verdict)
+    reason = phrases["reason"].format(reason=f"{words[0].upper()}{words[1:]}")
     if not verdict.parts or verdict.verdict == "not applicable" or not verdict.seeds:
         return reason
-    counted = [judged for judged in verdict.parts if not judged.part.beside]
-    # The worst; of equally bad ones, the one with the least effect.
-    judged = min(
-        counted, key=lambda p: (VERDICTS.index(p.verdict), p.on_scale[0] / p.part.smallest)
-    )
+    judged = deciding(verdict)
     part = judged.part
-    said = [reason if verdict.reason else f"{MEANING[verdict.verdict]}."]
-    interval = shown_range(part, judged.low, judged.high)
-    title = f" ({part.title})" if len(verdict.parts) > 1 else ""
+
+    def number(value: float) -> str:
+        return translated(shown_number(part, value))
+
+    def interval(low: float, high: float) -> str:
+        return translated(shown_range(part, low, high))
+
+    said = [reason if verdict.reason else phrases[verdict.verdict]]
+    title = ""
+    if len(verdict.parts) > 1:
+        title = phrases["title"].format(title=translated(part.title))
     said.append(
-        f"The mean{title} is {shown_number(part, judged.mean)}; with 95 % certainty it lies in {interval}."
+        phrases["mean"].format(
+            title=title, mean=number(judged.mean), interval=interval(judged.low, judged.high)
+        )
     )
     low, high = map(float, part.shown(np.array([-part.smallest, part.smallest])))
     if part.alike:
-        said.append(f"Alike would be {shown_range(part, low, high)}.")
+        said.append(phrases["alike would be"].format(interval=interval(low, high)))
     elif part.reported:
-        figure = shown_number(part, float(part.shown(part.reported)))
-        said.append(
-            f"The paper reports {figure}; {shown_number(part, high)} is the least that matters."
-        )
+        figure = number(float(part.shown(part.reported)))
+        said.append(phrases["paper"].format(figure=figure, least=number(high)))
     else:
-        said.append(f"{shown_number(part, high)} is the least that matters.")
+        said.append(phrases["no figure"].format(least=number(high)))
     if verdict.runs:
-        share = f"{100 * verdict.share_low:.0f} to {100 * verdict.share_high:.0f} %"
-        show = "shows" if verdict.hits == 1 else "show"
-        said.append(
-            f"{verdict.hits} of {verdict.runs} single runs {show} the claim, so {share} of all "
-            "such runs would."
-        )
-    return " ".join(said)
+        bounds = (f"{100 * bound:.0f}" for bound in (verdict.share_low, verdict.share_high))
+        share = phrases["share"].format(**dict(zip(("low", "high"), bounds)))
+        name = "one run" if verdict.hits == 1 else "runs"
+        said.append(phrases[name].format(hits=verdict.hits, runs=verdict.runs, share=share))
+    return phrases["between"].join(said)
 
 
 def decided(verdicts: Sequence[Verdict]) -> bool:

@@ -647,15 +647,21 @@ def _committed(identity):
 
 @cli.command()
 @click.argument("folder", metavar="DIR")
-def report(folder):
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "ja"]),
+    default="en",
+    help="report.html, or report.ja.html too",
+)
+def report(folder, lang):
     """Redraw figures and report from stored results."""
     from .experiment import conclude
     from .run import Run
 
     work = Run(folder)
     with Run.locked(work.out), _logging(work.out):
-        _report_unfinished(work, conclude(work))
-    click.echo(f"report: {work.report_file}")
+        _report_unfinished(work, conclude(work, lang))
+    click.echo(f"report: {work.report_in(lang)}")
     return 0
 
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["THREADS", "inherited", "set_surroundings", "versions"]
+__all__ = ["THREADS", "commit", "inherited", "set_surroundings", "versions"]
 
 #: Variables that matrix libraries read the number of their threads from.
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -83,6 +83,41 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             pass
     return found
+
+
+def commit(folder: str | Path = Path(__file__).parents[1]) -> str:
+    """The commit that is checked out where the package lies; empty for an installed package.
+
+    Args:
+        folder: that holds the package.
+
+    Returns:
+        40 hexadecimal digits, or nothing.
+
+    Example:
+        >>> commit(tempfile.gettempdir())
+        ''
+    """
+    try:
+        git = Path(folder) / ".git"
+        if git.is_file():  # a further work tree, which names its own folder
+            git = Path(folder) / git.read_text(encoding="utf-8").partition(":")[2].strip()
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        common = git / "commondir"
+        shared = git / common.read_text(encoding="utf-8").strip() if common.exists() else git
+        for place in (git / name, shared / name):
+            if place.is_file():
+                return place.read_text(encoding="utf-8").strip()
+        for line in (shared / "packed-refs").read_text(encoding="utf-8").splitlines():
+            digest, _, found = line.partition(" ")
+            if found == name:
+                return digest
+    except (OSError, UnicodeDecodeError):
+        pass
+    return ""
 
 
 def inherited() -> dict[str, str]:

@@ -217,11 +217,13 @@ def starting_point(run: Run, seed: int, arm: str) -> tuple[TextCNN, NDArray[np.i
     return model, sentences, _carried_optimizer(model, config, run.optimizer_state(seed))
 
 
-def conclude(run: Run) -> list[Verdict]:
+def conclude(run: Run, language: str = "en") -> list[Verdict]:
     """Judge the claims on the finished seeds, draw the figures, and write the report.
 
     Args:
         run: a run; it may have no finished seed.
+        language: a further language of the report, beside English; reports in others that
+            are there already are written again.
 
     Returns:
         The verdict on every claim, see :func:`replicate.claims.judge`.
@@ -235,6 +237,7 @@ def conclude(run: Run) -> list[Verdict]:
     """
     # Matplotlib takes a second to import, and workers do not need it.
     from .show import figures, forest, report
+    from .show.strings import LANGUAGES
 
     # Asked once, because it reads every file of every seed.
     seeds = run.finished_seeds()
@@ -242,7 +245,9 @@ def conclude(run: Run) -> list[Verdict]:
     report.write_claims(run, verdicts)
     figures.draw_figures(run, seeds)
     forest.draw(run, verdicts, seeds)
-    report.write_report(run, verdicts, seeds)
+    for other in LANGUAGES:
+        if other in ("en", language) or run.report_in(other).exists():
+            report.write_report(run, verdicts, seeds, other)
     return verdicts
 
 

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -67,6 +68,9 @@ RECORDED = {
 #: written: without it, and without settings, such files are somebody else's.
 _ARRAYS = ("corpus.npz", "vectors.npy", "known.npy")
 _PREPARING = f"{OWN}preparing"
+
+#: A line of the log that says that a training run is done.
+_TRAINED = r"\d{4}-\d\d-\d\d \S+ INFO seed \d+, \S+: done"
 
 #: Folders of a run in which files are written, as patterns.
 _FOLDERS = (
@@ -354,6 +358,20 @@ class Run:
     def report_file(self) -> Path:
         """The path of the report."""
         return self.out / "report.html"
+
+    def report_in(self, language: str) -> Path:
+        """The path of the report in a language: ``report.html``, ``report.ja.html``."""
+        return self.report_file if language == "en" else self.out / f"report.{language}.html"
+
+    @property
+    def last_trained(self) -> str:
+        """The day of the last training run that the log has, as 2026-11-26; empty without one."""
+        try:
+            lines = (self.out / "run.log").read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        days = [line[:10] for line in lines if re.match(_TRAINED, line)]
+        return days[-1] if days else ""
 
     @property
     def claims_files(self) -> tuple[Path, Path]:

@@ -18,12 +18,20 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from test_outcome import EFFECTS, given
 
-from replicate.run import Options
+from replicate.experiment import verdicts_of
+from replicate.run import Options, Run
 from replicate.show import explain, explorer, report
+from replicate.show.outcome import outcome
+from replicate.show.strings import Words
 
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+QUESTIONS = RESULTS / "questions-googlenews-subset"
+CHOICE = RESULTS / "fresh-googlenews-31530" / "choice"
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 WIDTHS = (390, 1440)
+LANGUAGES = ("en", "ja")
 THEMES = ("light", "dark")
 pytestmark = pytest.mark.slow
 
@@ -110,6 +118,17 @@ def place(run):
 
 
 @pytest.fixture(scope="module")
+def places(run, tmp_path_factory):
+    """The report in each language: language -> file."""
+    made = Run(shutil.copytree(run.out, tmp_path_factory.mktemp("languages") / "run"))
+    verdicts = verdicts_of(made)
+    # Answers that the run itself does not have.
+    for name, source in (("questions", QUESTIONS), ("choice", CHOICE)):
+        shutil.copytree(source, made.out / name)
+    return {name: report.write_report(made, verdicts, None, name) for name in LANGUAGES}
+
+
+@pytest.fixture(scope="module")
 def data(run):
     return explorer.gather(run, 0)
 
@@ -187,9 +206,11 @@ def test_text_of_the_corpus_is_text(page, data):
         assert page.texts("#texts li:not(.none)"), word
         assert set(page.texts("#texts mark")) == {word}
     assert page.execute_script("return window.planted") is None
-    assert page.texts("main b:not(.n), main i:not(.key), main script") == []
-    # Four figures, the claims as a picture, and the lead of T1andT2h.
-    assert len(page.texts("main img")) == 6
+    # The claims have bold words of their own, and none of the corpus.
+    others = "main section:not([aria-labelledby=claims])"
+    assert page.texts(f"{others} b:not(.n), {others} i:not(.key), main script") == []
+    # Figs 3 to 6, whose names of words are text too.
+    assert page.texts("main img") == [] and len(page.texts("main svg.chart")) > 9
     # Sentences stand word by word as they are in the corpus, in either direction of writing.
     kept = data["maps"]["sentence"]
     shown = page.texts("#right .heat")
@@ -414,6 +435,134 @@ def test_one_sentence_in_every_epoch_and_model(page, data):
     assert cells == int((every > 0).sum()) > 0
 
 
+def test_the_frame_of_the_epoch_moves_to_the_chosen_sentence(page):
+    """It stood left of the words until the epoch changed."""
+    page.type("#epoch", Keys.HOME)
+    page.click("#right li:nth-child(2) button")
+    at = page.every("#raster .now", "Number(e.getAttribute('x'))")[0]
+    first = page.every("#raster rect:not(.now)", "Number(e.getAttribute('x'))")
+    assert at == pytest.approx(min(first), abs=0.5) and at > 0
+
+
+# --- the first screen, claims and figures ------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_first_screen_has_outcome_drawing_and_tiles(browser, places, language):
+    """At 1440 by 900, also with the longest sentence that verdicts can make."""
+    browser.open(places[language], 1440)
+    longest = max(
+        (
+            outcome(given(F4=a, H=b, O2=c), Words(language))
+            for a in EFFECTS for b in EFFECTS for c in EFFECTS
+        ),
+        key=len,
+    )  # fmt: skip
+    browser.execute_script("document.getElementById('outcome').textContent = arguments[0]", longest)
+    for part in ("#outcome", ".experiment", ".tiles"):
+        top, bottom = browser.every(
+            part, "[e.getBoundingClientRect().top, e.getBoundingClientRect().bottom]"
+        )[0]
+        assert 0 <= top < bottom <= 900, part
+
+
+def test_a_first_screen_that_is_too_long_would_be_noticed(browser, places):
+    """Twin."""
+    browser.open(places["en"], 1440)
+    browser.execute_script("document.getElementById('outcome').style.height = '500px'")
+    assert browser.every(".tiles", "e.getBoundingClientRect().bottom")[0] > 900
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_labels_of_the_figures_can_be_read(browser, places, width, language):
+    """Letters of 9 pixels or more, inside of their drawing."""
+    browser.open(places[language], width)
+    found = browser.execute_script(
+        """return [...document.querySelectorAll(".chart")].flatMap(chart => {
+             const frame = chart.getBoundingClientRect(), scale = frame.width / 360;
+             return [...chart.querySelectorAll("text")].map(text => {
+               const box = text.getBoundingClientRect();
+               return [text.textContent, scale * parseFloat(getComputedStyle(text).fontSize),
+                       box.left - frame.left, frame.right - box.right];
+             });
+           })"""
+    )
+    assert len(found) > 100
+    assert [one for one in found if one[1] < 9] == []
+    # A word may be wider than was estimated, by part of a letter.
+    assert [one for one in found if min(one[2], one[3]) < -4] == []
+
+
+def test_figures_follow_the_theme(browser, place):
+    """Ink and lines are other colours in the dark, and stand out from the ground in both."""
+    seen = []
+    for theme in THEMES:
+        browser.open(place, theme=theme)
+        seen.append(
+            [browser.every(part, f"getComputedStyle(e).{what}")[0]
+             for part, what in ((".chart text", "fill"), (".chart .line", "stroke"),
+                                (".interval .ours", "fill"))]
+        )  # fmt: skip
+    assert all(light != dark for light, dark in zip(*seen))
+
+
+def test_a_link_opens_the_claim_that_it_leads_to(browser, place):
+    browser.open(place)
+    opened = "[...document.querySelectorAll('details.claim[open]')].map(e => e.id)"
+    assert browser.execute_script(f"return {opened}") == []
+    browser.click('.members a[href="#claim-O2"]')
+    WebDriverWait(browser, 5, 0.05).until(
+        lambda b: b.execute_script(f"return {opened}") == ["claim-O2"]
+    )
+    browser.get(f"{place.as_uri()}?again#claim-F4")
+    assert browser.execute_script(f"return {opened}") == ["claim-F4"]
+
+
+@pytest.mark.parametrize("which, text", [("command", "replicate run"), ("citation", "@software")])
+def test_copy_button_copies(browser, place, which, text):
+    browser.execute_cdp_cmd(
+        "Browser.setPermission",
+        {
+            "permission": {"name": "clipboard-write", "allowWithoutSanitization": True},
+            "setting": "granted",
+        },
+    )
+    browser.open(place)
+    browser.execute_script(
+        "navigator.clipboard.writeText = async (text) => { window.copied = text; }"
+    )
+    browser.click(f'[data-copy="{which}"]')
+    WebDriverWait(browser, 5, 0.05).until(lambda b: b.texts(f'[data-copy="{which}"]') == ["Copied"])
+    copied = browser.execute_script("return window.copied")
+    assert copied.startswith(text) and copied == browser.texts(f"#{which}")[0]
+
+
+def test_copy_button_selects_where_copying_is_not_allowed(browser, place):
+    browser.open(place)
+    browser.execute_script(
+        "navigator.clipboard.writeText = async () => { throw new Error('refused'); }"
+    )
+    browser.click('[data-copy="command"]')
+    WebDriverWait(browser, 5, 0.05).until(
+        lambda b: b.execute_script("return String(getSelection())") == b.texts("#command")[0]
+    )
+
+
+def test_explorer_speaks_japanese(browser, places):
+    """All texts that the scripts write."""
+    browser.get_log("browser")
+    browser.open(places["ja"])
+    WebDriverWait(browser, 20, 0.05).until(lambda page: page.texts(".heat span"))
+    browser.type("#query", "film")
+    assert "語" in browser.texts("#found")[0] and "回" in browser.texts("#word-facts")[0]
+    assert browser.texts("#word-table th")[0] == "順位"
+    browser.click("#right li:nth-child(1) button")
+    assert "コーパス" in browser.texts("#sentence-facts")[0]
+    assert all("モデル" in text for text in browser.texts("#arms dt"))
+    assert browser.get_log("browser") == []
+
+
 # --- on every screen ------------------------------------------------------------------------
 
 
@@ -437,8 +586,11 @@ def too_wide(browser):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("theme", THEMES)
-def test_nothing_overflows(browser, place, width, theme):
-    browser.open(place, width, theme)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_overflows(browser, places, width, theme, language):
+    browser.open(places[language], width, theme)
+    assert too_wide(browser) == []
+    browser.execute_script("for (const e of document.querySelectorAll('details')) e.open = true")
     assert too_wide(browser) == []
     browser.click("#right li:nth-child(1) button")
     browser.type("#query", "word")
@@ -469,8 +621,10 @@ def violations(browser):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("theme", THEMES)
-def test_axe_finds_no_serious_violation(browser, place, width, theme):
-    browser.open(place, width, theme)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_axe_finds_no_serious_violation(browser, places, width, theme, language):
+    browser.open(places[language], width, theme)
+    browser.execute_script("for (const e of document.querySelectorAll('details')) e.open = true")
     assert violations(browser) == []
 
 
@@ -512,7 +666,8 @@ def test_keyboard_reaches_what_can_be_used(page):
         if reached[-1] == "BODY":
             break
     assert reached[0] == "skip"
-    assert {"query", "least", "kind", "after", "play", "epoch", "more", "wide fig3"} <= set(reached)
+    wanted = {"query", "least", "kind", "after", "play", "epoch", "more", "copy", "SUMMARY"}
+    assert wanted <= set(reached)
 
 
 def visible(browser, selector):
@@ -559,7 +714,7 @@ def test_without_javascript(browser, place, data):
     try:
         browser.open(place)
         assert column(browser, 2) == [row[1] for row in report._extremes(data)]
-        parts = (".claims tbody tr", "#query", "#heatmaps", "noscript p", "#word")
+        parts = (".claims .claim", "#query", "#heatmaps", "noscript p", "#word")
         shown = [visible(browser, part) for part in parts]
         assert shown == [True, False, False, True, False]
         assert too_wide(browser) == []

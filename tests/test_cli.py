@@ -237,6 +237,22 @@ def test_a_whole_run_says_nothing_of_it(recorded_run, command):
     assert command("verify", recorded_run.out)[2] == ""
 
 
+def test_report_in_japanese(recorded_run, copied, command):
+    """`--lang ja` writes a page more, which later reports write again; else there is none."""
+    run = copied(recorded_run)
+    page = run.report_in("ja")
+    assert page == run.out / "report.ja.html"
+    assert command("report", run.out)[0] == 0 and not page.exists()
+    code, printed, _ = command("report", run.out, "--lang", "ja")
+    assert code == 0 and printed.strip().endswith(f"report: {page}")
+    assert '<html lang="ja">' in page.read_text(encoding="utf-8")
+    assert '<html lang="en">' in run.report_file.read_text(encoding="utf-8")
+    page.write_text("old", encoding="utf-8")
+    assert command("report", run.out)[1].strip().endswith(f"report: {run.report_file}")
+    assert "old" != page.read_text(encoding="utf-8")
+    assert command("report", run.out, "--lang", "fr")[0] == 2
+
+
 def test_no_whole_seed_is_said_too(interrupted, command):
     for seed in interrupted.seeds:
         (interrupted.folder(seed, "T1") / "model.npz").unlink()

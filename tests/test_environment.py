@@ -128,7 +128,7 @@ def test_every_figure_is_drawn_in_our_style(recorded_run, copied):
     plain = {p.name: p.read_bytes() for p in folder.iterdir()}
     with mpl.rc_context(USERS):
         experiment.conclude(run)
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == plain and len(plain) == 19
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == plain and len(plain) == 20
 
 
 def test_one_function_sets_the_style():
@@ -381,3 +381,31 @@ def test_weights_stay_where_all_are_wanted(corpus, tmp_path):
 
 def test_python_is_among_the_versions():
     assert environment.versions()["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+# --- the commit of the package --------------------------------------------------------
+
+
+DIGEST = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    "files, wanted",
+    [
+        ({".git/HEAD": DIGEST}, DIGEST),
+        ({".git/HEAD": "ref: refs/heads/main", ".git/refs/heads/main": DIGEST}, DIGEST),
+        ({".git/HEAD": "ref: refs/heads/main",
+          ".git/packed-refs": f"# pack-refs\n{'f' * 40} refs/heads/other\n{DIGEST} refs/heads/main"},
+         DIGEST),
+        ({".git": "gitdir: shared/worktrees/one", "shared/worktrees/one/HEAD": "ref: refs/heads/b",
+          "shared/worktrees/one/commondir": "../..", "shared/refs/heads/b": DIGEST}, DIGEST),
+        ({".git/HEAD": "ref: refs/heads/main"}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_commit_is_found_where_git_has_it(tmp_path, files, wanted):
+    """Detached, on a branch, packed, in a further work tree; without commits, without Git."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+    assert environment.commit(tmp_path) == wanted

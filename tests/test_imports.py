@@ -19,7 +19,8 @@ ORDER = """
     fast.compat fast.device fast.kernels fast.product fast.convolution fast.rows fast.adam
     config corpus settings vectors split instability selection run statistics inference claims
     model saliency recorder training
-    show.figures show.forest show.explorer show.report show.crate show.explain show.terminal
+    show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report
+    show.crate show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.jumps beyond.faithful beyond.valuation beyond.rivals beyond.convergence beyond.sweep beyond.questions
     beyond.choice beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data beyond.trust

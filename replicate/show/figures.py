@@ -31,6 +31,8 @@ from ..inference import mean_interval
 from ..instability import standardise
 from ..io.files import atomic, save_csv
 from ..run import Record, Run
+from .charts import most_changing
+from .panels import FIG_3, FIG_5, FIG_6
 
 __all__ = [
     "ARM_COLOURS",
@@ -233,7 +235,7 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
     for axis, place, part, curve in zip(axes, places, parts, curves):
         words = corpus.words[tokens[part]]
         last = curve[-1]
-        shown = set(np.argsort(-np.abs(curve - curve.mean(axis=0)).sum(axis=0), kind="stable")[:7])
+        shown = set(most_changing(curve))
         colours = iter(WORD_COLOURS)
         labels = []
         for i, word in enumerate(words):
@@ -274,7 +276,7 @@ def _figure_words(run: Run, seed: int, stem: Path, wrong: bool) -> Path:
     )
     save_csv(
         stem.with_suffix(".csv"),
-        ("seed", "sentence", "position", "word", "epoch", "saliency"),
+        FIG_3,
         table,
     )
     return save_figure(figure, stem)
@@ -370,9 +372,6 @@ def band(
     mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=min(1, len(values) - 1))
     low, high = mean_interval(mean, deviation, len(values))
     return mean, np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
-
-
-FIG_5 = ("panel", "sentences", "epoch", "mean", "low", "high")
 
 
 def _table_5(records: dict[int, Record]) -> list[tuple[Any, ...]]:
@@ -494,7 +493,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
         f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: 95 % intervals of the mean",
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.155)
-    save_csv(stem.with_suffix(".csv"), ("arm", "epoch", "mean", "low", "high"), table)
+    save_csv(stem.with_suffix(".csv"), FIG_6, table)
     return save_figure(figure, stem)
 
 

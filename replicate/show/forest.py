@@ -14,8 +14,9 @@ from ..inference import simultaneous_band
 from ..io.files import save_csv
 from ..run import Run
 from .figures import over_epochs, save_figure, styled, titled
+from .panels import DIFFERENCES
 
-__all__ = ["difference", "draw", "forest"]
+__all__ = ["PAIRS", "difference", "differences", "draw", "forest"]
 
 #: One colour for each set of verdicts, told apart by the colour-blind too.
 COLOURS = ("#0072B2", "#D55E00")
@@ -25,6 +26,9 @@ REACH = 9.0
 SINGLE_RUNS = 20
 #: A level is rounded to two digits; a difference of two levels is rounded twice.
 ROUNDING = {"level": 0.005, "points": 0.01}
+
+#: What Fig. 6 asks: the paper's half of T2 against the other, a random one, and all of T2.
+PAIRS = (("T1andT2h", "T1andT2l"), ("T1andT2h", "T1andT2ran"), ("T1andT2h", "T1andT2"))
 
 FOREST = (
     "set", "id", "part", "statistic", "seeds", "smallest", "reported", "mean", "low", "high",
@@ -45,6 +49,7 @@ def draw(run: Run, verdicts: Sequence[Verdict], seeds: Sequence[int]) -> None:
     forest({run.title: verdicts}, run.figure("forest"))
     curves = {seed: run.accuracies(seed) for seed in seeds}
     difference(run.title, curves, run.figure("difference"))
+    differences(curves, run.figure("fig6-differences"))
 
 
 def forest(
@@ -202,3 +207,39 @@ def difference(
         figure.subplots_adjust(left=0.095, right=0.98, top=0.9, bottom=0.19)
         save_csv(stem.with_suffix(".csv"), ("line", "epoch", "difference"), table)
         return save_figure(figure, stem)
+
+
+def differences(
+    curves: Mapping[int, Mapping[str, np.ndarray]],
+    stem: Path,
+    pairs: Sequence[tuple[str, str]] = PAIRS,
+) -> Path:
+    """Write the differences of accuracy over epochs that the report draws beside Fig. 6.
+
+    Args:
+        curves: seed -> arm -> (epochs, 2 or more) of epoch, accuracy.
+        stem: path without suffix.
+        pairs: arms, the second of which is subtracted.
+
+    Returns:
+        The CSV file: mean, and the band that holds at all epochs at once; NaN with fewer
+        than three seeds.
+
+    Example:
+        >>> curves = {0: {"a": np.array([[1, 0.75]]), "b": np.array([[1, 0.5]])}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     place = differences(curves, Path(folder) / "d", [("a", "b")])
+        ...     place.read_text(encoding="utf-8").splitlines()
+        ['difference,epoch,mean,low,high', 'a − b,1,0.25,nan,nan']
+    """
+    table = []
+    for first, second in pairs:
+        epochs = next(iter(curves.values()))[first][:, 0]
+        values = np.array([c[first][:, 1] - c[second][:, 1] for c in curves.values()])
+        low, high = simultaneous_band(values)
+        table += [
+            (f"{first} − {second}", int(e), float(m), float(a), float(b))
+            for e, m, a, b in zip(epochs, values.mean(axis=0), low, high)
+        ]
+    save_csv(stem.with_suffix(".csv"), DIFFERENCES, table)
+    return stem.with_suffix(".csv")

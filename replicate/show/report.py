@@ -2,10 +2,12 @@
 
 The page loads nothing from the network and runs no code from the corpus: its
 content-security policy allows its own scripts and styles, by their hashes, and
-nothing else.  Without JavaScript, only the interactive explorer is missing.
+nothing else.  Without JavaScript, only the interactive explorer is missing.  Its texts
+are those of :mod:`replicate.show.strings`, in English or in Japanese.
 """
 
 import base64
+import functools
 import hashlib
 import math
 import re
@@ -18,8 +20,18 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from ..claims import LEAST_SEEDS, Judged, Verdict, seeds_note, sentence, shown_number, shown_range
+from ..claims import (
+    LEAST_SEEDS,
+    Judged,
+    Verdict,
+    deciding,
+    is_paper_corpus,
+    seeds_note,
+    shown_number,
+    shown_range,
+)
 from ..config import PAPER, PRESETS, Config
+from ..environment import commit
 from ..inference import ALPHA
 from ..io.data import SAMPLE_FILE, SAMPLE_VECTORS
 from ..io.files import read_csv, save_text
@@ -27,6 +39,11 @@ from ..io.published import published_as
 from ..run import CLAIMS, Run
 from ..settings import VECTOR_TITLES
 from . import explorer
+from .answers import answers
+from .charts import interval
+from .outcome import banners, outcome, tiles
+from .panels import ARM_KINDS, experiment, panels, read_sentences
+from .strings import Words
 
 __all__ = ["write_claims", "write_report"]
 
@@ -36,46 +53,19 @@ FIGURE_OF = {
     "F5c": "fig5",
 }  # fmt: skip
 
-#: Figure -> title, what the paper says about it, and how to read ours.
+#: Figure -> the CSV files that it is drawn from.
 FIGURES = {
-    "fig3": {
-        "title": "Fig. 3: correctly classified sentences",
-        "says": "The saliency of words, standardised within each epoch, changes much in epochs "
-        "0–20 and little after epoch 20; the change is roughly linear (§5.5.1, §6.1, §7).",
-        "caption": "Each panel shows a sentence of T1, and each line a word of it. The words that "
-        "change most are named. The dashed line marks the end of the paper's period of large "
-        "changes. The figure shows one seed, as in the paper; the interval of the claim uses all "
-        "seeds and all correctly classified sentences.",
-    },
-    "fig4": {
-        "title": "Fig. 4: misclassified sentences",
-        "says": "Saliency also changes much in epochs 0–20, and it keeps going up and down after "
-        "epoch 20: for many words it has not converged in the second half of training (§5.5.1, "
-        "§6.1, §7).",
-        "caption": "As Fig. 3, for sentences that the model misclassifies. The interval of the "
-        "claim uses all seeds and all misclassified sentences.",
-    },
-    "fig5": {
-        "title": "Fig. 5: change from epoch to epoch",
-        "says": "At most epochs, the saliency of 100 misclassified sentences, summed over all "
-        "words, changes more from one epoch to the next than that of 100 correctly classified "
-        "ones; the two curves are broadly similar (§5.5.2). Over the whole training, the "
-        "misclassified sentences change more (§6.1, §7).",
-        "caption": "Left: as in the paper, one seed. Middle: all sentences of T1, the mean over "
-        "seeds with its interval. Right: the same for the gradient of the logit difference. With "
-        "the model's own label, saliency is (1 − p) times that gradient. So part of the gap between "
-        "the curves comes from the model's uncertainty; the right panel removes that part.",
-    },
-    "fig6": {
-        "title": "Fig. 6: accuracy of the six models",
-        "says": "In epochs 40–50, T1andT2 reaches about 0.78, T1andT2h about 0.76 and the four "
-        "others about 0.75 (§6.2). T1andT2h is above T1andT2l throughout, and falls from epoch 20 "
-        "on.",
-        "caption": "Accuracy on T3 of the models of the second phase, mean over seeds. The vertical "
-        "bars are intervals at some epochs, shifted sideways so that they do not overlap; the CSV "
-        "has the intervals of all epochs. The dashed lines are the paper's levels.",
-    },
+    "fig3": ("fig3",),
+    "fig4": ("fig4",),
+    "fig5": ("fig5",),
+    "fig6": ("fig6", "fig6-differences"),
 }
+#: Pictures of claims that are files of the run only: the page offers their numbers.
+PICTURES = ("forest", "difference")
+
+#: How the software is cited; the same as in CITATION.cff.
+TITLE = "Word saliency while a CNN learns: a replication that decides"
+AUTHORS = "The developers of the word saliency replication package"
 
 #: Readings whose default comes from the calibration, not from the paper.
 CALIBRATED = ("n_filters", "dropout", "optimizer", "learning_rate", "batch_size")
@@ -155,13 +145,16 @@ def _number(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = None) -> Path:
+def write_report(
+    run: Run, verdicts: list[Verdict], seeds: list[int] | None = None, language: str = "en"
+) -> Path:
     """Write the report from the run's claims, figures and settings.
 
     Args:
         run: a run; it may have no finished seed.
         verdicts: the result of :func:`replicate.claims.judge`.
         seeds: the finished seeds, if they are known already.
+        language: ``"en"`` or ``"ja"``.
 
     Returns:
         The path of the page.
@@ -172,51 +165,80 @@ def write_report(run: Run, verdicts: list[Verdict], seeds: list[int] | None = No
         'report.html'
     """
     seeds = run.finished_seeds() if seeds is None else seeds
+    words = Words(language)
     templates = Path(__file__).parent / "templates"
+    style = (templates / "report.css").read_text(encoding="utf-8")
+    scripts, data = [(templates / "page.js").read_text(encoding="utf-8")], None
+    if seeds:
+        data = explorer.gather(run, seeds[0])
+        terms = (templates / "d3.LICENSE").read_text(encoding="utf-8")
+        d3 = (templates / "d3.min.js").read_text(encoding="utf-8")
+        scripts += [
+            f"/*!\n{terms}*/\n{d3}",
+            (templates / "explorer.js").read_text(encoding="utf-8"),
+        ]
+    sample = is_sample(run)
+    paper_corpus = is_paper_corpus(run.settings["corpus"]["sha256"])
+    claims = [_row(verdict, words) for verdict in verdicts]
+    table1 = _table_1(run)
+    readings = _readings(run, words)
+    page = _template().render(
+        t=words,
+        language=language,
+        policy=_policy(style, scripts),
+        # Our own files: their hashes in the policy are of exactly these bytes.
+        style=Markup(style),
+        scripts=[Markup(script) for script in scripts],
+        texts=Markup(explorer.safe_json(words.beginning("js."))),
+        data=None if data is None else Markup(explorer.safe_json(data)),
+        explorer=data,
+        extremes=None if data is None else _extremes(data),
+        settings=run.settings,
+        paper_epochs=PAPER["epochs"],
+        vectors=_vectors(run, words),
+        seeds=seeds,
+        outcome=outcome(verdicts, words, sample),
+        banners=banners(verdicts, words, run.settings["corpus"]["sentences"], sample, paper_corpus),
+        steps=_steps(table1, words),
+        tiles=tiles(verdicts, words, COLOUR_OF),
+        claims=claims,
+        note=words.of(seeds_note(run.seeds)),
+        figures=_figures(run, claims, words, len(seeds), paper_corpus),
+        answers=[{**one, "file": _file(one["place"])} for one in answers(run.out, words)],
+        table1=table1,
+        readings=readings,
+        changed=sum(row["changed"] for row in readings),
+        timing=run.timing,
+        command=command(run),
+        commit=commit(),
+        date=run.last_trained,
+        citation=citation(run),
+        files=_present([*run.claims_files, *(_csv(run, name) for name in PICTURES)]),
+        alpha=ALPHA,
+        least_seeds=LEAST_SEEDS,
+    )
+    place = run.report_in(language)
+    save_text(place, page)
+    return place
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """The page's template, compiled once for all languages."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(decimals=decimals, short=short, grouped=grouped)
-    style = (templates / "report.css").read_text(encoding="utf-8")
-    scripts, data = [], None
-    if seeds:
-        data = explorer.gather(run, seeds[0])
-        terms = (templates / "d3.LICENSE").read_text(encoding="utf-8")
-        d3 = (templates / "d3.min.js").read_text(encoding="utf-8")
-        scripts = [f"/*!\n{terms}*/\n{d3}", (templates / "explorer.js").read_text(encoding="utf-8")]
-    claims = [_row(verdict) for verdict in verdicts]
-    page = environment.get_template("report.html").render(
-        policy=_policy(style, scripts),
-        # Our own files: their hashes in the policy are of exactly these bytes.
-        style=Markup(style),
-        scripts=[Markup(script) for script in scripts],
-        data=None if data is None else Markup(explorer.safe_json(data)),
-        explorer=data,
-        extremes=None if data is None else _extremes(data),
-        settings=run.settings,
-        paper_epochs=PAPER["epochs"],
-        vectors=_vectors(run),
-        seeds=seeds,
-        claims=claims,
-        tally=_tally(verdicts),
-        colours=COLOUR_OF,
-        note=seeds_note(run.seeds),
-        pictures=_pictures(run),
-        figures=_figures(run, claims),
-        table1=_table_1(run),
-        readings=_readings(run),
-        timing=run.timing,
-        command=command(run),
-        files=[f for f in map(_file, run.claims_files) if f],
-        alpha=ALPHA,
-        least_seeds=LEAST_SEEDS,
-    )
-    save_text(run.report_file, page)
-    return run.report_file
+    return environment.get_template("report.html")
+
+
+def is_sample(run: Run) -> bool:
+    """Whether the corpus is the sample that the package can always find."""
+    return list(run.settings["corpus"]["sha256"]) == [SAMPLE_FILE]
 
 
 #: Verdicts in the order of the page, with the class of their colour.
@@ -233,29 +255,6 @@ COLOUR_OF = {
     "undecided": "open",
     "not applicable": "open",
 }
-
-#: Pictures of all claims: name -> title.
-PICTURES = {
-    "forest": "Where the mean of every claim’s parts lies",
-    "difference": "T1andT2h less T1andT2l, epoch by epoch (O1, H)",
-}
-
-
-def _tally(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many claims have each verdict; S1 is arithmetic, and is not counted."""
-    found = [v.verdict for v in verdicts if v.claim.id != "S1"]
-    return {name: found.count(name) for name in COLOUR_OF if name in found}
-
-
-def _pictures(run: Run) -> list[dict[str, Any]]:
-    made = []
-    for name, title in PICTURES.items():
-        picture = _picture(run.figure(name))
-        if picture:
-            file = _file(run.figure(name).with_suffix(".csv"))
-            made.append({"name": name, "title": title, "picture": picture, "file": file})
-    return made
-
 
 # --- numbers as text --------------------------------------------------------------
 
@@ -315,82 +314,92 @@ def _policy(style: str, scripts: Sequence[str]) -> str:
     )
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
-    counted = len(verdict.parts)
-    first = verdict.parts[0] if verdict.parts else None
-    return {
-        "id": verdict.claim.id,
-        "statement": verdict.claim.statement,
-        "how": verdict.claim.how,
-        "paper": verdict.claim.paper,
-        "ours": shown_number(first.part, first.mean) if first else _text(verdict.ours),
-        "found": first is None or first.seeds > 0,
-        "interval": shown_range(first.part, first.low, first.high) if first else "–",
-        "parts": [_part_row(judged) for judged in verdict.parts],
-        "several": counted > 1,
-        "sentence": sentence(verdict),
+def _row(verdict: Verdict, words: Words) -> dict[str, Any]:
+    claim = verdict.claim
+    # Another corpus is not compared with the paper's levels, so it is not drawn beside them.
+    drawn = verdict.verdict != "not applicable"
+    parts = [_part_row(judged, words, drawn) for judged in verdict.parts]
+    figure = FIGURE_OF.get(claim.id, "fig6")
+    row = {
+        "id": claim.id,
+        "statement": words.of(claim.statement),
+        "how": words.of(claim.how),
+        "paper": words.of(claim.paper),
+        "ours": parts[0]["ours"] if parts else _text(verdict.ours),
+        "found": not parts or verdict.parts[0].seeds > 0,
+        "interval": parts[0]["interval"] if parts else "–",
+        "parts": parts,
+        "sentence": words.said(verdict),
         "seeds": verdict.seeds,
-        "verdict": verdict.verdict,
-        "reason": verdict.reason.partition(": ")[2],
+        "verdict": words(f"verdict.{verdict.verdict}"),
         "colour": COLOUR_OF[verdict.verdict],
         "hits": verdict.hits,
         "runs": verdict.runs,
-        "one_run": verdict.one_run,
-        "figure": FIGURE_OF.get(verdict.claim.id, "fig6"),
+        "one_run": words.of(verdict.one_run),
+        "figure": figure,
+        "figure_title": words(f"{figure}.short"),
+        "drawing": "",
+        "shown": "–",
+        "shown_interval": "–",
     }
+    if verdict.parts:
+        # A claim is drawn by the part that its verdict comes from.
+        shown = parts[verdict.parts.index(deciding(verdict))]
+        row.update(drawing=shown["drawing"], shown=shown["ours"], shown_interval=shown["interval"])
+    elif row["ours"]:
+        row["shown"] = row["ours"]
+    return row
 
 
-def _part_row(judged: Judged) -> dict[str, Any]:
+def _part_row(judged: Judged, words: Words, drawn: bool = True) -> dict[str, Any]:
     part = judged.part
+    mean, low, high, *_ = (effect / part.smallest for effect in judged.on_scale)
+    reported = None if part.reported is None else part.reported / part.smallest
     return {
-        "title": part.title,
+        "title": words.of(part.title),
         "beside": part.beside,
-        "ours": shown_number(part, judged.mean),
-        "interval": shown_range(part, judged.low, judged.high),
-        "other": shown_range(part, judged.other_low, judged.other_high),
-        "verdict": judged.verdict,
+        "ours": words.number(shown_number(part, judged.mean)),
+        "interval": words.number(shown_range(part, judged.low, judged.high)),
+        "other": words.number(shown_range(part, judged.other_low, judged.other_high)),
+        "verdict": words(f"verdict.{judged.verdict}"),
         "colour": COLOUR_OF[judged.verdict],
-        "plot": _plot(judged),
+        "drawing": interval(mean, low, high, reported) if drawn else "",
     }
 
 
-def _plot(judged: Judged, width: int = 150, pad: int = 6) -> dict[str, Any] | None:
-    """Coordinates of the small drawing of a part's interval.
-
-    Returns:
-        The x coordinates of the interval, of our mean, of no effect, of the paper's
-        figure, and of the effects too small to matter; None without an interval.
-    """
-    mean, low, high, *_ = judged.on_scale
-    if not math.isfinite(low):
-        return None
-    smallest, reported = judged.part.smallest, judged.part.reported
-    points = [low, high, -smallest, smallest, reported or 0.0]
-    least, most = min(points), max(points)
-    least, most = least - 0.06 * (most - least), most + 0.06 * (most - least)
-
-    def x(number: float) -> float:
-        return round(pad + (width - 2 * pad) * (number - least) / (most - least), 1)
-
-    return {
-        "width": width,
-        "low": x(low),
-        "high": x(high),
-        "ours": x(mean),
-        "value": x(0.0),
-        "paper": None if reported is None else x(reported),
-        "start": x(-smallest),
-        "extent": round(x(smallest) - x(-smallest), 1),
-    }
+def _steps(table1: dict[str, Any] | None, words: Words) -> list[dict[str, Any]]:
+    """The drawing of the experiment: its steps, with the sizes of this run where they are known."""
+    sizes = {row["subset"]: int(row["ours"]) for row in table1["rows"]} if table1 else {}
+    drawings = experiment(words)
+    texts = {name: words(f"step.{name}.text") for name in ("record", "words", "models")}
+    if sizes:
+        texts["train"] = words("step.train.sized", size=grouped(sizes["T1"]))
+        texts["halves"] = words(
+            "step.halves.sized", size=grouped(sizes["T2h"]), other=grouped(sizes["T2l"])
+        )
+    else:
+        texts["train"], texts["halves"] = words("step.train.text"), words("step.halves.text")
+    arms = [{"name": arm, "kind": kind} for arm, kind in ARM_KINDS.items()]
+    return [
+        {
+            "name": name,
+            "title": words(f"step.{name}"),
+            "drawing": drawings.get(name, ""),
+            "text": texts[name],
+            "arms": arms if name == "models" else [],
+        }
+        for name in ("train", "record", "words", "halves", "models")
+    ]
 
 
-def _vectors(run: Run) -> dict[str, Any]:
+def _vectors(run: Run, words: Words) -> dict[str, Any]:
     """Facts about the run's word vectors, and whether they are the paper's."""
     facts = run.settings["vectors"]
     title = VECTOR_TITLES.get(facts["sha256"], "")
     if facts["name"] == "random":
         title = "random vectors"
-    return {**facts, "title": title or facts["name"], "full": title == "GoogleNews, full file"}
+    full = title == "GoogleNews, full file"
+    return {**facts, "title": words.of(title) or facts["name"], "full": full}
 
 
 def _file(place: Path) -> dict[str, Any] | None:
@@ -405,28 +414,43 @@ def _file(place: Path) -> dict[str, Any] | None:
     return {"name": place.name, "size": len(data), "address": address}
 
 
-def _figures(run: Run, claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _csv(run: Run, name: str) -> Path:
+    return run.figure(name).with_suffix(".csv")
+
+
+def _present(places: Sequence[Path]) -> list[dict[str, Any]]:
+    """Download links of the files that are there."""
+    return [file for file in map(_file, places) if file]
+
+
+def _figures(
+    run: Run, claims: Sequence[dict[str, Any]], words: Words, seeds: int, paper_corpus: bool
+) -> list[dict[str, Any]]:
     made = []
-    for name, texts in FIGURES.items():
+    epochs = run.settings["epochs"]
+    more = {
+        "fig3": {"epoch": f"{0.4 * epochs:g}"},
+        "fig6": {"levels": words("fig6.levels") if paper_corpus else ""},
+    }
+    folder = run.figure("fig3").parent
+    sentences = read_sentences(folder) if seeds else {}
+    given = (folder, words, epochs, seeds, paper_corpus, sentences)
+    for name, files in FIGURES.items():
+        drawn, key = panels(name, *given) if seeds else ([], [])
         made.append(
             {
                 "name": name,
-                **texts,
-                "picture": _picture(run.figure(name)),
-                "file": _file(run.figure(name).with_suffix(".csv")),
+                "short": words(f"{name}.short"),
+                "title": words(f"{name}.title"),
+                "says": words(f"{name}.says"),
+                "caption": words(f"{name}.caption", **more.get(name, {})),
+                "panels": [{"quoted": False, "none": "", **one} for one in drawn],
+                "key": key,
+                "files": _present([_csv(run, file) for file in files]),
                 "claims": [row for row in claims if row["figure"] == name],
             }
         )
     return made
-
-
-def _picture(stem: Path) -> str:
-    """A figure as a data: address: the SVG, or the PNG if the SVG is too large."""
-    for suffix, kind in ((".svg", "image/svg+xml"), (".png", "image/png")):
-        place = stem.with_suffix(suffix)
-        if place.exists() and (suffix == ".png" or place.stat().st_size <= EMBEDDED_BYTES):
-            return f"data:{kind};base64," + base64.b64encode(place.read_bytes()).decode("ascii")
-    return ""
 
 
 def _table_1(run: Run) -> dict[str, Any] | None:
@@ -445,7 +469,7 @@ def _extremes(
     return rows[:most] + rows[max(most, len(rows) - least) :]
 
 
-def _readings(run: Run) -> list[dict[str, Any]]:
+def _readings(run: Run, words: Words) -> list[dict[str, Any]]:
     made = []
     for name, default, others, doc in Config.readings():
         value = run.settings[name]
@@ -457,7 +481,7 @@ def _readings(run: Run) -> list[dict[str, Any]]:
                 "value": shown,
                 "default": default,
                 "others": others,
-                "doc": doc,
+                "doc": words.of(doc),
                 "changed": shown != default,
                 "calibrated": name in CALIBRATED and value == paper,
             }
@@ -487,7 +511,7 @@ def command(run: Run) -> str:
         parts.append(f"--vectors {shlex.quote(vectors['name'])}")
     if vectors["name"] == "random":
         parts.append(f"--dimensions {vectors['dimensions']}")
-    for row in _readings(run):
+    for row in _readings(run, Words("en")):
         if settings[row["name"]] != getattr(PRESETS[preset], row["name"]):
             option = "--epochs " if row["name"] == "epochs" else f"--set {row['name']}="
             parts.append(option + row["value"])
@@ -503,3 +527,18 @@ def command(run: Run) -> str:
     if settings["record_arms"]:
         parts.append("--record-arms")
     return " ".join([*parts, "--out DIR"])
+
+
+def citation(run: Run) -> str:
+    """How to cite the software and this run, as BibTeX."""
+    version, day = run.settings["versions"]["replicate"], run.last_trained
+    digest = commit()
+    entry = {
+        "title": TITLE,
+        "author": f"{{{AUTHORS}}}",
+        "version": version,
+        "year": day[:4],
+        "note": f"commit {digest[:12]}" if digest else "",
+    }
+    lines = [f"  {name} = {{{value}}}" for name, value in entry.items() if value]
+    return "@software{word-saliency-replication,\n" + ",\n".join(lines) + "\n}"

@@ -3,7 +3,10 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("explorer-data").textContent);
+const texts = JSON.parse(document.getElementById("page-texts").textContent);
 const byId = (id) => document.getElementById(id);
+/** A text of the page's language, with values in the places of {name}. */
+const said = (key, values = {}) => texts[`js.${key}`].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let printing = false;
 
@@ -117,8 +120,9 @@ function drawTable() {
   rows.select("bdi").text((i) => words.word[i]);
   rows.select("td:nth-child(3)").text((i) => short(words.wac[i]));
   rows.select("td:nth-child(4)").text((i) => words.count[i]);
-  byId("found").textContent = found.length ? `${grouped(found.length)} word${found.length === 1 ? "" : "s"}` : "No word of T1 matches.";
-  byId("page").textContent = `${state.page + 1} of ${grouped(pages)}`;
+  byId("found").textContent = found.length
+    ? said(found.length === 1 ? "found.one" : "found", { n: grouped(found.length) }) : said("found.none");
+  byId("page").textContent = said("of", { i: state.page + 1, n: grouped(pages) });
   byId("before").disabled = state.page === 0;
   byId("after").disabled = state.page >= pages - 1;
 }
@@ -127,7 +131,8 @@ function prepareTable() {
   d3.select("#word-table tbody").selectAll("tr").remove();
   d3.selectAll("#word-table th").each(function () {
     const name = this.dataset.sort;
-    const button = d3.select(this).text(null).append("button").attr("type", "button").text(name);
+    const title = this.textContent;
+    const button = d3.select(this).text(null).append("button").attr("type", "button").text(title);
     button.on("click", () => {
       // High numbers first; a second click reverses the order.
       state.up = state.sort === name ? !state.up : name === "rank" || name === "word";
@@ -185,11 +190,11 @@ function drawWord() {
   if (word < 0) return;
   const count = words.count[word];
   const parts = [
-    `rank ${grouped(words.rank[word])} of ${grouped(data.totals.words)}`,
+    said("rank", { rank: grouped(words.rank[word]), n: grouped(data.totals.words) }),
     `wac ${short(words.wac[word])}`,
-    `${grouped(count)} time${count === 1 ? "" : "s"} in T1`,
+    said(count === 1 ? "times.one" : "times", { n: grouped(count) }),
   ];
-  if (words.known) parts.push(words.known[word] === "1" ? "has a vector" : "has no vector");
+  if (words.known) parts.push(said(words.known[word] === "1" ? "known" : "unknown"));
   byId("word-name").textContent = words.word[word];
   byId("word-facts").textContent = parts.join(" · ");
   const curves = words.mean ? curvesOf(word) : null;
@@ -212,14 +217,16 @@ function drawChart(word, curves) {
   const y = d3.scaleLinear([0, top], [height - margin.bottom, margin.top]).nice();
   const svg = d3.select("#chart").append("svg").attr("width", width).attr("height", height)
     .attr("viewBox", `0 0 ${width} ${height}`).attr("role", "img")
-    .attr("aria-label", `Mean saliency of “${words.word[word]}”: ${shown(curves.mean[0])} at epoch ${epochs[0]}, ` +
-      `${shown(curves.mean.at(-1))} at epoch ${epochs.at(-1)}`);
+    .attr("aria-label", said("chart", {
+      word: words.word[word], first: shown(curves.mean[0]), start: epochs[0],
+      last: shown(curves.mean.at(-1)), stop: epochs.at(-1),
+    }));
   svg.append("g").attr("transform", `translate(0,${height - margin.bottom})`)
     .call(d3.axisBottom(x).ticks(Math.min(10, width / 60)).tickFormat(d3.format("d")).tickSizeOuter(0));
   svg.append("g").attr("transform", `translate(${margin.left},0)`)
     .call(d3.axisLeft(y).ticks(5, top < 1e-3 ? "~e" : undefined).tickSize(-(width - margin.left - margin.right)));
-  svg.append("text").attr("x", width - margin.right).attr("y", height - 2).attr("text-anchor", "end").text("epoch");
-  svg.append("text").attr("x", 0).attr("y", 12).text("saliency, eq. (6)");
+  svg.append("text").attr("x", width - margin.right).attr("y", height - 2).attr("text-anchor", "end").text(said("epoch"));
+  svg.append("text").attr("x", 0).attr("y", 12).text(said("saliency"));
   const line = d3.line((v, i) => x(epochs[i]), (v) => y(v));
   const area = (low, high) => d3.area((v, i) => x(epochs[i]), (v, i) => y(low[i]), (v, i) => y(high[i]))(low);
   if (curves.quantiles.length) {
@@ -245,7 +252,7 @@ function drawChart(word, curves) {
 function drawLegend(word, curves) {
   const legend = d3.select("#chart-legend").text(null);
   if (!curves) {
-    legend.text("No saliency of single occurrences was stored in this run.");
+    legend.text(said("unstored"));
     return;
   }
   const entry = (kind, text) => {
@@ -254,16 +261,14 @@ function drawLegend(word, curves) {
     span.append(() => document.createTextNode(text));
   };
   const count = words.count[word];
-  entry("mean-key", count === 1 ? "its only occurrence" : `mean of ${grouped(count)} occurrences`);
+  entry("mean-key", count === 1 ? said("only") : said("mean", { n: grouped(count) }));
   if (curves.quantiles.length) {
     const q = data.details.quantiles.map(quantile);
-    entry("area inner-key", `quantiles ${q[1]} to ${q[2]}`);
-    entry("area outer-key", `${q[0]} to ${q[3]}`);
-    legend.append(() => document.createTextNode("thin lines: single occurrences, in the sentences below"));
+    entry("area inner-key", said("inner", { low: q[1], high: q[2] }));
+    entry("area outer-key", said("outer", { low: q[0], high: q[3] }));
+    legend.append(() => document.createTextNode(said("thin")));
   } else if (count > 1) {
-    legend.append(() => document.createTextNode(
-      `This page has the spread of ${grouped(details.size)} words, but only the mean of this one.`,
-    ));
+    legend.append(() => document.createTextNode(said("mean_only", { n: grouped(details.size) })));
   }
 }
 
@@ -284,7 +289,7 @@ function drawTexts(word, curves) {
   }
   const list = d3.select("#texts");
   list.selectAll("*").remove();
-  if (!chosen.length) list.append("li").attr("class", "none").text("No sentence on this page contains it.");
+  if (!chosen.length) list.append("li").attr("class", "none").text(said("no_text"));
   for (const { sentence, position, line } of chosen) {
     const item = list.append("li");
     if (line >= 0) item.append("i").attr("class", "key").style("border-color", LINES[line]);
@@ -296,7 +301,7 @@ function drawTexts(word, curves) {
       text.append(mine ? "mark" : "span").text(allWords[token]);
     });
     const right = sentences.label[sentence] === sentences.predicted[sentence];
-    const note = item.append("small").text(`true: ${data.labels[sentences.label[sentence]]} · model: `);
+    const note = item.append("small").text(said("labels", { true: data.labels[sentences.label[sentence]] }));
     note.append("span").attr("class", right ? null : "off").text(data.labels[sentences.predicted[sentence]]);
   }
 }
@@ -368,7 +373,7 @@ const mapEpoch = () => {
 /** Write the true label, the predicted label and its probability. */
 function showLabels(element, label, given, p) {
   element.text(null);
-  element.append("span").text(`true: ${data.labels[label]} · model: `);
+  element.append("span").text(said("labels", { true: data.labels[label] }));
   element.append("span").attr("class", label === given ? null : "off").text(data.labels[given]);
   element.append("span").text(` · p ${probability(p)}`);
 }
@@ -381,18 +386,19 @@ function drawCards() {
     const list = d3.select(`#${id}`);
     list.selectAll("*").remove();
     const start = from + state.first;
-    if (start >= to) list.append("li").attr("class", "none").text(to > from ? "No more sentences of this kind." : "T1 has no sentence of this kind.");
+    if (start >= to) list.append("li").attr("class", "none").text(said(to > from ? "no_more" : "no_sentence"));
     for (let m = start; m < Math.min(to, start + COLUMN); m++) {
       const item = list.append("li").attr("aria-current", m === state.sentence ? "true" : null);
       const meta = item.append("p").attr("class", "meta");
       const spans = spansOf(item, maps.sentence[m]);
-      item.append("button").attr("type", "button").text("See every epoch and model")
-        .attr("aria-label", `See every epoch and model of sentence ${sentences.number[maps.sentence[m]]}`)
+      item.append("button").attr("type", "button").text(said("see"))
+        .attr("aria-label", said("see.one", { n: sentences.number[maps.sentence[m]] }))
         .on("click", () => {
           state.sentence = m;
           d3.selectAll(".cards-list li").attr("aria-current", null);
           item.attr("aria-current", "true");
           drawSentence();
+          drawNow();
           byId("sentence").scrollIntoView({ block: "nearest" });
         });
       // The strongest words as text, for screen readers.
@@ -401,7 +407,7 @@ function drawCards() {
     }
   }
   const most = Math.max(nCorrect, nMaps - nCorrect);
-  byId("shown").textContent = `${state.first + 1}–${Math.min(state.first + COLUMN, most)} of ${most}`;
+  byId("shown").textContent = said("range", { first: state.first + 1, last: Math.min(state.first + COLUMN, most), n: most });
   byId("fewer").disabled = state.first === 0;
   byId("more").disabled = state.first + COLUMN >= most;
 }
@@ -411,7 +417,7 @@ function drawScale() {
   if (!data.shade) return;
   const width = 190;
   const svg = d3.select("#scale").append("svg").attr("width", width + 44).attr("height", 30).attr("role", "img")
-    .attr("aria-label", `Colours from saliency 0 to ${shown(data.shade)} and above`);
+    .attr("aria-label", said("colours", { top: shown(data.shade) }));
   const gradient = svg.append("defs").append("linearGradient").attr("id", "ramp");
   for (const t of d3.range(0, 1.01, 0.1)) gradient.append("stop").attr("offset", t).attr("stop-color", ramp()(t));
   svg.append("rect").attr("x", 16).attr("width", width).attr("height", 10).attr("fill", "url(#ramp)");
@@ -434,8 +440,7 @@ function drawSentence() {
   const s = maps.sentence[m];
   const own = tokensOf(s);
   byId("sentence-facts").textContent =
-    `Sentence ${sentences.number[s]} of the corpus, true label ${data.labels[sentences.label[s]]}. ` +
-    "T2h and T2l continue from T1's weights and do not train on T1; the other arms train on this sentence.";
+    said("sentence", { n: sentences.number[s], label: data.labels[sentences.label[s]] });
   const values = mapOf(m);
   const height = 17;
   const left = Math.min(130, 14 + 7 * d3.max(own, (token) => allWords[token].length));
@@ -443,7 +448,7 @@ function drawSentence() {
   const epochs = maps.epochs;
   const x = d3.scaleBand(d3.range(epochs.length), [left, width]);
   const svg = d3.select("#raster").append("svg").attr("width", width).attr("height", own.length * height + 26)
-    .attr("role", "img").attr("aria-label", "Heat map: saliency of every word at every epoch");
+    .attr("role", "img").attr("aria-label", said("raster"));
   values.forEach((row, e) => {
     row.forEach((value, i) => {
       if (value > 0) {
@@ -485,8 +490,8 @@ function drawReadout() {
   const at = chart.x(data.epochs[e]);
   chart.now.attr("x1", at).attr("x2", at);
   const { mean, quantiles } = chart.curves;
-  let text = `Epoch ${data.epochs[e]}: mean ${shown(mean[e])}`;
-  if (quantiles.length) text += `; middle half of the occurrences ${shown(quantiles[1][e])} … ${shown(quantiles[2][e])}`;
+  let text = said("readout", { epoch: data.epochs[e], mean: shown(mean[e]) });
+  if (quantiles.length) text += said("middle", { low: shown(quantiles[1][e]), high: shown(quantiles[2][e]) });
   byId("readout").textContent = text;
 }
 
@@ -495,7 +500,7 @@ function drawNow() {
   const e = state.epoch;
   for (const slider of document.querySelectorAll("input.epoch")) {
     slider.value = e;
-    slider.setAttribute("aria-valuetext", `epoch ${data.epochs[e]}`);
+    slider.setAttribute("aria-valuetext", said("at", { epoch: data.epochs[e] }));
   }
   byId("epoch-shown").textContent = data.epochs[e];
   drawReadout();
@@ -507,7 +512,7 @@ function drawNow() {
     showLabels(meta, sentences.label[maps.sentence[m]], predicted[at], 1 - uncertainty[at] / data.levels);
     const own = tokensOf(maps.sentence[m]);
     const order = d3.sort(d3.range(own.length), (i) => -values[i]).slice(0, 3);
-    strongest.text(`Strongest words: ${order.map((i) => `${allWords[own[i]]} ${shown(values[i])}`).join(", ")}.`);
+    strongest.text(said("strongest", { words: order.map((i) => `${allWords[own[i]]} ${shown(values[i])}`).join(", ") }));
   }
   if (raster) raster.now.attr("x", raster.x(k));
 }
@@ -523,7 +528,7 @@ let timer = null;
 function stop() {
   if (timer) timer.stop();
   timer = null;
-  byId("play").textContent = "Play";
+  byId("play").textContent = said("play");
 }
 
 function play() {
@@ -533,7 +538,7 @@ function play() {
   }
   const last = data.epochs.length - 1;
   setEpoch(state.epoch >= last ? 0 : state.epoch + 1);
-  byId("play").textContent = "Pause";
+  byId("play").textContent = said("pause");
   timer = d3.interval(() => {
     setEpoch(state.epoch + 1);
     if (state.epoch >= last) stop();

@@ -1,0 +1,142 @@
+"""Answers to the questions that the paper leaves open, as the report shows them.
+
+They are read from what ``replicate questions`` and ``replicate choice`` wrote.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ..io.files import read_csv
+from .strings import Words
+
+__all__ = ["CHOICE", "QUESTIONS", "RIVALS", "answers"]
+
+#: Columns of ``questions/questions.csv``.
+QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
+#: Columns of ``questions/rivals.csv``.
+RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
+#: Columns of ``choice/choice.csv``.
+CHOICE = ("measure", "paper", "ours", "low", "high", "seeds", "answer")
+
+#: Beginning of an answer -> class of its colour.
+COLOURS = {
+    "yes": "good", "reproduced": "good", "alike": "good", "better": "good",
+    "weaker": "part", "direction only": "part",
+    "no such effect": "bad", "not alike": "bad", "reversed": "bad", "no": "bad", "worse": "bad",
+    "inconclusive": "open", "undecided": "open",
+}  # fmt: skip
+
+
+def answers(folder: Path, words: Words) -> list[dict[str, Any]]:
+    """Tables of the answers that a run's folder has.
+
+    Args:
+        folder: DIR.
+        words: the page's language.
+
+    Returns:
+        For each table its title, header and rows, and the path of its CSV file.
+
+    Example:
+        >>> answers(Path("nowhere"), Words("en"))
+        []
+    """
+    made = []
+    for build, place in (
+        (_questions, folder / "questions" / "questions.csv"),
+        (_rivals, folder / "questions" / "rivals.csv"),
+        (_choice, folder / "choice" / "choice.csv"),
+    ):
+        if place.exists():
+            made.append({"about": "", "grid": False, "place": place, **build(place, words)})
+    return made
+
+
+def _cell(text: str, note: str = "", colour: str = "") -> dict[str, str]:
+    return {"text": text, "note": note, "colour": colour}
+
+
+def _colour(answer: str) -> str:
+    return COLOURS.get(answer.partition(":")[0], "")
+
+
+def _range(low: str, high: str, digits: int, factor: float = 1.0) -> str:
+    try:
+        return " … ".join(f"{factor * float(bound):+.{digits}f}" for bound in (low, high))
+    except ValueError:  # a row without an interval
+        return "–"
+
+
+def _header(words: Words, *names: str) -> list[str]:
+    return [words(f"answers.{name}") for name in names]
+
+
+def _questions(place: Path, words: Words) -> dict[str, Any]:
+    rows = []
+    for row in read_csv(place, QUESTIONS, {"ours": float}):
+        rows.append(
+            (
+                f"{row['id']}: {words.of(row['measure'])}",
+                _cell(f"{row['ours']:+.3f}"),
+                _cell(_range(row["low"], row["high"], 3)),
+                _cell(row["seeds"]),
+                _cell(words.of(row["answer"]), "", _colour(row["answer"])),
+            )
+        )
+    header = _header(words, "measure", "ours", "interval", "seeds", "answer")
+    return {"title": words("answers.questions"), "header": header, "rows": rows}
+
+
+def _rivals(place: Path, words: Words) -> dict[str, Any]:
+    """Gains over random sentences: a row a score, a column a share of T2."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in read_csv(place, RIVALS):
+        found.setdefault(row["score"], {})[row["share"]] = row
+    shares = sorted({share for own in found.values() for share in own}, key=float)
+    rows: list[tuple[Any, ...]] = []
+    for score, own in found.items():
+        star = " *" if any(row["labels"] == "1" for row in own.values()) else ""
+        cells = []
+        for share in shares:
+            row = own.get(share)
+            if row is None:
+                cells.append(_cell("–"))
+                continue
+            gain = f"{100 * float(row['gain']):+.2f}"
+            note = _range(row["low"], row["high"], 2, 100)
+            decided = row["verdict"] != "inconclusive"
+            cells.append(_cell(gain, note, _colour(row["verdict"]) if decided else ""))
+        rows.append((words.of(score) + star, *cells))
+    header = [words("answers.score")]
+    header += [words("answers.share", share=f"{100 * float(share):.0f}") for share in shares]
+    about = words("answers.rivals.about")
+    return {
+        "title": words("answers.rivals"),
+        "about": about,
+        "header": header,
+        "rows": rows,
+        "grid": True,
+    }
+
+
+def _choice(place: Path, words: Words) -> dict[str, Any]:
+    rows = []
+    for row in read_csv(place, CHOICE, {"ours": float}):
+        # What is compared with a figure or judged is a difference of accuracies, in points.
+        points = bool(row["paper"])
+        factor, digits = (100.0, 2) if points else (1.0, 3)
+        ours = f"{factor * row['ours']:+.{digits}f}" if points else f"{row['ours']:.3g}"
+        unit = " points" if points else ""
+        rows.append(
+            (
+                words.of(row["measure"]),
+                _cell(words.number(row["paper"])),
+                _cell(words.number(ours + unit)),
+                _cell(_range(row["low"], row["high"], digits, factor)),
+                _cell(row["seeds"]),
+                _cell(words.of(row["answer"]), "", _colour(row["answer"])),
+            )
+        )
+    header = _header(words, "measure", "paper", "ours", "interval", "seeds", "answer")
+    about = words("answers.choice.about")
+    return {"title": words("answers.choice"), "about": about, "header": header, "rows": rows}
