@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..claims import CLAIMS, Part, Row, Verdict, column, is_paper_corpus, judge, shown_number
 from ..experiment import statistics_of
@@ -40,6 +40,15 @@ PARTS = (
     _part("O2", "epochs 40-50"),
     _part("R1", "T1andT2 less T1andT2ran"),
 )
+
+#: What a panel of the picture shows, by claim.
+HEADINGS = {
+    "F5": "share of epochs at which\nthe misclassified move more",
+    "F5b": "change of saliency,\nmisclassified over correct",
+    "H": "T1andT2h − T1andT2l,\npoints of accuracy",
+    "O2": "T1andT2h − T1andT2ran,\npoints of accuracy",
+    "R1": "T1andT2 − T1andT2ran,\npoints of accuracy",
+}
 
 STUDIES = (
     "corpus", "sentences", "labels", "vectors", "coverage", "seeds", "T1andT2", "misclassified",
@@ -233,7 +242,7 @@ def _effects(found) -> list[tuple]:
 def _draw(found, stem: Path) -> Path:
     """A panel for each part: a row for each corpus, then all together with the prediction."""
     n = max(len(studies) for _, _, studies, _ in found) + 1
-    height = 0.24 * n + 1.55
+    height = 0.24 * n + 1.7
     with styled():
         figure = Figure(figsize=(2.35 * len(found) + 1.1, height))
         axes = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
@@ -264,11 +273,11 @@ def _draw(found, stem: Path) -> Path:
                 axis.plot([float(shown(together.mean))], [y], "D", color="#D55E00", ms=5)
                 text = f"{shown_number(part, float(part.shown(together.mean)))}: "
                 axis.set_xlabel(text + str(part.verdict(together.low, together.high)), fontsize=7)
-            unit = ", points" if part.scale == "points" else ""
-            axis.set_title(f"{claim}: {part.title}{unit}", fontsize=7.5)
+            axis.set_title(f"{claim}: {HEADINGS[claim]}", fontsize=7.5)
             axis.set_ylim(len(place) - 0.5, -1.1)
             if part.scale == "log ratio":
                 axis.set_xscale("log")
+                axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
                 axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
                 axis.xaxis.set_minor_formatter(NullFormatter())
             axis.tick_params(axis="x", labelsize=6.5)
@@ -282,6 +291,6 @@ def _draw(found, stem: Path) -> Path:
             fontsize=7, color="#666666", ha="left", va="bottom",
         )  # fmt: skip
         figure.subplots_adjust(
-            left=0.105, right=0.99, top=1 - 0.6 / height, bottom=0.72 / height, wspace=0.12
+            left=0.105, right=0.99, top=1 - 0.75 / height, bottom=0.72 / height, wspace=0.12
         )
         return save_figure(figure, stem)
