@@ -99,9 +99,10 @@ suppress_warnings = ["myst.strikethrough"]
 # --- Docstrings --------------------------------------------------------------------
 
 default_role = "code"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 80
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -110,7 +111,7 @@ napoleon_use_ivar = True  # fields of a NamedTuple are described once
 # methods of Chainer's classes, constants, and names that begin with a low line.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:(class|obj)", r"(?!replicate\.).*|replicate\.fast\.adam\.FusedAdamRule"),
+    ("py:(class|obj)", r"(?!replicate\.).*"),
     ("py:.*", r"(numpy|np|scipy|chainer|chainermn|cupy|gensim|json)\..*"),
     ("py:(attr|meth)", r"(RowParameter\.)?\w+"),
     ("py:(data|func)", r"(_\w+|[A-Z_]+)"),
@@ -139,6 +140,24 @@ def equation(self, node):
     raise SkipNode
 
 
+def short_types(app, what, name, obj, options, signature, returned):
+    """`NDArray[float32]`, as the code has it, and not what it stands for."""
+    array = (
+        r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?(?:numpy\.)?(\w+)\]\]"
+    )
+    kind = r"type\[~typing\.Any\] \| ~numpy\.dtype\[~typing\.Any\] \|.*?_DTypeDict(?: \| str)?"
+
+    def shorter(text):
+        return text and re.sub(kind, "DTypeLike", re.sub(array, r"NDArray[\1]", text))
+
+    return shorter(signature), shorter(returned)
+
+
+def no_list(app, what, name, obj, options, lines):
+    """ "n_words: V." is a letter, and not the fifth item of a list."""
+    lines[:] = [re.sub(r"^(:[^:]+: )([A-Z]\. ?)", r"\1\\\2", line) for line in lines]
+
+
 def by_last_name(app, env, node, missing):
     """Docstrings write `InputError` for `replicate.io.errors.InputError`, where only one is named so."""
     domain, name = env.get_domain("py"), node.get("reftarget", "").rpartition(".")[2]
@@ -150,8 +169,14 @@ def by_last_name(app, env, node, missing):
 
 
 def setup(app):
+    from sphinx.ext import autosummary
+
+    # A summary is the first sentence of a docstring, and these do not end one.
+    autosummary.WELL_KNOWN_ABBREVIATIONS += ("eq.", "eqs.", "Fig.", "Figs.")
     app.add_html_math_renderer("mathml", (equation, None), (equation, None))
     app.connect("missing-reference", by_last_name)
+    app.connect("autodoc-process-signature", short_types)
+    app.connect("autodoc-process-docstring", no_list, priority=600)  # after Napoleon
     app.connect("source-read", with_contents)
     app.connect("html-page-context", in_its_language)
     app.connect("build-finished", finish)

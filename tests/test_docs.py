@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from replicate import claims, cli
+from replicate.beyond import sweep
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -70,6 +71,16 @@ def test_a_readme_out_of_step_is_noticed(old, new):
 def test_every_command_is_on_the_page_of_commands(page):
     rows = re.findall(r"^\| `replicate (\w+)", read(page), flags=re.MULTILINE)
     assert sorted(rows) == sorted(cli.cli.commands)
+
+
+def test_the_file_of_a_sweep_is_one(tmp_path):
+    """As many specifications as the page says."""
+    page = read("docs/usage.md")
+    place = tmp_path / "grid.toml"
+    place.write_text(re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)[1], encoding="utf-8")
+    specifications, seeds = sweep.read_grid(place)
+    assert "five specifications with three seeds" in page
+    assert (len(specifications), seeds) == (5, [0, 1, 2])
 
 
 # --- Pages in Japanese -----------------------------------------------------------
