@@ -28,7 +28,8 @@ extensions = [
 
 # --- Pages -----------------------------------------------------------------------
 
-#: The contents in order: title -> pages.  A page of docs/ that is not named here comes last.
+#: The contents in order: title -> pages.  A page of docs/ or results/ that is not named here
+#: comes last.
 CONTENTS = {
     "Start": ("docs/concepts", "docs/usage", "docs/data", "docs/faq"),
     "Results": ("docs/results", "results/README", "results/PLAN", "docs/kim"),
@@ -43,13 +44,20 @@ CONTENTS = {
         "docs/speed",
         "docs/versions",
         "docs/reliability",
-    ),  # fmt: skip
+    ),
     "日本語": ("README.ja", "docs/usage.ja", "docs/results.ja"),
     "Project": ("CONTRIBUTING", "CHANGELOG"),
 }
 _named = {page for pages in CONTENTS.values() for page in pages}
 CONTENTS["More"] = tuple(
-    sorted({f"docs/{place.stem}" for place in REPOSITORY.glob("docs/*.md")} - _named)
+    sorted(
+        {
+            place.relative_to(REPOSITORY).with_suffix("").as_posix()
+            for pattern in ("docs/*.md", "results/*.md")
+            for place in REPOSITORY.glob(pattern)
+        }
+        - _named
+    )
 )
 
 root_doc = "README"
@@ -94,7 +102,6 @@ def finish(app, error):
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
-suppress_warnings = ["myst.strikethrough"]
 
 # --- Docstrings --------------------------------------------------------------------
 
@@ -111,7 +118,7 @@ napoleon_use_ivar = True  # fields of a NamedTuple are described once
 # methods of Chainer's classes, constants, and names that begin with a low line.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:(class|obj)", r"(?!replicate\.).*"),
+    ("py:(class|obj)", r"(?!replicate\.).*|.*\.FusedAdamRule"),
     ("py:.*", r"(numpy|np|scipy|chainer|chainermn|cupy|gensim|json)\..*"),
     ("py:(attr|meth)", r"(RowParameter\.)?\w+"),
     ("py:(data|func)", r"(_\w+|[A-Z_]+)"),

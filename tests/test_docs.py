@@ -164,7 +164,7 @@ def test_the_page_of_names_begins_with_those_of_the_package():
 
 
 def test_the_contents_of_the_site_name_pages_that_exist():
-    """Every page of docs/ is in the contents once, a new one by itself."""
+    """Every page of docs/ and results/ is in the contents once, a new one by itself."""
     spec = importlib.util.spec_from_file_location("conf", REPOSITORY / "docs" / "conf.py")
     conf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(conf)
@@ -174,4 +174,5 @@ def test_the_contents_of_the_site_name_pages_that_exist():
         (REPOSITORY / f"{name}.md").is_file() or (REPOSITORY / f"{name}.ipynb").is_file()
         for name in named
     )
-    assert {page.removesuffix(".md") for page in PAGES if page.startswith("docs/")} <= set(named)
+    folders = ("docs/", "results/")
+    assert {page.removesuffix(".md") for page in PAGES if page.startswith(folders)} <= set(named)
