@@ -161,8 +161,8 @@ def short_types(app, what, name, obj, options, signature, returned):
 
 
 def no_list(app, what, name, obj, options, lines):
-    """ "n_words: V." is a letter, and not the fifth item of a list."""
-    lines[:] = [re.sub(r"^(:[^:]+: )([A-Z]\. ?)", r"\1\\\2", line) for line in lines]
+    """Napoleon takes "n_words: V." for the fifth item of a list: it is a letter."""
+    lines[:] = [re.sub(r"^(\s+\w[^:]*: )([A-Z]\.)$", r"\1\\\2", line) for line in lines]
 
 
 def by_last_name(app, env, node, missing):
@@ -183,7 +183,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", (equation, None), (equation, None))
     app.connect("missing-reference", by_last_name)
     app.connect("autodoc-process-signature", short_types)
-    app.connect("autodoc-process-docstring", no_list, priority=600)  # after Napoleon
+    app.connect("autodoc-process-docstring", no_list, priority=400)  # before Napoleon
     app.connect("source-read", with_contents)
     app.connect("html-page-context", in_its_language)
     app.connect("build-finished", finish)
