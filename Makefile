@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: metadata-lint wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks readme faults image image-test image-lint gpu-test matrix lock clean
+.PHONY: metadata-lint wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks docs readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -101,6 +101,20 @@ parity: $(VENV)-bench/.installed
 notebooks: $(VENV)/.installed
 	$(BIN)/python tools/notebooks.py --execute
 
+# The generator of the site goes on top of what .venv has, in an environment of its own.
+$(VENV)-docs/.installed: $(VENV)/.installed requirements-docs.lock
+	$(PYTHON) -m venv $(VENV)-docs
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > $$($(VENV)-docs/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
+	$(VENV)-docs/bin/pip install -q --require-hashes -r requirements-docs.lock
+	touch $@
+
+# The pages as a site, out/docs/index.html; any warning is an error.
+docs: $(VENV)-docs/.installed
+	rm -rf out/docs docs/generated
+	$(VENV)-docs/bin/python -m sphinx -q -b html -c docs -d out/docs-cache -n -W --keep-going . out/docs
+	@echo "site: out/docs/index.html"
+
 # Kills at random moments, and a fuzzer on every reader: some forty minutes, and
 # the tables of docs/reliability.md.
 ATHERIS ?= 3.0.0
@@ -109,10 +123,11 @@ faults: $(VENV)/.installed
 	$(BIN)/python tests/faults/kill.py --kills 60 --write
 	$(BIN)/python tests/faults/fuzz.py --write
 
-# Tables and numbers of the pages; codemeta.json, .zenodo.json and the schema of config.json.
+# Tables, numbers and the picture of the pages; codemeta.json, .zenodo.json and the schema of config.json.
 readme: $(VENV)/.installed
 	$(BIN)/python tools/readme.py
 	$(BIN)/python tools/metadata.py
+	$(BIN)/python tools/picture.py
 
 # The validators of these forms, in an environment of their own.
 metadata-lint:
@@ -144,7 +159,7 @@ image-lint:
 gpu-test:
 	$(PYTHON) tools/gpu_pack.py out/gpu-test $(if $(SLIM),--slim) $(if $(CUPY),--cupy)
 
-# Tests over versions of Python, NumPy and CuPy; the table of versions in docs/speed.md.
+# Tests over versions of Python, NumPy and CuPy; the table of versions in docs/versions.md.
 # Needs the three interpreters.  Hours on two cores; stopped, it goes on.
 matrix: $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-nox
@@ -158,4 +173,4 @@ lock:
 	sh requirements.sh $(VENV)-lock/bin/uv
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-lint $(VENV)-lock $(VENV)-nox out build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-lint $(VENV)-lock $(VENV)-nox out build dist docs/generated *.egg-info

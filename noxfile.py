@@ -2,7 +2,7 @@
 
 ``make matrix`` runs every cell that wheels exist for, then writes
 ``results/versions.csv`` from what they left in ``out/matrix``; the
-table in docs/speed.md is made of it.  A cell that has run with these very files is not run
+table in docs/versions.md is made of it.  A cell that has run with these very files is not run
 again, so a matrix that was stopped goes on.  One cell::
 
     nox -s "matrix-3.12(numpy='2', cupy='14')"

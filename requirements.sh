@@ -21,3 +21,5 @@ printf 'cupy-cuda12x[ctk]>=14,<15\n' > "$work/cuda.in"
 printf 'jupyterlab\n' > "$work/jupyter.in"
 compile setup.py "$work/cuda.in" --constraints requirements.lock -o requirements-cuda.lock
 compile setup.py "$work/jupyter.in" --extra notebooks --constraints requirements-dev.lock -o requirements-jupyter.lock
+# The site of the documentation, on top of what .venv has.
+compile setup.py --extra docs --constraints requirements-dev.lock -o requirements-docs.lock

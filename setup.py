@@ -48,6 +48,7 @@ setup(
     extras_require={
         "cuda12": ["cupy-cuda12x>=13,<15"],
         "cuda13": ["cupy-cuda13x>=13.6,<15"],
+        "docs": ["furo", "myst-nb", "sphinx"],
         # What a formatter writes changes between its minor versions.
         "lint": ["mypy", "ruff>=0.14.14,<0.15"],
         "mpi": ["mpi4py>=4"],

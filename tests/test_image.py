@@ -274,6 +274,7 @@ def locked(text):
 LOCKS = {
     "requirements.lock": [""],
     "requirements-dev.lock": ["", "lint", "notebooks", "test"],
+    "requirements-docs.lock": ["", "docs"],
     "requirements-jupyter.lock": ["", "notebooks"],
     "requirements-cuda.lock": [""],
 }
@@ -308,7 +309,7 @@ def test_locks_are_in_step_with_setup(name):
 def test_locks_agree():
     """What several of them name has one version: tests, image and notebooks run the same."""
     dev, _ = locked(read("requirements-dev.lock"))
-    for name in ("requirements.lock", "requirements-jupyter.lock", "requirements-cuda.lock"):
+    for name in LOCKS.keys() - {"requirements-dev.lock"}:
         found, _ = locked(read(name))
         both = found.keys() & dev.keys()
         assert len(both) > 20

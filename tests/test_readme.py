@@ -1,6 +1,10 @@
-"""The README's lines of Python, as they stand there."""
+"""The README's lines of Python and of shell, as they stand there."""
 
 import doctest
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,17 +17,56 @@ def examples(text):
     return doctest.DocTestParser().get_doctest(text, {}, "README", str(README), 0)
 
 
+def console(text):
+    """Lines of shell and what they print: (command, output) of `replicate` and of `make run`."""
+    (block,) = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    found = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", block, flags=re.MULTILINE)
+    # `make run` installs first; the page names the command that it then runs.
+    found = [(re.sub(r"^make run\s+# or: ", "", command), shown) for command, shown in found]
+    return [(command, shown) for command, shown in found if command.startswith("replicate ")]
+
+
+def printed_as(shown, printed):
+    """Whether an output is the page's; decimal numbers may differ as rounding makes them."""
+    number = re.compile(r"\d+\.\d+(?:e[+-]\d+)?")
+    wanted = [float(n) for n in number.findall(shown)]
+    found = [float(n) for n in number.findall(printed)][: len(wanted)]
+    texts = (number.sub("#", text) for text in (shown, printed))
+    same = doctest.OutputChecker().check_output(*texts, doctest.ELLIPSIS)
+    return same and found == pytest.approx(wanted, rel=0.1)
+
+
 @pytest.mark.slow
-def test_the_lines_of_python_run(tmp_path, monkeypatch):
+def test_the_lines_of_python_and_of_shell_run(tmp_path, monkeypatch):
     """Pasted one after another into a fresh session, they give what the page shows."""
     monkeypatch.chdir(tmp_path)
-    found = examples(README.read_text(encoding="utf-8"))
-    assert len(found.examples) >= 9
+    page = README.read_text(encoding="utf-8")
+    found = examples(page)
+    assert len(found.examples) >= 8
     assert doctest.DocTestRunner(verbose=False).run(found).failed == 0
     assert (tmp_path / "out/sample/report.html").is_file()
+    (tmp_path / "replicate").write_text(f'#!/bin/sh\nexec {sys.executable} -m replicate "$@"\n')
+    (tmp_path / "replicate").chmod(0o755)
+    path = os.pathsep.join([str(README.parent), os.environ.get("PYTHONPATH", "")])
+    folder = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    commands = console(page)
+    assert len(commands) == 3
+    for command, shown in commands:
+        ran = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, timeout=600,
+            env={**os.environ, "PYTHONPATH": path, "PATH": folder},
+        )  # fmt: skip
+        assert printed_as(shown, ran.stdout), (command, ran.stdout, ran.stderr)
 
 
 def test_a_wrong_line_is_noticed(capsys):
     """Twin: an output that is not what the line gives fails."""
     assert doctest.DocTestRunner(verbose=False).run(examples(">>> 1 + 1\n3\n")).failed == 1
     assert "Got" in capsys.readouterr().out
+
+
+def test_another_output_of_the_shell_is_noticed():
+    shown = "...\n20\tpositive\t0.5260\tfilm=1.594e-01\n"
+    assert printed_as(shown, "x\ny\n20\tpositive\t0.5261\tfilm=1.593e-01\n")
+    assert not printed_as(shown, "x\n20\tnegative\t0.5260\tfilm=1.594e-01\n")
+    assert not printed_as(shown, "x\n20\tpositive\t0.5260\tfilm=1.994e-01\n")

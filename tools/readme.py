@@ -1,4 +1,4 @@
-"""Fill the tables and the numbers of README.ja.md and the docs from ``results/``.
+"""Fill the tables and the numbers of the READMEs and the docs from ``results/``.
 
 Usage: python tools/readme.py [--check]
 
@@ -29,7 +29,6 @@ effects -->``.  With ``--check`` nothing is written, and the exit code is 1 if a
 page is out of date.
 """
 
-import ast
 import csv
 import re
 import sys
@@ -46,16 +45,19 @@ from replicate.io.files import load_json, save_text
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
 PAGES = (
+    "README.md",
     "README.ja.md",
     "results/README.md",
-    "docs/api.md",
     "docs/artifact.md",
     "docs/cluster.md",
+    "docs/faq.md",
     "docs/kim.md",
     "docs/readings.md",
+    "docs/results.ja.md",
     "docs/results.md",
     "docs/speed.md",
     "docs/statistics.md",
+    "docs/versions.md",
 )
 
 #: The runs that verdicts come from, and those whose rounding was measured.
@@ -396,41 +398,28 @@ def readings():
     return table(("setting", "default", "alternatives", "about"), rows)
 
 
-def api(package=REPOSITORY / "replicate"):
-    """Public names of every module, with the first paragraph of their docstrings."""
-    parts = []
-    for place in sorted(package.rglob("*.py"), key=lambda p: (len(p.parts), p)):
-        tree = ast.parse(place.read_text(encoding="utf-8"))
-        public = [
-            name
-            for node in tree.body
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-            for name in ast.literal_eval(node.value)
-        ]
-        nodes = {node.name: node for node in tree.body if getattr(node, "name", "") in public}
-        rows = [(f"`{_signature(nodes[name])}`", _first(nodes[name])) for name in sorted(nodes)]
-        if rows:
-            name = ".".join(place.relative_to(package.parent).with_suffix("").parts)
-            rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-            parts.append(f"## `{name}`\n\n{_first(tree)}\n\n{table(('name', 'does'), rows)}")
-    return "\n\n".join(parts)
-
-
-def _signature(node):
-    return node.name if isinstance(node, ast.ClassDef) else f"{node.name}({ast.unparse(node.args)})"
-
-
-def _first(node):
-    """First paragraph of a docstring, with Sphinx's roles as Markdown."""
-    text = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
-    return re.sub(r":\w+:`(?:~[\w.]+\.)?([^`]+)`", r"`\1`", text).replace("``", "`")
+def verdicts(language="en"):
+    """The verdict on every claim, in a table that fits beside a text."""
+    runs = [{row["id"]: row for row in rows_of(f"{name}/claims.csv")} for name in RUNS]
+    heads = (
+        ("claim", "GoogleNews, part", "IMDB")
+        if language == "en"
+        else ("主張", "GoogleNews の一部", "IMDB")
+    )
+    page = (REPOSITORY / "docs" / "results.ja.md").read_text(encoding="utf-8")
+    japanese = dict(re.findall(r"^\| (\w+) \| (.*?) \|", page.split("<!-- table")[0], flags=re.M))
+    rows = []
+    for name, first in runs[0].items():
+        text = first["statement"] if language == "en" else japanese[name]
+        form = "" if language == "en" else language
+        rows.append((name, text, *(format(run[name]["verdict"], form) for run in runs)))
+    return table(("", *heads), rows)
 
 
 MADE = {
     made.__name__: made
     for made in (
         agreement,
-        api,
         claims,
         effects,
         kernels,
@@ -439,6 +428,7 @@ MADE = {
         readings,
         rivals,
         rounding,
+        verdicts,
     )
 }
 

@@ -739,8 +739,9 @@ TRANSLATED = {
         "4.4：T2h と T2l が学習を続けるときの最適化手法の状態"
     ),
     "4.3.1: record before training too": "4.3.1：学習前も記録するか",
-    "5.5: epoch at which 'misclassified' is judged; 0 is the last": (
-        "5.5：誤分類を判断するエポック。0 は最後"
+    "5.5: epoch at which 'misclassified' is judged; 0 is the last, -1 the last that still "
+    "has the 100 misclassified sentences of Fig. 5": (
+        "5.5：誤分類を判断するエポック。0 は最後、-1 は図 5 に要る 100 文の誤分類がまだある最後のエポック"
     ),
     "5.5.1: set over which Figs 3 and 4 standardise": "5.5.1：図 3 と図 4 で標準化する範囲",
     # --- what the paper says, in short ---------------------------------------------
@@ -882,6 +883,12 @@ TRANSLATED = {
     "forgetting": "忘却の回数",
     "variability": "確率のばらつき",
     "low_aum": "低い AUM",
+    "k_centre": "コアセット（k 中心）",
+    "badge": "BADGE",
+    "tracin": "TracIn",
+    "influence": "影響関数",
+    "instability_switch": "切り替わりの不安定さ",
+    "instability_smooth": "滑らかな変化の不安定さ",
     "matched_high": "条件をそろえた組の高い半分",
     "matched_low": "条件をそろえた組の低い半分",
     # --- word vectors --------------------------------------------------------------
