@@ -177,3 +177,38 @@ def test_overlapping_seeds_need_the_wider_interval():
     assert ((low > 0) | (high < 0)).mean() == pytest.approx(0.05, abs=0.011)
     low, high = mean_interval(*about)
     assert ((low > 0) | (high < 0)).mean() > 0.15
+
+
+# --- several studies ---------------------------------------------------------------------
+
+
+def test_random_effects_step_by_step():
+    """Unequal errors, each formula written out; parity with statsmodels is tested elsewhere."""
+    y, s = [0.0, 1.0, 3.0, 0.5], [0.1, 0.5, 1.0, 0.2]
+    w = [1 / e**2 for e in s]
+    fixed = sum(a * b for a, b in zip(w, y)) / sum(w)
+    q = sum(a * (b - fixed) ** 2 for a, b in zip(w, y))
+    tau2 = (q - 3) / (sum(w) - sum(a**2 for a in w) / sum(w))
+    v = [1 / (e**2 + tau2) for e in s]
+    mean = sum(a * b for a, b in zip(v, y)) / sum(v)
+    error = (sum(a * (b - mean) ** 2 for a, b in zip(v, y)) / 3 / sum(v)) ** 0.5
+    found = inference.random_effects(y, s)
+    assert found.mean == pytest.approx(mean) and found.between == pytest.approx(tau2**0.5)
+    reach = stats.t.ppf(0.975, 3) * error
+    assert (found.low, found.high) == pytest.approx((mean - reach, mean + reach))
+    further = stats.t.ppf(0.975, 2) * (tau2 + error**2) ** 0.5
+    assert (found.new_low, found.new_high) == pytest.approx((mean - further, mean + further))
+    assert found.p_between == pytest.approx(stats.chi2.sf(q, 3))
+
+
+def test_studies_that_agree_have_no_spread():
+    """Less spread than their errors: none between; two studies predict no third."""
+    found = inference.random_effects([0.1, 0.1001], [0.01, 0.02])
+    assert found.between == 0 and found.p_between > 0.9
+    assert np.isnan(found.new_low) and np.isfinite(found.low)
+
+
+@pytest.mark.parametrize("errors", [[0.1], [0.1, 0.0], [0.1, np.nan], [0.1, 0.1, 0.1]])
+def test_studies_without_an_error_are_refused(errors):
+    with pytest.raises(ValueError, match="studies"):
+        inference.random_effects([0.0, 1.0][: max(1, len(errors) - (len(errors) == 3))], errors)
