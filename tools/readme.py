@@ -52,6 +52,7 @@ PAGES = (
     "docs/cluster.md",
     "docs/faq.md",
     "docs/kim.md",
+    "docs/corpora.md",
     "docs/readings.md",
     "docs/results.ja.md",
     "docs/results.md",
