@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a claim failed, 2 wrong use or bad input, 3 a fault of the
 """
 
 import contextlib
+import inspect
 import io
 import json
 import logging
@@ -36,7 +37,14 @@ from .io.errors import InputError
 from .io.files import load_json
 from .parallel import mpi
 from .parallel.pool import start_server
-from .show.terminal import Display, print_accuracies, print_claims
+from .show.terminal import (
+    Display,
+    print_accuracies,
+    print_claims,
+    print_table,
+    summary,
+    working,
+)
 
 log = logging.getLogger("replicate")
 
@@ -142,7 +150,62 @@ def _conflicts():
             )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+#: Commands in the order of use, under what they are for.
+SECTIONS = {
+    "The experiment": {
+        "run": "train, record, choose, train again, judge",
+        "verify": "the claims: the paper's and ours",
+        "report": "draw figures and report again",
+        "explain": "word saliency of a sentence of yours",
+    },
+    "Your own data": {
+        "select": "choose texts to label by unstable words",
+    },
+    "Beyond the paper": {
+        "questions": "do words settle, are they rare, …",
+        "trust": "does saliency show what the network uses?",
+        "choice": "how much could any choice matter?",
+        "sweep": "many settings x seeds, judged together",
+        "corpora": "do the claims hold on other corpora?",
+        "kim": "is the network as good as Kim's?",
+    },
+    "Data, settings, machine": {
+        "fetch": "download corpora and word vectors",
+        "readings": "all settings with their alternatives",
+        "doctor": "what this machine has, and lacks",
+        "export": "describe a run for archives",
+    },
+}
+
+
+class _Commands(click.Group):
+    """Commands in sections and in the order of use."""
+
+    def list_commands(self, context):
+        """Names in the order of the sections, then those that no section names."""
+        named = [name for names in SECTIONS.values() for name in names if name in self.commands]
+        return named + [name for name in sorted(self.commands) if name not in named]
+
+    def format_commands(self, context, formatter):
+        """A section of the help page for each kind of command."""
+        width = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                # Names of one width, so that all sections have one column.
+                formatter.write_dl([(f"{n:{width}}", names[n]) for n in names])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""Begin with the sample, which needs no download:
+
+    \b
+    replicate run --out out/sample
+    replicate explain out/sample "a great movie" --epochs 1,10,last
+
+    A command's options: replicate COMMAND --help""",
+)
 @click.version_option(__version__)
 def cli():
     """Replicate a paper on unstable word saliency, and decide its claims."""
@@ -374,6 +437,7 @@ def run(
     if not data_parallel:
         start_server(threads)
     from .experiment import conclude, prepare
+    from .io.data import SAMPLE_FILE
     from .parallel.schedule import run_all
     from .run import Run
     from .settings import Options
@@ -412,12 +476,16 @@ def run(
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
-        verdicts = conclude(work)
+        with working(console, "judging the claims, drawing the figures and the report", quiet):
+            verdicts = conclude(work)
         if not quiet:
             print_claims(console, verdicts, work.seeds)
         if outcome.failures:
             click.echo("unfinished; the same command again does what is missing", err=True)
             return 3
+        if not quiet:
+            sample = list(work.settings["corpus"]["sha256"]) == [SAMPLE_FILE]
+            click.echo(summary(verdicts, work.out, sample, len(work.seeds)))
         click.echo(f"report: {work.report_file}")
     return 0
 
@@ -537,6 +605,8 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
             log.error("%s, seed %s: %s", name, seed, reason)
             click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
     if not quiet:
+        effects = ("id", "part", "specifications", "mean", "low", "high", "between")
+        print_table(console, "All specifications together", out / "multiverse.csv", effects)
         click.echo(
             f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {out / 'sweep.csv'}"
         )
@@ -723,6 +793,13 @@ def questions(folder, shares, jobs, quiet, verbose):
     return _further_models(work, seeds, rivals.trainings(shares), quiet, verbose, train, write)
 
 
+#: Title, file and columns of the table that a command ends with.
+_ANSWERS = (
+    ("Answers", "questions.csv", ("id", "measure", "ours", "low", "high", "answer")),
+    ("What a choice could gain", "choice.csv", ("measure", "ours", "low", "high", "answer")),
+)
+
+
 def _further_models(work, seeds, each, quiet, verbose, train, write):
     """Train `each` further models for every seed of a run, and write what they say.
 
@@ -755,7 +832,11 @@ def _further_models(work, seeds, each, quiet, verbose, train, write):
             log.error("seed %s: %s", seed, reason)
             click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
         done = [seed for seed in seeds if seed not in outcome.failures]
-        written = write(done) if done else []
+        with working(Console(), "writing the answers, drawing the figures", quiet):
+            written = write(done) if done else []
+    for title, name, columns in () if quiet else _ANSWERS:
+        for place in (p for p in written if p.name == name):
+            print_table(Console(), title, place, columns)
     for place in written:
         click.echo(place)
     return 3 if outcome.failures else 0
@@ -960,6 +1041,27 @@ def corpora(folders, out, quiet):
 _EXPLAINED = "\n<!-- made by replicate explain -->\n"
 
 
+def _epochs(context, parameter, text):
+    """``1,10,last`` and ``1-5`` as whole numbers, the last as -1; None where none is given."""
+    if text is None:
+        return None
+    found = []
+    try:
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            first, dash, end = part.partition("-")
+            if part == "last":
+                found.append(-1)
+            elif 0 < int(first) <= int(end if dash else first) < 100_000:
+                found += range(int(first), int(end if dash else first) + 1)
+            else:
+                raise ValueError
+        if not found:
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write epochs from 1, as 1,10,last or 1-5") from None
+    return found
+
+
 def _ends_with(place, text):
     with contextlib.suppress(OSError):
         return Path(place).read_bytes().endswith(text.encode())
@@ -972,24 +1074,32 @@ def _ends_with(place, text):
 @click.option(
     "--seed", type=int, default=None, help="Seed whose T1 model explains; default: the first."
 )
+@click.option("--epochs", callback=_epochs, default=None, metavar="1,10,last|A-B",
+              help="Epochs to show; default: all whose weights were kept.")  # fmt: skip
+@click.option("--background", type=click.Choice(["auto", "dark", "light"]), default="auto",
+              help="Of the terminal; auto asks the variable COLORFGBG.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write an HTML page.")
-def explain(folder, texts, seed, as_json, html):
-    """A sentence's word saliency, epoch by epoch."""
+def explain(folder, texts, seed, epochs, background, as_json, html):
+    """A sentence's word saliency, epoch by epoch.
+
+    In colours on a terminal; in a pipe as CSV, a row for each word at each epoch.
+    """
     from .io.files import save_text
     from .run import Run
     from .show import explain as explaining
 
     if html and Path(html).exists() and not _ends_with(html, _EXPLAINED):
         raise InputError(f"--html {html}: is there already, and no page of explain; choose another")
-    explained = explaining.explain(Run(folder), list(texts), seed)
+    explained = explaining.explain(Run(folder), list(texts), seed, epochs)
     if html:
         save_text(html, explaining.render_html(explained) + _EXPLAINED)
         click.echo(html)
     elif as_json:
         click.echo(json.dumps(explaining.to_json(explained), ensure_ascii=False, indent=2))
     else:
-        explaining.render_terminal(explained, Console())
+        light = {"auto": None, "dark": False, "light": True}[background]
+        explaining.render_terminal(explained, Console(), light)
     return 0
 
 
@@ -1097,6 +1207,57 @@ def doctor():
     table.add_row("gensim's folder", str(gensim_folder()))
     Console().print(table)
     return 0
+
+
+#: Examples at the end of a command's help.
+EXAMPLES = {
+    "run": """
+        replicate run                                       # the sample, about a minute
+        replicate run --preset paper --corpus mr --vectors GoogleNews.bin.gz --seeds 50
+        replicate run --preset paper --set n_filters=20 --epochs 30 --out out/twenty
+    """,
+    "verify": "replicate verify out/paper && echo agrees",
+    "report": "replicate report out/paper",
+    "explain": """
+        replicate explain out/sample "a great movie" --epochs 1,10,last
+        replicate explain out/paper "a great movie" > saliency.csv
+        replicate explain out/paper "a great movie" "a dull plot" --html page.html
+    """,
+    "select": """
+        replicate select --corpus labelled.tsv --vectors vectors.bin.gz --pool pool.txt --budget 10% --out out/mine
+    """,
+    "questions": """
+        replicate run --preset paper --seeds 10 --record-arms --epoch-weights all --out out/q
+        replicate questions out/q
+    """,
+    "fetch": """
+        replicate fetch --dest data
+        replicate fetch --corpus sst2,trec
+    """,
+    "sweep": """
+        replicate sweep grid.toml --out out/sweep
+
+        # grid.toml: a specification for each combination in [[grid]], and for each [[one]]
+        seeds = [0, 1, 2]
+        preset = "paper"          # what all other settings are; sample is another
+
+        [base]                    # settings of all specifications
+        epochs = 30
+
+        [[grid]]                  # lists: every combination, here 2 x 2
+        activation = ["relu", "tanh"]
+        n_filters = [20, 100]
+
+        [[one]]                   # one specification
+        optimizer = "AdaDelta"
+        learning_rate = 1.0
+    """,
+}
+
+for _name, _text in EXAMPLES.items():
+    # \b keeps the lines of a paragraph as they are.
+    _parts = inspect.cleandoc(_text).split("\n\n")
+    cli.commands[_name].epilog = "Examples:\n\n" + "\n\n".join(f"\b\n{part}" for part in _parts)
 
 
 if __name__ == "__main__":

@@ -442,6 +442,29 @@ class Run:
         rows = read_csv(self.seed_folder(seed) / "sentences.csv", SENTENCES)
         return [row["arm"] for row in rows if row["arm"]]
 
+    def sentence_scores(self, seed: int) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+        """A_S of eq. (10) and the half of every sentence of the corpus.
+
+        Args:
+            seed: a seed whose first phase is complete.
+
+        Returns:
+            A_S (N,) float64, NaN for a sentence that is not in T2, and half (N,): ``h``,
+            ``l``, or empty for a sentence that is in neither half.
+
+        Raises:
+            InputError: if the file is missing, damaged, or of another corpus.
+        """
+        place = self.seed_folder(seed) / "sentences.csv"
+        rows = read_csv(place, SENTENCES, {"sentence": int})
+        if [row["sentence"] for row in rows] != list(range(len(self.corpus))):
+            raise InputError(f"{place}: contains sentences of another corpus; run again")
+        try:
+            scores = [float(row["instability"] or "nan") for row in rows]
+        except ValueError:
+            raise InputError(f"{place}: an instability is not a number; run again") from None
+        return np.array(scores), np.array([row["arm"] for row in rows], dtype="U1")
+
     def instability(
         self, seed: int, arm: str = "T1"
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -59,6 +59,13 @@ class Browser(webdriver.Chrome):
     def click(self, selector):
         self.find_element(By.CSS_SELECTOR, selector).click()
 
+    def reach(self, selector):
+        """Click what may lie under the controls that stay in the window: to its middle first."""
+        self.execute_script(
+            "document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector
+        )
+        self.click(selector)
+
     def every(self, selector, what):
         """An expression in `e` of every element that a selector finds."""
         script = f"return [...document.querySelectorAll(arguments[0])].map(e => {what})"
@@ -396,7 +403,7 @@ def test_play_goes_through_the_epochs_and_stops(page):
 
 def test_one_scale_for_all(page, data):
     """Equal saliency has equal colour, and a greater one is never nearer to the ground."""
-    pairs = page.every(".heat span", "[Number(e.title), e.style.backgroundColor]")
+    pairs = page.every("#heatmaps .heat span", "[Number(e.title), e.style.backgroundColor]")
     light = {}
     for value, colour in pairs:
         if colour:
@@ -563,6 +570,243 @@ def test_explorer_speaks_japanese(browser, places):
     assert browser.get_log("browser") == []
 
 
+def cells(browser):
+    """x of the frame of the epoch, and of the columns of the sentence's heat map."""
+    frame = browser.every("#raster .now", "e.getAttribute('x')")
+    columns = browser.every("#raster rect:not(.now)", "Number(e.getAttribute('x'))")
+    return frame[0], sorted(set(columns))
+
+
+def test_the_frame_of_the_epoch_is_at_its_epoch_in_every_sentence(page):
+    """It stood at the left edge after another sentence's button."""
+    page.type("#epoch", Keys.HOME + Keys.ARROW_RIGHT * 3)
+    for card in ("#right li:nth-child(2)", "#wrong li:nth-child(3)", "#right li:nth-child(1)"):
+        page.reach(f"{card} button")
+        frame, columns = cells(page)
+        assert len(columns) == 6 and float(frame) == columns[3]
+    page.type("#epoch", Keys.END)
+    assert float(cells(page)[0]) == columns[5]
+
+
+# --- scales and marks --------------------------------------------------------------------
+
+
+def maps_of(run, data):
+    """Recorded saliency (E, words) and 1 - p (E,) of every sentence with a heat map."""
+    t1 = np.flatnonzero(run.subset(0) == 1)
+    _, offsets = run.corpus.take(t1)
+    folder = run.folder(0, "T1")
+    saliency = np.load(folder / "saliency.npy", allow_pickle=False).astype(np.float64)
+    uncertainty = np.load(folder / "doubt.npy", allow_pickle=False).astype(np.float64)
+    numbers = [data["sentences"]["number"][s] for s in data["maps"]["sentence"]]
+    places = [int(np.searchsorted(t1, n)) for n in numbers]
+    return [(saliency[:, offsets[p] : offsets[p + 1]], uncertainty[:, p]) for p in places]
+
+
+def test_scales_of_the_heat_maps(page, run, data):
+    page.type("#epoch", Keys.HOME + Keys.ARROW_RIGHT)
+    recorded = maps_of(run, data)[:3]
+    raw = colours(page)
+    for scale, naive in (
+        ("standardised", lambda wa, u: (wa - wa.mean()) / wa.std()),
+        ("logit", lambda wa, u: wa / u),
+        ("raw", lambda wa, u: wa),
+    ):
+        page.click(f"input[value={scale}]")
+        exact = np.concatenate([naive(wa[1], u[1]) for wa, u in recorded])
+        assert page.titles(RIGHT) == pytest.approx(exact, rel=0.01, abs=0.002)
+        assert (colours(page) == raw) == (scale == "raw")
+        shown = page.texts("#scale-says")[0]
+        assert {"standardised": "Figs 3 and 4", "logit": "1 − p", "raw": "wac, A_S"}[scale] in shown
+
+
+def test_words_that_no_filter_chose_are_marked(page, run, data):
+    recorded = maps_of(run, data)
+    page.type("#epoch", Keys.HOME)
+    marked = page.every(RIGHT, "e.classList.contains('unchosen')")
+    exact = np.concatenate([wa[0] == 0 for wa, _ in recorded[:3]])
+    assert marked == exact.tolist() and 0 < exact.sum() < len(exact)
+    page.click("#right li:nth-child(2) button")
+    assert len(page.texts("#raster circle.unchosen")) == int((recorded[1][0] == 0).sum())
+
+
+# --- the choice among T2 -----------------------------------------------------------------
+
+
+def chosen(run, seed):
+    """(sentence, A_S, half) of T2 by sentences.csv, the highest A_S first."""
+    with open(run.seed_folder(seed) / "sentences.csv", newline="", encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if r["subset"] == "2"]
+    rows.sort(key=lambda r: (-float(r["instability"]), int(r["sentence"])))
+    return [(int(r["sentence"]), float(r["instability"]), r["arm"]) for r in rows]
+
+
+def listed(browser):
+    return browser.every("#choice-list li", "Number(e.dataset.sentence)")
+
+
+def test_sentences_of_T2_with_score_half_and_seeds(page, run):
+    rows = chosen(run, 0)
+    halves = [{n: half for n, _, half in chosen(run, seed)} for seed in (0, 1, 2)]
+    seen = []
+    while True:
+        for number, meta in zip(listed(page), page.texts("#choice-list .meta")):
+            _, score, half = rows[len(seen)]
+            shown = re.match(r"T2([hl]) · A_S (\S+) ", meta)
+            assert shown[1] == half and float(shown[2]) == pytest.approx(score, rel=0.006)
+            mine = [h[number] for h in halves if number in h]
+            assert f"chosen in {mine.count('h')} of {len(mine)} seeds" in meta
+            assert f"rank {len(seen) + 1} of {len(rows)}" in meta
+            seen.append(number)
+        if page.every("#choice-after", "e.disabled") == [True]:
+            break
+        page.click("#choice-after")
+    assert seen == [number for number, *_ in rows]
+    page.enter("#choice-half", "l")
+    assert page.texts("#choice-found") == [f"{len(rows) // 2} sentences"]
+    page.enter("#choice-sort", "low")
+    assert listed(page) == [number for number, *_ in rows[::-1]][:8]
+    page.enter("#choice-half", "")
+    page.enter("#choice-sort", "median")
+    assert {rows[len(rows) // 2 - 1][0], rows[len(rows) // 2][0]} <= set(listed(page)[:3])
+
+
+def test_words_of_T2_have_the_wac_of_T1(page, run):
+    wac, _ = run.instability(0)
+    ids = {word: i for i, word in enumerate(run.corpus.words.tolist())}
+    for word, title in page.every("#choice-list .heat span", "[e.textContent, e.title]"):
+        exact = wac[ids[word]]
+        if np.isnan(exact):
+            assert title == "not in T1"
+        else:
+            assert float(title.removeprefix("wac ")) == pytest.approx(exact, rel=0.006)
+
+
+def test_another_seed_has_its_own_words_and_halves(page, run):
+    page.enter(".explorer select.seed", 1)
+    wac, count = run.instability(1)
+    ids = {word: i for i, word in enumerate(run.corpus.words.tolist())}
+    words = column(page, 2)
+    assert [int(n) for n in column(page, 4)] == [count[ids[w]] for w in words]
+    shown = [float(text) for text in column(page, 3)]
+    assert shown == pytest.approx([wac[ids[w]] for w in words], rel=0.006)
+    ranks = {ids_: r for r, ids_ in enumerate(np.lexsort((np.arange(len(wac)), count, -wac)), 1)}
+    assert [int(n) for n in column(page, 1)] == [ranks[ids[w]] for w in words]
+    # Of seed 1's T2, the page has what is in seed 0's too.
+    own = {number for number, *_ in chosen(run, 0)}
+    both = [(number, half) for number, _, half in chosen(run, 1) if number in own]
+    assert page.texts("#choice-found") == [f"{len(both)} sentences"]
+    assert sorted(listed(page)) == sorted(n for n, _ in both[:8])
+    assert [t[:3] for t in page.texts("#choice-list .meta")] == [f"T2{h}" for _, h in both[:8]]
+
+
+# --- links between words and sentences, and addresses ------------------------------------
+
+
+def test_frequent_words_come_first(page, data):
+    assert page.every("#least", "e.value") == ["5"]
+    counts = data["words"]["count"]
+    assert page.texts("#found") == [f"{sum(c >= 5 for c in counts)} words"]
+    assert min(int(n) for n in column(page, 4)) >= 5
+
+
+def test_a_dot_leads_to_its_word(page):
+    page.click("#word-table tbody tr:nth-child(5) button")
+    wanted = page.texts("#word-name")
+    x, y = page.every(
+        "#scatter .current", "[Number(e.getAttribute('cx')), Number(e.getAttribute('cy'))]"
+    )[0]
+    page.click("#word-table tbody tr:nth-child(1) button")
+    assert page.texts("#word-name") != wanted
+    page.execute_script("document.querySelector('#scatter').scrollIntoView({block: 'center'})")
+    box = page.every("#scatter", "[e.clientWidth, e.clientHeight]")[0]
+    canvas = page.find_element(By.CSS_SELECTOR, "#scatter")
+    move = ActionChains(page).move_to_element_with_offset(
+        canvas, round(x - box[0] / 2), round(y - box[1] / 2)
+    )
+    move.perform()
+    assert wanted[0] in page.texts("#scatter-says")[0]
+    move.click().perform()
+    assert page.texts("#word-name") == wanted
+
+
+def test_words_lead_to_sentences_and_back(page, data):
+    page.type("#query", "word1" + Keys.ENTER)
+    page.click("#to-choice")
+    texts = page.texts("#choice-list .heat")
+    assert texts and all("word1" in text.split(" ") for text in texts)
+    # By keys: to the second word of the sentence, and to its panel.
+    first = page.find_element(By.CSS_SELECTOR, "#choice-list .heat [data-word]")
+    page.execute_script("arguments[0].focus()", first)
+    second = page.every("#choice-list li:first-child [data-word]", "e.textContent")[1]
+    ActionChains(page).send_keys(Keys.ARROW_RIGHT, Keys.ENTER).perform()
+    assert page.texts("#word-name") == [second]
+    page.reach("#right li:nth-child(1) .heat span:nth-child(2)")
+    assert page.texts("#word-name") == page.every(RIGHT, "e.textContent")[1:2]
+
+
+def shows(browser, selector, text):
+    WebDriverWait(browser, 20, 0.05).until(lambda b: b.texts(selector) == [text])
+
+
+def test_a_word_has_an_address(page, place):
+    for word in ODD_WORDS:
+        page.enter("#query", word)
+        address = page.every("#word-link", "e.href")[0]
+        assert page.current_url == address
+        # Somebody else's window: the page has another word, and gets this address.
+        page.execute_script("location.hash = 'word=film'")
+        shows(page, "#word-name", "film")
+        page.execute_script("location.hash = arguments[0]", address.partition("#")[2])
+        shows(page, "#word-name", word)
+    page.get("about:blank")
+    page.get(place.as_uri() + "#word=film&seed=2")
+    shows(page, "#word-name", "film")
+    assert page.every("select.seed", "e.value") == ["2", "2"]
+
+
+def test_a_sentence_has_an_address(page, place, data):
+    number = data["sentences"]["number"][data["maps"]["sentence"][7]]
+    page.get("about:blank")
+    page.get(f"{place.as_uri()}#sentence={number}")
+    WebDriverWait(page, 20, 0.05).until(
+        lambda page: page.texts("#sentence-facts")[0].startswith(f"Sentence {number} ")
+    )
+    assert len(page.texts("#right li[aria-current]")) == 1
+    # Of T2: it is found wherever in the list it stands.
+    number = data["choice"]["number"][40]
+    page.execute_script(f"location.hash = 'sentence={number}'")
+    WebDriverWait(page, 20, 0.05).until(
+        lambda page: page.every("#choice-list [aria-current]", "e.dataset.sentence")
+        == [str(number)]
+    )
+    page.back()
+    assert page.current_url.endswith(
+        f"#sentence={data['sentences']['number'][data['maps']['sentence'][7]]}"
+    )
+
+
+def test_sentences_are_searched(page, data):
+    page.type("#map-query", '"film"')
+    texts = page.texts("#right .heat") + page.texts("#wrong .heat")
+    assert texts and all("film" in text.split(" ") for text in texts)
+    page.enter("#map-query", "no such words")
+    assert page.texts("#right .none, #wrong .none") == ["No sentence of this kind matches."] * 2
+    page.type("#choice-query", "no such words")
+    assert page.texts("#choice-found") == ["No sentence of T2 matches."]
+    assert page.get_log("browser") == []
+
+
+def test_the_explorer_asks_nothing_of_the_network(page):
+    requested(page)
+    page.click("#to-choice")
+    page.reach("input[value=logit]")
+    page.enter(".explorer select.seed", 1)
+    page.reach("#choice-list li:nth-child(1) a")
+    page.reach("#choice-list .heat span:nth-child(1)")
+    assert page.get_log("browser") == [] and requested(page) == []
+
+
 # --- on every screen ------------------------------------------------------------------------
 
 
@@ -657,7 +901,7 @@ def test_keyboard_reaches_what_can_be_used(page):
     """Tab goes to the skip link first, and in the end to every control."""
     reached = []
     page.execute_script("document.body.tabIndex = -1; document.body.focus()")
-    for _ in range(140):
+    for _ in range(220):
         ActionChains(page).send_keys(Keys.TAB).perform()
         active = page.execute_script(
             "const e = document.activeElement; return [e.id, e.className, e.tagName]"
@@ -668,6 +912,12 @@ def test_keyboard_reaches_what_can_be_used(page):
     assert reached[0] == "skip"
     wanted = {"query", "least", "kind", "after", "play", "epoch", "more", "copy", "SUMMARY"}
     assert wanted <= set(reached)
+
+    wanted = {"query", "least", "kind", "after", "play", "epoch", "more", "wide fig3"}
+    wanted |= {"to-choice", "choice-query", "choice-half", "choice-sort", "map-query", "seed"}
+    assert wanted <= set(reached)
+    # The words of a sentence are one stop.
+    assert sum(name == "SPAN" for name in reached) <= 40
 
 
 def visible(browser, selector):

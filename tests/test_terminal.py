@@ -3,12 +3,16 @@
 import io
 import logging
 import re
+from pathlib import Path
 
+import click
 import pytest
 from rich.console import Console
 
 from replicate import cli
-from replicate.show.terminal import Display
+from replicate.beyond import sweep
+from replicate.claims import judge
+from replicate.show.terminal import Display, print_claims, print_table, summary, working
 
 CASES = {
     # terminal, quiet, verbose: bars shown, lines printed
@@ -60,3 +64,113 @@ def test_a_log_file_tells_every_run(tmp_path):
     lines = (tmp_path / "run.log").read_text().splitlines()
     assert [line.split(" INFO ")[1] for line in lines] == ["seed 0, T1: done", "seed 0, T2h: done"]
     assert not [h for h in cli.log.handlers if isinstance(h, logging.FileHandler)]
+
+
+# --- claims, summary, tables ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def verdicts(reported_run):
+    from replicate.experiment import verdicts_of
+
+    return verdicts_of(reported_run)
+
+
+def printed(width, show, *arguments):
+    file = io.StringIO()
+    show(Console(file=file, width=width), *arguments)
+    return file.getvalue()
+
+
+def test_claims_can_be_read_at_80_columns(verdicts):
+    """What is claimed, what the paper says, ours and the verdict: all words of them."""
+    text = printed(80, print_claims, verdicts)
+    assert max(map(len, text.splitlines())) <= 80
+    claim = " ".join(line[: 80 - 21] for line in text.splitlines())
+    claim = " ".join(claim.split())
+    for verdict in verdicts:
+        assert " ".join(verdict.claim.statement.split()) in claim
+        assert f"paper: {verdict.claim.paper}".strip() in claim
+        assert verdict.verdict in text
+    assert "undecided" in text and "3 of 50 seeds" in text
+    # A wide terminal has every part, the narrow one says where they are.
+    wide = printed(140, print_claims, verdicts)
+    assert "ours, on average" in wide and "ours, on average" not in text
+    assert "claims.json" in text
+
+
+def test_a_run_ends_in_one_line_with_the_next_step(verdicts):
+    line = summary(verdicts, Path("out/my run"), True, 3)
+    assert "\n" not in line and "200 sentences decide nothing" in line
+    assert "replicate explain 'out/my run' \"a great movie\"" in line
+    counts = {
+        v: int(n) for n, v in re.findall(r"(\d+) ([a-z ]+)", line.split(": ")[1].split(".")[0])
+    }
+    judged = [v.verdict for v in verdicts if v.claim.id != "S1"]
+    assert counts == {name: judged.count(name) for name in set(judged)}
+    assert "--seeds 50" in summary(verdicts, Path("out"), False, 3)
+    assert summary(judge([]), Path("out"), False, 50).endswith("Next: replicate verify out.")
+
+
+def test_a_table_of_a_file(tmp_path):
+    place = tmp_path / "t.csv"
+    place.write_text('id,mean,share,note\nH,0.123456,nan,"a, b"\nO1,-1e-05,1,\n')
+    text = printed(80, print_table, "Effects", place, ["id", "mean", "share", "note"])
+    assert [line.split() for line in text.splitlines()] == [
+        ["Effects"], ["id", "mean", "share", "note"], ["H", "0.123", "–", "a,", "b"],
+        ["O1", "-1e-05", "1"],
+    ]  # fmt: skip
+
+
+def test_a_terminal_says_what_is_drawn():
+    for terminal, quiet, said in ((True, False, True), (True, True, False), (False, False, False)):
+        file = io.StringIO()
+        with working(Console(file=file, force_terminal=terminal), "drawing figures", quiet):
+            pass
+        assert ("drawing figures" in file.getvalue()) == said
+
+
+# --- help ------------------------------------------------------------------------------
+
+
+def help_of(*names):
+    with click.Context(cli.cli, info_name="replicate", terminal_width=80) as context:
+        command = cli.cli
+        for name in names:
+            command = cli.cli.commands[name]
+            context = click.Context(command, parent=context, info_name=name, terminal_width=80)
+        return command.get_help(context)
+
+
+def test_commands_are_in_sections_in_the_order_of_use():
+    named = [name for names in cli.SECTIONS.values() for name in names]
+    assert sorted(named) == sorted(cli.cli.commands)
+    text = help_of()
+    places = [re.search(rf"^  {name} ", text, re.M).start() for name in named]
+    assert places == sorted(places)
+    for title, names in cli.SECTIONS.items():
+        assert text.index(f"{title}:") < text.index(f"  {next(iter(names))} ")
+        assert all(len(about) <= 45 for about in names.values())
+    assert named[:4] == ["run", "verify", "report", "explain"]
+
+
+@pytest.mark.parametrize("name", cli.EXAMPLES)
+def test_examples_are_in_the_help_line_by_line(name):
+    text = help_of(name)
+    examples = [line.strip() for line in cli.EXAMPLES[name].splitlines() if line.strip()]
+    assert all(line in text for line in examples)
+    for line in examples:
+        if line.startswith("replicate "):
+            words = cli.shlex.split(line, comments=True)
+            assert words[1] in cli.cli.commands
+            offered = {o for p in cli.cli.commands[words[1]].params for o in p.opts}
+            assert {w for w in words if w.startswith("--")} <= offered
+
+
+def test_the_grid_in_the_help_of_sweep_is_a_grid(tmp_path):
+    text = help_of("sweep").partition("# grid.toml")[2].partition("\n")[2]
+    place = tmp_path / "grid.toml"
+    place.write_text(text)
+    specifications, seeds = sweep.read_grid(place)
+    assert len(specifications) == 5 and seeds == [0, 1, 2]
+    assert {s.config.epochs for s in specifications} == {30}

@@ -1,6 +1,9 @@
 """The saliency of every word of a text, for the models after each epoch of T1."""
 
+import csv
 import html
+import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,16 @@ from ..model import Batch, TextCNN, initial_model, load_weights
 from ..run import Run
 from ..saliency import classify, word_saliency
 
-__all__ = ["Explanation", "Explanations", "explain", "render_html", "render_terminal", "to_json"]
+__all__ = [
+    "Explanation",
+    "Explanations",
+    "explain",
+    "light_terminal",
+    "render_html",
+    "render_terminal",
+    "to_csv",
+    "to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -56,19 +68,26 @@ class Explanations(list[Explanation]):
         return f'<iframe srcdoc="{page}" width="100%" height="{height}" frameborder="0"></iframe>'
 
 
-def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explanations:
+def explain(
+    run: Run,
+    texts: list[str] | str,
+    seed: int | None = None,
+    epochs: Sequence[int] | None = None,
+) -> Explanations:
     """Explain texts with the models of the first phase: saliency of each word at each epoch.
 
     Args:
         run: a run in which the first phase of the seed is complete.
         texts: one text or several; they need not be in the corpus.
         seed: a seed of the run; None takes the first.
+        epochs: epochs to look at, -1 for the last; None takes all that were kept.
 
     Returns:
         One :class:`Explanation` for each text; Jupyter displays the list as heat maps.
 
     Raises:
-        InputError: if a text has no words, or the seed is not finished.
+        InputError: if a text has no words, the seed is not finished, or the weights of
+            an epoch were not kept.
 
     Example:
         >>> explanation = explain(sample_run(), "a film without zorblax")[0]
@@ -82,14 +101,17 @@ def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explan
     if seed not in run.seeds or not run.finished(seed, "T1"):
         raise InputError(f"{run.out}: seed {seed} is not finished; run it, or name another --seed")
     model = initial_model(run, seed)
-    epochs, weights = _weights(run, seed, model)
+    kept, weights = _weights(run, seed, model)
+    if epochs is not None:
+        rows_kept = _rows_of(run, kept, epochs)
+        kept, weights = kept[rows_kept], [weights[i] for i in rows_kept]
     index = {word: i for i, word in enumerate(run.corpus.words.tolist())}
     names = run.corpus.label_titles
     made = Explanations()
     for text in texts:
         words = tokenize(text, run.config.tokens)
         if not words:
-            raise InputError(f"{text!r}: no words are left after cleaning; give a longer text")
+            raise InputError(_wordless(text, run.config.tokens))
         # Row 0 of the embedding is all zeros; words that the corpus does not have use it.
         rows = np.array([index.get(word, -1) + 1 for word in words], dtype=np.int32)
         batch = _one_sentence(model, rows)
@@ -105,13 +127,36 @@ def explain(run: Run, texts: list[str] | str, seed: int | None = None) -> Explan
                 text,
                 words,
                 rows > 0,
-                epochs,
+                kept,
                 labels,
                 np.array(probability),
                 np.array(saliency),
             )  # fmt: skip
         )
     return made
+
+
+def _rows_of(run: Run, kept: NDArray[np.integer], epochs: Sequence[int]) -> list[int]:
+    """Rows of some epochs among those that were kept, in ascending order."""
+    last = int(kept[-1])
+    wanted = sorted({last if epoch == -1 else epoch for epoch in epochs})
+    for epoch in wanted:
+        if epoch not in kept:
+            offered = f"1 to {last}" if len(kept) > 1 else f"{last} only"
+            raise InputError(
+                f"{run.out}: the weights of epoch {epoch} were not kept; this run has epochs {offered}"
+            )
+    return [int(np.flatnonzero(kept == epoch)[0]) for epoch in wanted]
+
+
+def _wordless(text: str, tokens: str) -> str:
+    """Why a text has no words, and what helps: Kim's cleaning drops letters that are not Latin."""
+    if tokens == "kim" and any(character.isalpha() for character in text):
+        return (
+            f"{text!r}: no words are left after cleaning, which keeps Latin letters; for another "
+            "script, make the run with --set tokens=whitespace, on texts with blanks between words"
+        )
+    return f"{text!r}: no words are left after cleaning; give a longer text"
 
 
 def _one_sentence(model: TextCNN, rows: NDArray[np.int32]) -> Batch:
@@ -177,33 +222,56 @@ def shades(saliency: NDArray[np.floating]) -> NDArray[np.floating]:
     return saliency / top if top > 0 else saliency * 0.0
 
 
-def render_terminal(explanations: Sequence[Explanation], console: Console) -> None:
-    """Print one line for each epoch: words in colours on a terminal, else numbers.
+def light_terminal() -> bool:
+    """Whether the terminal says that its background is light: by the variable ``COLORFGBG``.
+
+    Many terminals set it to their colours of text and background, such as ``0;15``.
+
+    Example:
+        >>> isinstance(light_terminal(), bool)
+        True
+    """
+    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    return background in ("7", "9", "10", "11", "12", "13", "14", "15")
+
+
+def render_terminal(
+    explanations: Sequence[Explanation], console: Console, light: bool | None = None
+) -> None:
+    """Print one line for each epoch: words in colours on a terminal, else CSV.
 
     Args:
         explanations: the result of :func:`explain`.
         console: the console to print on.
+        light: whether its background is light; None asks :func:`light_terminal`.
 
     Example:
         >>> import io
         >>> console = Console(file=io.StringIO())
         >>> render_terminal(explain(sample_run(), "good film"), console)
         >>> console.file.getvalue().splitlines()[0]
-        '# good film'
+        'text,epoch,label,probability,position,word,known,saliency'
     """
+    if not console.is_terminal:
+        # Into the file of the console, which would break long lines.
+        console.file.write(to_csv(explanations))
+        return
+    light = light_terminal() if light is None else light
     for e in explanations:
-        if not console.is_terminal:
-            print_numbers(e, console)
-            continue
         console.print(Text(_one_line(e.text), style="bold"))
-        legend = "label, probability, words; a brighter word has more influence on the label"
-        unknown = "; ?: not in the corpus" if not e.known.all() else ""
-        console.print(Text(legend + unknown, style="dim"))
-        width = max(map(len, e.labels))
+        legend = Text("Influence on the label, eq. (6): ", style="dim")
+        for i in range(5):
+            legend.append("  ", style=_style(i / 4, light))
+        legend.append(f" 0 to {e.saliency.max():.2g}", style="dim")
+        if not e.known.all():
+            legend.append("; ?: not in the corpus", style="dim")
+        console.print(legend)
+        width = max(5, *map(len, e.labels))
+        console.print(Text(f"epoch  {'label':{width}}     p  words", style="dim"))
         for i, share in enumerate(shades(e.saliency)):
-            line = Text(f"epoch {e.epochs[i]:3d}  {e.labels[i]:{width}} {e.probability[i]:.2f}  ")
+            line = Text(f"{e.epochs[i]:5d}  {e.labels[i]:{width}}  {e.probability[i]:.2f}  ")
             for word, known, value in zip(e.words, e.known, share):
-                line.append(word + ("" if known else "?"), style=_style(value))
+                line.append(word + ("" if known else "?"), style=_style(value, light))
                 line.append(" ")
             console.print(line)
 
@@ -212,32 +280,46 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _style(share: float) -> str:
-    """Background from dark grey to strong orange, and a text colour that is readable on it.
+def _style(share: float, light: bool = False) -> str:
+    """Background from dark grey or white to strong orange, and a text colour that is readable on it.
 
     Example:
-        >>> _style(0.0), _style(1.0)
-        ('#ffffff on rgb(40,40,40)', '#000000 on rgb(230,120,20)')
+        >>> _style(0.0), _style(1.0), _style(0.0, light=True)
+        ('#ffffff on rgb(40,40,40)', '#000000 on rgb(230,120,20)', '#000000 on rgb(255,255,255)')
     """
-    ground = [round(40 + share * (c - 40)) for c in (230, 120, 20)]
+    least = 255 if light else 40
+    ground = [round(least + share * (c - least)) for c in (230, 120, 20)]
     # Relative luminance of WCAG 2: above 0.179, black has more contrast than white.
     linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in ground]
     ink = "#000000" if linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179 else "#ffffff"
     return f"{ink} on rgb({','.join(map(str, ground))})"
 
 
-def print_numbers(e: Explanation, console: Console) -> None:
-    """Print ``# text``, then for each epoch: epoch, label, probability, and word=saliency."""
-    # Write to the file of the console, which would replace tabs by spaces.
-    lines = [f"# {_one_line(e.text)}"]
-    for i, epoch in enumerate(e.epochs):
-        cells = [
-            f"{word}{'' if known else '?'}={value:.3e}"
-            for word, known, value in zip(e.words, e.known, e.saliency[i])
-        ]
-        line = f"{epoch}\t{e.labels[i]}\t{e.probability[i]:.4f}\t" + " ".join(cells)
-        lines.append(line)
-    console.file.write("\n".join(lines) + "\n")
+def to_csv(explanations: Sequence[Explanation]) -> str:
+    """A table with a row for each word at each epoch, all digits, in the order of the words.
+
+    Args:
+        explanations: the result of :func:`explain`.
+
+    Returns:
+        CSV with the columns text, epoch, label, probability, position (from 1), word,
+        known (1 if the corpus has the word) and saliency.
+
+    Example:
+        >>> to_csv(explain(sample_run(), "good film", epochs=[-1])).count("\\n")
+        3
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    header = ("text", "epoch", "label", "probability", "position", "word", "known", "saliency")
+    writer.writerow(header)
+    for e in explanations:
+        for i, epoch in enumerate(e.epochs.tolist()):
+            for k, (word, known) in enumerate(zip(e.words, e.known.tolist())):
+                p, value = float(e.probability[i]), float(e.saliency[i, k])
+                row = (_one_line(e.text), epoch, e.labels[i], p, k + 1, word, int(known), value)
+                writer.writerow(row)
+    return file.getvalue()
 
 
 def render_html(explanations: Sequence[Explanation]) -> str:

@@ -1,13 +1,15 @@
-"""The data of the report's word explorer: words and sentences of T1 for one seed.
+"""The data of the report's explorer: words and sentences of T1, and the choice among T2.
 
-Named generators draw the words and sentences, and each part has a limit in bytes,
+Curves and heat maps are of one seed.  The instability of words and sentences, and the
+halves of T2, are those of several seeds.  Named generators draw the words and sentences, and each part has a limit in bytes,
 so the page stays small for every corpus.  Saliency is stored as whole numbers q from
 0 to :data:`LEVELS`, on one scale for the whole page:
 
 .. math::
     wa = top (q / LEVELS)^2
 
-The steps are finer where saliency is small.  :func:`packed` writes the numbers as text.
+The steps are finer where saliency is small, and q is 0 only where saliency is 0: there no
+filter chose the word.  :func:`packed` writes the numbers as text.
 """
 
 import json
@@ -22,6 +24,7 @@ from ..io.errors import InputError
 from ..model import Batch, TextCNN, load_weights
 from ..run import Run
 from ..saliency import Saliency, flat_batch, word_saliency
+from ..selection import select_top
 from . import figures
 
 __all__ = ["LEVELS", "gather", "packed", "safe_json"]
@@ -42,6 +45,12 @@ _OCCURRENCES, _LINES = 500, 4
 _QUANTILES = (0.1, 0.25, 0.75, 0.9)
 # The limit of each part, in bytes of JSON.
 _WORD_BYTES, _DETAIL_BYTES, _SENTENCE_BYTES, _MAP_BYTES = 2_000_000, 600_000, 420_000, 320_000
+_CHOICE_BYTES = 560_000
+# Most seeds whose wac, ranks and scores are shown, and sentences of T2 of the highest, of the
+# lowest and of the scores nearest to the median that come first.
+_SEEDS, _NEAREST = 4, 150
+# A small number x >= 10^-_DECADES is the whole number that its logarithm is rounded to.
+_DECADES = 12
 
 _ALPHABET = np.frombuffer(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", dtype=np.uint8
@@ -65,6 +74,31 @@ def packed(numbers: ArrayLike, width: int = 2) -> str:
     shifts = 6 * np.arange(width)[::-1]
     digits = (np.asarray(numbers, dtype=np.int64)[..., None] >> shifts) & 63
     return str(_ALPHABET[digits].tobytes(), "ascii")
+
+
+def logarithms(values: ArrayLike) -> NDArray[np.int64]:
+    """Positive numbers up to 1 as whole numbers from 2 to :data:`LEVELS`, by their logarithms.
+
+    .. math::
+        x = 10^{-12 (LEVELS - q) / (LEVELS - 2)}
+
+    Args:
+        values: an array of any shape; NaN becomes 0 and zero becomes 1.
+
+    Returns:
+        int64 of that shape; a number is kept with an error below 0.4 %.
+
+    Example:
+        >>> logarithms([1.0, 1e-6, 0.0, np.nan]).tolist()
+        [4095, 2048, 1, 0]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    made = np.zeros(values.shape, dtype=np.int64)
+    made[values == 0] = 1
+    some = values > 0
+    share = np.clip(1 + np.log10(values[some]) / _DECADES, 0, 1)
+    made[some] = 2 + np.rint((LEVELS - 2) * share).astype(np.int64)
+    return made
 
 
 def safe_json(value: Any) -> str:
@@ -106,6 +140,11 @@ def gather(run: Run, seed: int) -> dict[str, Any]:
         * ``maps``: for some of these, saliency, label and uncertainty by epoch, packed;
           correctly classified sentences come first.
         * ``arms``: the same sentences with the final model of every arm.
+        * ``seeds``: finished seeds, first the one asked for; of the further ones, rank and
+          count of ``words``.  A rank of 0 is a word that T1 does not contain there.
+        * ``choice``: sentences of T2 in the order of A_S, eq. (10): their words, and for
+          each of ``seeds`` A_S and half; in how many of all finished seeds they are in
+          T2 and in T2h; ``wac`` of every word of the page for each of ``seeds``.
         * ``kept`` and ``totals``: how many of each were kept, of how many.
 
     Raises:
@@ -134,15 +173,21 @@ def gather(run: Run, seed: int) -> dict[str, Any]:
             if top > 0
             else np.zeros_like(values)
         )
-        return packed(np.rint(LEVELS * share))
+        # Above 0 at least 1: exactly 0 says that no filter chose the word.
+        return packed(np.maximum(np.rint(LEVELS * share), share > 0))
 
     lines = [s for *_, places in details for s, _ in places]
     kept, others, tokens = source.choose_sentences(chosen, maps, lines)
     at = {place: i for i, place in enumerate(kept)}
     corpus, t1 = run.corpus, source.t1
     last = source.record.predicted[-1]
+    choice = _Choice(run, seed)
+    page = source.seen[chosen].tolist() + source.others
+    uncertainty_by_epoch = source.uncertainty_on(maps, map_epochs).T
     return {
         "seed": seed,
+        "seeds": choice.seeds,
+        "choice": choice.gather(page, source.readable_sentences()),
         "epochs": source.epochs.tolist(),
         "levels": LEVELS,
         "top": top,
@@ -174,6 +219,7 @@ def gather(run: Run, seed: int) -> dict[str, Any]:
             "count": source.count[chosen].tolist(),
             "known": source.known(chosen),
             "mean": None if means is None else levels(means.T),
+            **choice.of_words(source.seen[chosen]),
         },
         "details": {
             "quantiles": list(_QUANTILES),
@@ -197,7 +243,9 @@ def gather(run: Run, seed: int) -> dict[str, Any]:
             "epochs": map_epochs.tolist(),
             "saliency": "".join(levels(values) for values in map_values),
             "predicted": packed(source.predicted_on(maps, map_epochs).T),
-            "uncertainty": packed(np.rint(LEVELS * source.uncertainty_on(maps, map_epochs).T)),
+            "uncertainty": packed(np.rint(LEVELS * uncertainty_by_epoch)),
+            # The scale of the logit difference divides by it: also of 10^-6, three digits.
+            "logarithm": packed(logarithms(uncertainty_by_epoch)),
         },
         "arms": {
             "arm": list(ARMS),
@@ -206,6 +254,7 @@ def gather(run: Run, seed: int) -> dict[str, Any]:
             "uncertainty": packed(
                 np.rint(LEVELS * np.array([found.uncertainty for found in by_arm]))
             ),
+            "logarithm": packed(logarithms(np.array([found.uncertainty for found in by_arm]))),
         },
     }
 
@@ -235,16 +284,15 @@ class _Source:
         self.lengths = np.diff(self.offsets)
         characters = np.char.str_len(corpus.words)[self.tokens] + 1
         self.readable = np.add.reduceat(characters, self.offsets[:-1]) <= _CHARACTERS
+        self.others: list[int] = []
         self.seen = np.unique(self.tokens)
         self.words = corpus.words[self.seen]
         wac, count = run.instability(seed)
         if not np.array_equal(np.flatnonzero(count), self.seen):
             raise InputError(f"{run.out}: the words of seed {seed} are not its T1's; run again")
         self.wac, self.count = wac[self.seen], count[self.seen]
-        # Highest wac first; of equal values, the rarer word.
-        self.order = np.lexsort((self.seen, self.count, -self.wac))
-        self.rank = np.empty(len(self.order), dtype=np.int64)
-        self.rank[self.order] = np.arange(1, len(self.order) + 1)
+        self.rank = _ranks(wac, count)[self.seen]
+        self.order = np.argsort(self.rank)
         self.n_rows = len(record.epochs)
         every = np.linspace(0, self.n_rows - 1, min(_EPOCHS, self.n_rows))
         self.rows = np.unique(every.round().astype(int))
@@ -449,4 +497,122 @@ class _Source:
             kept.append(place)
             tokens.append(place_of[mine])
         flat = np.concatenate(tokens) if tokens else np.zeros(0, dtype=np.int64)
+        index = np.flatnonzero(place_of >= len(chosen))
+        self.others = index[np.argsort(place_of[index])].tolist()
         return kept, list(others), flat
+
+    def readable_sentences(self) -> NDArray[np.bool_]:
+        """(N,), sentences of the corpus with at most so many characters."""
+        corpus = self.run.corpus
+        tokens, offsets = corpus.take(np.arange(len(corpus)))
+        characters = np.char.str_len(corpus.words)[tokens] + 1
+        return np.asarray(np.add.reduceat(characters, offsets[:-1]) <= _CHARACTERS)
+
+
+class _Choice:
+    """How the words and sentences of T2 stand in several seeds; the first is the page's own."""
+
+    def __init__(self, run: Run, seed: int) -> None:
+        self.run = run
+        done = run.finished_seeds() or [seed]
+        self.seeds = [seed, *(s for s in done if s != seed)][:_SEEDS]
+        self.wac, self.count, self.rank = [], [], []
+        n = len(run.corpus)
+        self.score, self.half = [], []
+        self.in_t2, self.in_h = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        every = done if seed in done else [seed, *done]
+        self.finished = len(every)
+        for s in every:
+            scores, halves = run.sentence_scores(s)
+            self.in_t2 += ~np.isnan(scores)
+            self.in_h += halves == "h"
+        for s in self.seeds:
+            wac, count = run.instability(s)
+            self.wac.append(wac)
+            self.count.append(count)
+            self.rank.append(_ranks(wac, count))
+            scores, halves = run.sentence_scores(s)
+            self.score.append(scores)
+            self.half.append(halves)
+
+    def of_words(self, ids: NDArray[np.intp]) -> dict[str, str]:
+        """Rank and count of words in the further seeds, packed."""
+        further = range(1, len(self.seeds))
+        rank = [self.rank[i][ids] for i in further]
+        count = [np.minimum(self.count[i][ids], 64**3 - 1) for i in further]
+        return {"ranks": packed(np.array(rank), 3), "counts": packed(np.array(count), 3)}
+
+    def gather(self, page: list[int], readable: NDArray[np.bool_]) -> dict[str, Any]:
+        """Sentences of T2, and wac of all words of the page.
+
+        Args:
+            page: the words that the page has already, as indices into the corpus's.
+            readable: (N,), sentences that are short enough to be shown.
+        """
+        corpus, scores = self.run.corpus, self.score[0]
+        t2 = np.flatnonzero(~np.isnan(scores))
+        ranked = t2[select_top(scores[t2], len(t2))]
+        rank = np.empty(len(corpus), dtype=np.int64)
+        rank[ranked] = np.arange(1, len(ranked) + 1)
+        middle = np.argsort(np.abs(np.arange(len(ranked)) - (len(ranked) - 1) / 2), kind="stable")
+        drawn = generator("explorer choice", self.seeds[0]).permutation(len(ranked))
+        parts = [ranked[:_NEAREST], ranked[::-1][:_NEAREST], ranked[middle[:_NEAREST]]]
+        place_of = {word: i for i, word in enumerate(page)}
+        others: dict[int, None] = {}
+        kept: list[int] = []
+        used = 0
+        for sentence in dict.fromkeys(np.concatenate([*parts, ranked[drawn]]).tolist()):
+            if not readable[sentence]:
+                continue
+            mine = corpus.take(np.array([sentence]))[0].tolist()
+            new = [w for w in dict.fromkeys(mine) if w not in place_of]
+            # Numbers and their commas have up to 24 characters, and three a seed.
+            used += 3 * len(mine) + 24 + 3 * len(self.seeds)
+            used += sum(
+                len(safe_json(str(corpus.words[w])).encode()) + 1 + 2 * len(self.seeds) for w in new
+            )
+            if used > _CHOICE_BYTES:
+                break
+            for w in new:
+                place_of[w] = len(place_of)
+                others[w] = None
+            kept.append(sentence)
+        kept.sort(key=lambda sentence: rank[sentence])
+        tokens = [[place_of[w] for w in corpus.take(np.array([s]))[0].tolist()] for s in kept]
+        words = np.array([*page, *others], dtype=np.int64)
+        shown = np.array(kept, dtype=np.int64)
+        score = np.array([s[shown] for s in self.score])
+        top = float(np.nanmax(score, initial=0.0))
+        scaled = np.sqrt(np.nan_to_num(score) / top) if top > 0 else np.zeros_like(score)
+        half = np.array([h[shown] for h in self.half])
+        # Of T2: high, low, or between the two if their number is odd; else of T1 or T3.
+        letter = np.where(np.isnan(score), "-", np.where(half == "", "m", half))
+        wac = np.array([w[words] for w in self.wac])
+        by_token = np.array([self.wac[0][words[t]] for row in tokens for t in row])
+        positive = by_token[by_token > 0]
+        return {
+            "others": [str(corpus.words[w]) for w in others],
+            "all": self.finished,
+            "total": len(ranked),
+            "number": kept,
+            "rank": rank[shown].tolist(),
+            "label": corpus.labels[shown].tolist(),
+            "length": [len(row) for row in tokens],
+            "tokens": packed(np.array([t for row in tokens for t in row], dtype=np.int64), 3),
+            "top": top,
+            "score": packed(np.rint(LEVELS * scaled)),
+            "half": "".join(letter.ravel().tolist()),
+            "in_t2": self.in_t2[shown].tolist(),
+            "in_h": self.in_h[shown].tolist(),
+            "wac": packed(logarithms(wac)),
+            "shade": float(np.quantile(positive, 0.99)) if len(positive) else 0.0,
+        }
+
+
+def _ranks(wac: NDArray[np.floating], count: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Rank of every word by wac, of equal values the rarer first; 0 where T1 lacks the word."""
+    seen = np.flatnonzero(count)
+    order = seen[np.lexsort((seen, count[seen], -wac[seen]))]
+    made = np.zeros(len(wac), dtype=np.int64)
+    made[order] = np.arange(1, len(order) + 1)
+    return made

@@ -1,7 +1,12 @@
 """Terminal output: the progress of a run, and its verdicts."""
 
 import logging
-from collections.abc import Sequence
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,9 +23,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ..claims import Judged, Verdict, seeds_note, shown_number, shown_range
+from ..claims import LEAST_SEEDS, Judged, Verdict, seeds_note, shown_number, shown_range
+from ..io.files import read_csv
 
-__all__ = ["Display", "one_run", "print_accuracies", "print_claims"]
+__all__ = [
+    "Display",
+    "one_run",
+    "print_accuracies",
+    "print_claims",
+    "print_table",
+    "summary",
+    "working",
+]
 
 log = logging.getLogger("replicate")
 
@@ -71,7 +85,9 @@ class Display:
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
+            TextColumn("+"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
             disable=not self.live,
             expand=True,
@@ -95,7 +111,7 @@ class Display:
         if name not in self.bars:
             self.bars[name] = self.progress.add_task(label, total=total, note="")
             self.finished[name] = 0
-        note = "" if accuracy is None else f"accuracy {accuracy:.3f}"
+        note = "" if accuracy is None else f"T3 accuracy {accuracy:.3f}"
         self.progress.update(self.bars[name], completed=epoch, note=note)
         self.progress.advance(self.all, epoch - self.finished[name])
         self.finished[name] = epoch
@@ -109,11 +125,100 @@ class Display:
             self.console.print(f"{label}: {how}", highlight=False)
 
 
+@contextmanager
+def working(console: Console, what: str, quiet: bool = False) -> Iterator[None]:
+    """Say on a terminal what is being done, while it is done.
+
+    Example:
+        >>> import io
+        >>> console = Console(file=io.StringIO())
+        >>> with working(console, "drawing figures"):
+        ...     pass
+        >>> console.file.getvalue()
+        ''
+    """
+    if quiet or not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+def summary(verdicts: Sequence[Verdict], out: Path, sample: bool, asked: int) -> str:
+    """A run in one line: its verdicts, and what to do next.
+
+    Args:
+        verdicts: the result of :func:`replicate.claims.judge`.
+        out: the folder of the run.
+        sample: whether its corpus is the sample's 200 sentences.
+        asked: the number of seeds that were asked for.
+
+    Example:
+        >>> from replicate.claims import judge
+        >>> summary(judge([]), Path("out/paper"), False, 1)
+        '16 claims: 16 undecided. Next: the same command with --seeds 50, which a verdict needs.'
+    """
+    judged = [v for v in verdicts if v.claim.id != "S1"]
+    counts = Counter(v.verdict for v in judged)
+    said = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if counts[name])
+    place = shlex.quote(str(out))
+    if sample:
+        following = (
+            f'200 sentences decide nothing. Next: replicate explain {place} "a great movie", '
+            "or the paper's corpus: replicate fetch"
+        )
+    elif asked < LEAST_SEEDS:
+        following = f"Next: the same command with --seeds {LEAST_SEEDS}, which a verdict needs"
+    else:
+        following = f"Next: replicate verify {place}"
+    return f"{len(judged)} claims: {said}. {following}."
+
+
+def print_table(console: Console, title: str, place: Path, columns: Sequence[str]) -> None:
+    """Print some columns of a CSV file, with three digits of each number.
+
+    Args:
+        console: where to print.
+        title: what the rows are.
+        place: the file.
+        columns: names of the columns, in the order wanted.
+
+    Example:
+        >>> import io, tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "t.csv"
+        >>> _ = place.write_text("id,mean,seeds\\nH,0.12345,5\\n")
+        >>> console = Console(file=io.StringIO(), width=80)
+        >>> print_table(console, "Effects", place, ["id", "mean"])
+        >>> "0.123" in console.file.getvalue()
+        True
+    """
+    with open(place, encoding="utf-8") as file:
+        header = file.readline().rstrip("\r\n").split(",")
+    rows = read_csv(place, header)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in columns:
+        numeric = all(re.fullmatch(_NUMBER, row[name]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_digits(row[name])) for name in columns))
+    console.print(table)
+
+
+_NUMBER = r"-?\d+(\.\d+)?(e[-+]?\d+)?|nan|"
+
+
+def _digits(cell: str) -> str:
+    """A cell with three digits, if it is a number that is not whole."""
+    if re.fullmatch(_NUMBER, cell) and not cell.lstrip("-").isdigit() and cell:
+        return "–" if cell == "nan" else f"{float(cell):.3g}"
+    return cell
+
+
 def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int] = ()) -> None:
     """Print every claim, its parts, its verdict, and what one run could have shown.
 
     Args:
-        console: where to print; only a wide one gets statements and titles of parts.
+        console: where to print; only one of 110 columns or more gets all parts of a claim.
         verdicts: the result of :func:`replicate.claims.judge`.
         seeds: of the run; a note is printed if they are not a full range.
 
@@ -126,19 +231,24 @@ def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int]
         True
     """
     wide = console.width >= 110
+    if not wide:
+        _print_narrow(console, verdicts)
+        note = seeds_note(seeds)
+        if note:
+            console.print(note, highlight=False)
+        return
     table = Table(title="Claims of the paper", title_justify="left", expand=False)
     for name, justify in (
         ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours, on average", "right"),
         ("interval", "right"), ("verdict", "left"), ("one run", "left"),
     ):  # fmt: skip
-        if wide or name not in ("claim", "paper"):
-            table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for verdict in verdicts:
         claim = verdict.claim
-        about = [claim.statement, claim.paper] if wide else []
+        about = [claim.statement, claim.paper]
         word = Text(verdict.reason or verdict.verdict, style=_COLOURS[verdict.verdict])
         cells = [", ".join(f"{n:.0f}" for n in verdict.sizes), ""]
-        several = wide and len(verdict.parts) > 1
+        several = len(verdict.parts) > 1
         if verdict.parts and not several:
             cells = list(_of_part(verdict.parts[0])[:2])
         table.add_row(claim.id, *about, *cells, word, one_run(verdict))
@@ -153,6 +263,39 @@ def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int]
     note = seeds_note(seeds)
     if note:
         console.print(note, highlight=False)
+
+
+def _print_narrow(console: Console, verdicts: Sequence[Verdict]) -> None:
+    """Claims under one another: what is claimed, the paper against ours, and the verdict."""
+    table = Table(
+        title="Claims of the paper", title_justify="left", box=None, pad_edge=False,
+        show_header=False, padding=(0, 1, 1, 0),
+    )  # fmt: skip
+    table.add_column("id", style="bold", no_wrap=True)
+    table.add_column("claim", ratio=1)
+    table.add_column("verdict", width=20)
+    for verdict in verdicts:
+        claim = verdict.claim
+        lines = Text(claim.statement)
+        ours = ", ".join(f"{n:.0f}" for n in verdict.sizes)
+        title = ""
+        if verdict.parts:
+            number, interval, _ = _of_part(verdict.parts[0])
+            ours = f"{number} ({interval})" if interval != "–" else number
+            if len(verdict.parts) > 1:
+                title = f", {verdict.parts[0].part.title}"
+        lines.append(f"\npaper: {claim.paper}\nours{title}: {ours or '–'}", style="dim")
+        word = Text(verdict.verdict, style=_COLOURS[verdict.verdict])
+        reason = verdict.reason.partition(": ")[2]
+        if reason:
+            word.append(f"\n{reason}", style="dim")
+        if verdict.runs:
+            word.append(f"\none run: {one_run(verdict)}", style="dim")
+        table.add_row(claim.id, lines, word)
+    console.print(table)
+    console.print(
+        "All parts: claims.json, or a terminal of 110 columns.", style="dim", highlight=False
+    )
 
 
 def print_accuracies(console: Console, rows: Sequence[Sequence[Any]]) -> None:
