@@ -49,8 +49,9 @@ CUPYS = {
 #: command line, of downloads and of this repository's own rules.
 CORE = """
     compat convolution kernels adam model saliency recorder training instability selection split
-    vectors regression restatement statistics inference
-    errors files data summary lines table tables corpora corpus wordvectors gensim_data inputs run
+    vectors regression restatement statistics inference valuation
+    errors files data summary lines table tables corpora corpus published public_vectors wordvectors
+    gensim_data inputs run
 """.split()
 
 #: What CuPy matters to; the cells without it run the rest.

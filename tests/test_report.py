@@ -747,7 +747,7 @@ def test_page_stays_small(html):
             r'<div class="panel">.*?</div>|<svg class="interval".*?</svg>', html, re.DOTALL
         )
     )
-    assert fixed < 400_000
+    assert fixed < 450_000  # 30 kB of it are the explorer's choice and its texts
 
 
 # --- the command ------------------------------------------------------------------------

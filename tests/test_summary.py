@@ -47,7 +47,7 @@ def test_json_keeps_the_counts():
 
 def test_the_page_states_every_bound():
     """In the order of the bounds, and with their values."""
-    page = (Path(__file__).parents[1] / "docs" / "usage.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| .+ \| (?:more|less) than (\d+)( %)?.* \|$", page, re.MULTILINE)
     stated = [float(number) / (100 if percent else 1) for number, percent in rows]
     assert stated == list(BOUNDS.values())

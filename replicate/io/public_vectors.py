@@ -277,7 +277,7 @@ def recover(
         InputError: for a row of which no multiple explains all entries, or two do.
 
     Example:
-        >>> row = np.array([[1.5, -0.75, 0.001953125] * 100])
+        >>> row = np.array([[255 / 128, -131 / 256, 173 / 1024] * 100])
         >>> bool((recover(row / 1.234567, [0]) == row).all())
         True
     """

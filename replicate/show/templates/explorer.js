@@ -107,49 +107,12 @@ const OWN = {
   ],
   "rings": ["rings at 0: no filter chose that occurrence", "0 の輪：その出現をどのフィルタも選ばなかった"],
 };
-/** Texts of the parts that the page has; a page with texts of its own replaces them. */
-const OF_PAGE = {
-  "play": "Play",
-  "pause": "Pause",
-  "found": "{n} words",
-  "found.one": "1 word",
-  "found.none": "No word of T1 matches.",
-  "of": "{i} of {n}",
-  "rank": "rank {rank} of {n}",
-  "times": "{n} times in T1",
-  "times.one": "1 time in T1",
-  "known": "has a vector",
-  "unknown": "has no vector",
-  "chart": "Mean saliency of “{word}”: {first} at epoch {start}, {last} at epoch {stop}",
-  "epoch": "epoch",
-  "saliency": "saliency, eq. (6)",
-  "unstored": "No saliency of single occurrences was stored in this run.",
-  "only": "its only occurrence",
-  "mean": "mean of {n} occurrences",
-  "inner": "quantiles {low} to {high}",
-  "outer": "{low} to {high}",
-  "thin": "thin lines: single occurrences, in the sentences below",
-  "mean_only": "This page has the spread of {n} words, but only the mean of this one.",
-  "no_text": "No sentence on this page contains it.",
-  "labels": "true: {true} · model: ",
-  "no_more": "No more sentences of this kind.",
-  "no_sentence": "T1 has no sentence of this kind.",
-  "see": "See every epoch and model",
-  "see.one": "See every epoch and model of sentence {n}",
-  "range": "{first}–{last} of {n}",
-  "colours": "Colours from saliency 0 to {top} and above",
-  "sentence": "Sentence {n} of the corpus, true label {label}. T2h and T2l continue from T1's weights and do not train on T1; the other arms train on this sentence.",
-  "raster": "Heat map: saliency of every word at every epoch",
-  "readout": "Epoch {epoch}: mean {mean}",
-  "middle": "; middle half of the occurrences {low} … {high}",
-  "at": "epoch {epoch}",
-  "strongest": "Strongest words: {words}.",
-};
-const texts = byId("page-texts") ? JSON.parse(byId("page-texts").textContent) : {};
+/** Texts of the parts that the page has. */
+const texts = JSON.parse(byId("page-texts").textContent);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const own = (key, values = {}) => filled(OWN[key][japanese ? 1 : 0], values);
 /** A text of the page's language, with values in the places of {name}. */
-const said = (key, values = {}) => filled(texts[`js.${key}`] ?? OF_PAGE[key], values);
+const said = (key, values = {}) => filled(texts[`js.${key}`], values);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let printing = false;
 
