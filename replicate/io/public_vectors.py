@@ -196,7 +196,8 @@ def public_vectors(exact: bytes, unit: bytes, octaves: NDArray[np.integer]) -> b
             f"{len(lost)} words need a length, {len(octaves)} are stored; install the package again"
         )
     found = dict(zip((listed[i] for i in lost), recover(scaled[lost], octaves)))
-    order = [*listed, *(word for word in words if word not in set(listed))]
+    first = set(listed)
+    order = [*listed, *(word for word in words if word not in first)]
     parts = [f"{len(order)} {_WIDTH}\n".encode()]
     for word in order:
         row = known[word] if word in known else found[word]
