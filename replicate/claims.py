@@ -607,6 +607,17 @@ def judge(table: Sequence[Row], paper_corpus: bool = True) -> list[Verdict]:
     return [sizes, *(_judge_claim(claim, table, applies) for claim in CLAIMS)]
 
 
+def part_of(claim: str, title: str) -> tuple[str, Part]:
+    """A claim's id, and its part of a title.
+
+    Example:
+        >>> part_of("H", "epochs 40-50")[1].statistic
+        'A.T1andT2h - A.T1andT2l'
+    """
+    parts = next(c.parts for c in CLAIMS if c.id == claim)
+    return claim, next(part for part in parts if part.title == title)
+
+
 def column(table: Sequence[Row], name: str) -> np.ndarray:
     """(S,) values of a statistic, or of the difference ``"a - b"`` of two.
 

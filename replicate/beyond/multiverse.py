@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..claims import CLAIMS, Part, column, judge
+from ..claims import Part, column, judge, part_of
 from ..config import generator
 from ..inference import ALPHA, mean_interval
 from ..io.files import save_csv
@@ -50,17 +50,12 @@ VERDICTS = ("specification", "id", "ours", "low", "high", "seeds", "verdict")
 DRAWS = 9999
 
 
-def _part(claim: str, title: str) -> tuple[str, Part]:
-    parts = next(c.parts for c in CLAIMS if c.id == claim)
-    return claim, next(part for part in parts if part.title == title)
-
-
 #: What is pooled and drawn: claim and part.
 PARTS = (
-    _part("H", "epochs 40-50"),
-    _part("O2", "epochs 40-50"),
-    _part("F5b", "raw"),
-    _part("A1", "T1andT2"),
+    part_of("H", "epochs 40-50"),
+    part_of("O2", "epochs 40-50"),
+    part_of("F5b", "raw"),
+    part_of("A1", "T1andT2"),
 )
 #: Differences whose sign is a coin's if halves of T2 are alike.
 EXCHANGEABLE = ("H", "O2")

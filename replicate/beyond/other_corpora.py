@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..claims import CLAIMS, Part, Row, Verdict, column, is_paper_corpus, judge, shown_number
+from ..claims import Part, Row, Verdict, column, is_paper_corpus, judge, part_of, shown_number
 from ..experiment import statistics_of
 from ..inference import LEAST_SEEDS, RandomEffects, mean_interval, random_effects
 from ..io.errors import InputError
@@ -27,18 +27,13 @@ from ..show.figures import save_figure, styled, titled
 __all__ = ["PARTS", "Study", "judge_studies", "locked", "read_study", "write_corpora"]
 
 
-def _part(claim: str, title: str) -> tuple[str, Part]:
-    parts = next(c.parts for c in CLAIMS if c.id == claim)
-    return claim, next(part for part in parts if part.title == title)
-
-
 #: What is taken over all corpora: claim and part.
 PARTS = (
-    _part("F5", "100 of each"),
-    _part("F5b", "raw"),
-    _part("H", "epochs 40-50"),
-    _part("O2", "epochs 40-50"),
-    _part("R1", "T1andT2 less T1andT2ran"),
+    part_of("F5", "100 of each"),
+    part_of("F5b", "raw"),
+    part_of("H", "epochs 40-50"),
+    part_of("O2", "epochs 40-50"),
+    part_of("R1", "T1andT2 less T1andT2ran"),
 )
 
 #: What a panel of the picture shows, by claim.
