@@ -210,10 +210,22 @@ class TextCNN(chainer.Chain):
         """
         if self.implementation == "reference":
             return self.features_of_padded(self.embed(self.padded(batch)), batch.offsets)
-        words = self.embed(batch.ids)
+        return self.features_of_words(self.embed(batch.ids), batch.tokens, batch.offsets)
+
+    def features_of_words(
+        self, words: chainer.Variable | Array, tokens: Array, offsets: Array
+    ) -> chainer.Variable:
+        """Features of sentences from word vectors, by the fused convolution.
+
+        Args:
+            words, tokens, offsets: as :func:`~replicate.fast.convolution.convolution_max`.
+
+        Returns:
+            Variable: (B, F), of several heights side by side.
+        """
         return _side_by_side(
             convolution_max(
-                words, conv.W, conv.b, batch.tokens, batch.offsets,
+                words, conv.W, conv.b, tokens, offsets,
                 self.config.activation, self.config.padding,
             )
             for conv in self.convolutions

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fast.compat import F, chainer, cuda
-from ..fast.convolution import convolution_max
 from ..model import TextCNN
 from ..saliency import classify, flat_batch, word_saliency
 
@@ -103,15 +102,8 @@ def _vectors(model, tokens):
 
 
 def _logits(model, x, offsets):
-    xp, config = model.xp, model.config
-    places = xp.arange(len(x), dtype=np.int32)
-    parts = [
-        convolution_max(
-            x, conv.W.array, conv.b.array, places, offsets, config.activation, config.padding
-        )
-        for conv in model.convolutions
-    ]
-    return model.head(parts[0] if len(parts) == 1 else F.concat(parts, axis=1))
+    places = model.xp.arange(len(x), dtype=np.int32)
+    return model.head(model.features_of_words(x, places, offsets))
 
 
 def occurrence_gradient(
