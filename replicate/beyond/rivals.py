@@ -240,25 +240,49 @@ def _of_predictions(run, seed, t2, labels=None):
         t2: (n,) sentences.
         labels: (n,) in the place of their true labels.
     """
+    looks, predicted, trained = _looks(run, seed, t2)
+    p = looks[-1].probabilities.astype(np.float64)
+    highest = np.sort(p, axis=1)
+    centres = k_centre_order(looks[-1].features, trained.features)
+    drawn = badge_order(looks[-1], generator("badge", seed))
+    labels = run.corpus.labels[t2] if labels is None else labels
+    return {
+        "entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1),
+        "small_margin": highest[:, -2] - highest[:, -1],
+        "k_centre": score_of_order(centres),
+        "badge": score_of_order(drawn),
+        **_of_labels(looks, predicted, trained, labels),
+    }
+
+
+def _looks(run, seed, t2):
+    """What the T1 model says of T2 after every epoch, its labels, and of T1 after the last."""
     model = initial_model(run, seed)
     t1 = run.split(seed)[0]
-    labels = run.corpus.labels[t2] if labels is None else labels
     batch = flat_batch(model, *run.corpus.take(t2), run.corpus.labels[t2])
     weights = run.epoch_weights(seed, model.shapes())
-    epochs = run.config.epochs
-    place = np.arange(len(t2))
-    early = max(1, round(EARLY * epochs))
-    right, own, margins, looks = [], [], [], []
-    el2n, grand = np.zeros(len(t2)), np.zeros(len(t2))
-    for epoch in range(epochs):
+    looks, predicted = [], []
+    for epoch in range(run.config.epochs):
         model.set_weights({name: array[epoch] for name, array in weights.items()})
         found = classify(model, batch)
         looks.append(Look(found.features, found.probabilities))
-        p = found.probabilities.astype(np.float64)
+        predicted.append(found.predicted)
+    of_t1 = classify(model, flat_batch(model, *run.corpus.take(t1), run.corpus.labels[t1]))
+    return looks, predicted, Look(of_t1.features, of_t1.probabilities)
+
+
+def _of_labels(looks, predicted, trained, labels):
+    """The scores that need labels of T2's sentences."""
+    place = np.arange(len(labels))
+    early = max(1, round(EARLY * len(looks)))
+    right, own, margins = [], [], []
+    el2n, grand = np.zeros(len(labels)), np.zeros(len(labels))
+    for epoch, look in enumerate(looks):
+        p = look.probabilities.astype(np.float64)
         of_label = p[place, labels]
         others = p.copy()
         others[place, labels] = 0
-        right.append(found.predicted == labels)
+        right.append(predicted[epoch] == labels)
         own.append(of_label)
         # Difference of logits: a quotient of probabilities is one of exponentials.
         margins.append(np.log(np.maximum(of_label, 1e-30) / np.maximum(others.max(axis=1), 1e-30)))
@@ -266,26 +290,17 @@ def _of_predictions(run, seed, t2, labels=None):
             error = p.copy()
             error[place, labels] -= 1
             norm = np.sqrt((error**2).sum(axis=1))
-            features = found.features.astype(np.float64)
+            features = look.features.astype(np.float64)
             el2n += norm / early
             # The gradient is an outer product of the error with (features, 1).
             grand += norm * np.sqrt((features**2).sum(axis=1) + 1) / early
     right = np.array(right)
-    highest = np.sort(p, axis=1)
-    of_t1 = classify(model, flat_batch(model, *run.corpus.take(t1), run.corpus.labels[t1]))
-    trained = Look(of_t1.features, of_t1.probabilities)
-    centres = k_centre_order(looks[-1].features, trained.features)
-    drawn = badge_order(looks[-1], generator("badge", seed))
     return {
-        "entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1),
-        "small_margin": highest[:, -2] - highest[:, -1],
         "el2n": el2n,
         "grand": grand,
         "forgetting": (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float64),
         "variability": np.std(own, axis=0),
         "low_aum": -np.mean(margins, axis=0),
-        "k_centre": score_of_order(centres),
-        "badge": score_of_order(drawn),
         "tracin": tracin(looks, labels),
         "influence": influence(looks[-1], labels, trained),
     }
@@ -567,7 +582,7 @@ def wrong_labels(run, seeds):
         true, kinds = run.corpus.labels[t2], len(run.corpus.label_names)
         moved = (true + 1 + random.randint(0, kinds - 1, len(t2))) % kinds
         labels = np.where(wrong, moved, true).astype(np.int32)
-        scores = {**_scores_of(run, seed), **_of_predictions(run, seed, t2, labels)}
+        scores = {**_scores_of(run, seed), **_of_labels(*_looks(run, seed, t2), labels)}
         for score in SCORES:
             area, found = detection(scores[score.name], wrong, INSPECTED)
             made.setdefault(score.name, []).append([area, *found])
