@@ -276,6 +276,17 @@ _data_options = _options(
                  help="Dimensions of random vectors."),
 )  # fmt: skip
 
+#: Of commands that train further models for the seeds of a run.
+_number_of_seeds = click.option(
+    "--seeds", "number", type=click.IntRange(1, 100_000), default=None, metavar="N",
+    help="The first N finished seeds; default: all.",
+)  # fmt: skip
+_seeds_at_once = _options(
+    click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once."),
+    click.option("--quiet", "-q", is_flag=True),
+    click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed."),
+)
+
 _machine_options = _options(
     click.option("--device", default="@cpu", show_default=True, help="@cpu or @cupy:0."),
     click.option(
@@ -765,9 +776,7 @@ def _shares(context, parameter, text):
 @click.argument("folder", metavar="DIR")
 @click.option("--shares", callback=_shares, default="10,25,50,75,90", show_default=True,
               metavar="P,P,…", help="Per cents of T2 that are selected.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
-@click.option("--quiet", "-q", is_flag=True)
-@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
+@_seeds_at_once
 def questions(folder, shares, jobs, quiet, verbose):
     """What the paper left open: do words settle, are they rare, do simpler scores do as well?
 
@@ -844,14 +853,7 @@ def _further_models(work, seeds, each, quiet, verbose, train, write):
 
 @cli.command()
 @click.argument("folder", metavar="DIR")
-@click.option(
-    "--seeds",
-    "number",
-    type=click.IntRange(1, 100_000),
-    default=None,
-    metavar="N",
-    help="The first N finished seeds; default: all.",
-)
+@_number_of_seeds
 @click.option(
     "--halves",
     type=click.IntRange(2, 1000),
@@ -866,9 +868,7 @@ def _further_models(work, seeds, each, quiet, verbose, train, write):
     show_default=True,
     help="First phases a seed over which A_S is averaged.",
 )
-@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
-@click.option("--quiet", "-q", is_flag=True)
-@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
+@_seeds_at_once
 def choice(folder, number, halves, phases, jobs, quiet, verbose):
     """How much could any choice of half of T2 matter?
 
@@ -895,14 +895,7 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
 
 @cli.command()
 @click.argument("folder", metavar="DIR")
-@click.option(
-    "--seeds",
-    "number",
-    type=click.IntRange(1, 100_000),
-    default=None,
-    metavar="N",
-    help="The first N finished seeds; default: all.",
-)
+@_number_of_seeds
 @click.option(
     "--draws",
     type=click.IntRange(1, 1000),
@@ -910,9 +903,7 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     show_default=True,
     help="Further first phases a seed with each thing changed.",
 )
-@click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Seeds at once.")
-@click.option("--quiet", "-q", is_flag=True)
-@click.option("--verbose", "-v", is_flag=True, help="Print a line for every finished seed.")
+@_seeds_at_once
 def trust(folder, number, draws, jobs, quiet, verbose):
     """Is the saliency to be trusted?
 
