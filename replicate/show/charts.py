@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "REACH", "Level", "Line", "interval", "most_changing", "panel"]
+__all__ = ["KINDS", "REACH", "Level", "Line", "interval", "most_changing", "moved_apart", "panel"]
 
 #: Classes of the colours of words, in order.
 KINDS = ("blue", "orange", "green", "pink", "sky", "red", "ink")
@@ -183,19 +183,32 @@ def panel(
     return Markup("".join(made) + "</svg>")
 
 
+def moved_apart(places: Sequence[float], step: float, high: float) -> list[float]:
+    """Ascending places with a step between neighbours, none above the highest allowed.
+
+    Example:
+        >>> moved_apart([1.0, 1.2, 5.0], step=1.0, high=5.0)
+        [1.0, 2.0, 5.0]
+        >>> moved_apart([4.0, 4.5, 5.0], step=1.0, high=5.0)
+        [3.0, 4.0, 5.0]
+    """
+    made = list(places)
+    for i in range(1, len(made)):
+        made[i] = max(made[i], made[i - 1] + step)
+    if made and made[-1] > high:
+        made[-1] = high
+        for i in range(len(made) - 2, -1, -1):
+            made[i] = min(made[i], made[i + 1] - step)
+    return made
+
+
 def _names(
     named: Sequence[tuple[str, str, float]], start: float, top: float, high: float, room: float
 ) -> list[str]:
     """Names (text, kind, place) at the ends of lines, moved apart so that none covers another."""
     named = sorted(named, key=lambda entry: entry[2])
     step = min(12.5, high / max(1, len(named)))
-    places = [min(max(place, 2.0), high - 2) for _, _, place in named]
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
-    if places and places[-1] > high:
-        places[-1] = high
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - step)
+    places = moved_apart([min(max(place, 2.0), high - 2) for *_, place in named], step, high)
     return [
         f'<text class="name k-{kind}" x="{start:.0f}" y="{top + at + 3.8:.1f}">'
         f"{escape(fitting(text, room))}</text>"

@@ -31,7 +31,7 @@ from ..inference import mean_interval
 from ..instability import standardise
 from ..io.files import atomic, save_csv
 from ..run import Record, Run
-from .charts import most_changing
+from .charts import most_changing, moved_apart
 from .panels import FIG_3, FIG_5, FIG_6
 
 __all__ = [
@@ -323,13 +323,7 @@ def _label_ends(
     low, high = axis.get_ylim()
     step = gap * (high - low)
     labels.sort(key=lambda entry: entry[0])
-    heights = [value for value, _, _ in labels]
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + step)
-    if heights and heights[-1] > high:
-        heights[-1] = high
-        for i in range(len(heights) - 2, -1, -1):
-            heights[i] = min(heights[i], heights[i + 1] - step)
+    heights = moved_apart([value for value, _, _ in labels], step, high)
     for height, (value, text, colour) in zip(heights, labels):
         # A lone punctuation mark would be hard to see.
         text = text if any(c.isalnum() for c in text) else f"“{text}”"
