@@ -55,16 +55,21 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
         # Vector graphics of thousands of points are large, and can be redrawn.
         if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
             shutil.copy(file, place / "figures" / file.name)
-    seeds = run.finished_seeds()
-    table = [statistics_of(run, seed) for seed in seeds]
-    rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
-    save_csv(place / "statistics.csv", ["seed", *table[0]], rows)
+    save_statistics(run, place)
     rows = []
-    for seed in seeds:
+    for seed in run.finished_seeds():
         curves = run.accuracies(seed)
         rows += [[seed, arm, int(e), a] for arm in ARMS for e, a in curves[arm][:, :2]]
     save_csv(place / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), rows)
     expect(run.identity, verdicts_of(run), place, expected)
+
+
+def save_statistics(run, place):
+    """The statistics of every finished seed of a run, a row each."""
+    seeds = run.finished_seeds()
+    table = [statistics_of(run, seed) for seed in seeds]
+    rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
+    save_csv(place / "statistics.csv", ["seed", *table[0]], rows)
 
 
 def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
@@ -167,11 +172,7 @@ def collect_corpora(folder, runs, root=REPOSITORY / "results"):
         own.mkdir(exist_ok=True)
         for file in ("config.json", "timing.json"):
             shutil.copy(path / file, own / file)
-        run = Run(path)
-        seeds = run.finished_seeds()
-        table = [statistics_of(run, seed) for seed in seeds]
-        rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
-        save_csv(own / "statistics.csv", ["seed", *table[0]], rows)
+        save_statistics(Run(path), own)
 
 
 def collect_memory(name, folders, root=REPOSITORY / "results"):

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..claims import Part, Row, Verdict, column, is_paper_corpus, judge, part_of, shown_number
+from ..config import Config
 from ..experiment import statistics_of
 from ..inference import LEAST_SEEDS, RandomEffects, mean_interval, random_effects
 from ..io.errors import InputError
@@ -62,11 +63,13 @@ class Study:
 
     Attributes:
         title: of the corpus.
+        config: the readings.
         settings: ``config.json``.
         rows: statistics, one row a seed.
     """
 
     title: str
+    config: Config
     settings: dict[str, Any]
     rows: list[Row]
 
@@ -101,7 +104,7 @@ def read_study(place: str | Path) -> Study:
     facts = run.settings["corpus"]
     known = published_as(facts["sha256"])
     title = known.title if known else ", ".join(facts["sha256"])
-    return Study(title, run.settings, rows)
+    return Study(title, run.config, run.settings, rows)
 
 
 def _number(text: str) -> float:
@@ -194,11 +197,10 @@ def locked(out: str | Path) -> Iterator[None]:
 
 def _check(studies: Sequence[Study], places: Sequence[str | Path]) -> None:
     first = studies[0]
-    ours = Run(places[0]).config
     for i, (study, place) in enumerate(zip(studies, places)):
         if any(study.title == other.title for other in studies[:i]):
             raise InputError(f"{place}: {study.title} is there twice; name one run a corpus")
-        if Run(place).config != ours:
+        if study.config != first.config:
             raise InputError(
                 f"{place}: other readings than {places[0]}; compare runs of one preset"
             )
