@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
+from scipy.stats import rankdata
 
 __all__ = [
     "Look",
@@ -259,8 +260,6 @@ def detection(
         >>> detection(np.array([3.0, 2.0, 1.0, 0.0]), np.array([True, False, False, False]), [0.25])
         (1.0, [1.0])
     """
-    from scipy.stats import rankdata
-
     n, m = len(scores), int(wrong.sum())
     ranks = rankdata(scores)
     area = (ranks[wrong].sum() - m * (m + 1) / 2) / (m * (n - m))
