@@ -50,6 +50,7 @@ __all__ = [
     "TABLES",
     "Steps",
     "decomposed_instability",
+    "kept_weights",
     "line_share",
     "linearity",
     "read_as",
@@ -226,15 +227,29 @@ def recorded_steps(run: Run, seed: int) -> Steps:
     return Steps(np.array(kinds), np.array(looked_at), np.array(jump), tokens, offsets, record)
 
 
-def _networks(run: Run, seed: int) -> Iterator[TextCNN]:
-    """The network of every recorded epoch; that of the epoch before stays as it is."""
-    models = initial_model(run, seed), initial_model(run, seed)
-    weights = run.epoch_weights(seed, models[0].shapes())
+def kept_weights(run: Run, seed: int, model: TextCNN) -> dict[str, NDArray[np.float32]]:
+    """The weights of T1 after every epoch: Chainer's parameter name -> (E, …) float32.
+
+    Args:
+        run, seed: the first phase is complete.
+        model: of the run, for the shapes.
+
+    Raises:
+        InputError: if they were not kept.
+    """
+    weights = run.epoch_weights(seed, model.shapes())
     if weights is None:
         raise InputError(
             f"{run.out}: the weights of every epoch were not kept; "
             "run again in another --out, with --epoch-weights all"
         )
+    return weights
+
+
+def _networks(run: Run, seed: int) -> Iterator[TextCNN]:
+    """The network of every recorded epoch; that of the epoch before stays as it is."""
+    models = initial_model(run, seed), initial_model(run, seed)
+    weights = kept_weights(run, seed, models[0])
     for row, epoch in enumerate(run.recorded_epochs):
         model = models[row % 2]
         if epoch > 0:  # epoch 0 has the initial weights

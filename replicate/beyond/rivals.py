@@ -5,6 +5,7 @@ model is trained from fresh weights, as ``T1andT2h`` is.  The result is the
 accuracy on T3 less that of T1 with as many random sentences, paired by seed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ __all__ = [
     "SCORES",
     "SHARES",
     "Score",
+    "check_first_phases",
     "check_run",
     "compare",
     "confounds",
@@ -161,6 +163,17 @@ def check_run(run: Run) -> None:
             f"{run.out}: the weights of every epoch were not kept; "
             "run again in another --out, with --epoch-weights all"
         )
+
+
+def check_first_phases(run: Run, seeds: Sequence[int]) -> None:
+    """Look whether the first phase of every seed is complete.
+
+    Raises:
+        InputError: if one is not.
+    """
+    for seed in seeds:
+        if not run.finished(seed, "T1"):
+            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
 
 
 def _of_words(run, seed, t1, t2):
@@ -430,9 +443,7 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, on_progress=None):
     Returns:
         replicate.parallel.pool.Outcome: failures by seed.
     """
-    for seed in seeds:
-        if not run.finished(seed, "T1"):
-            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
+    check_first_phases(run, seeds)
     tasks = [Task(seed, work_on_rivals, (str(run.out), seed, tuple(shares)), ()) for seed in seeds]
     return run_tasks(tasks, jobs, on_progress)
 

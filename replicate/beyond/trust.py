@@ -20,7 +20,6 @@ from scipy import stats
 from ..config import generator
 from ..experiment import check_converged
 from ..inference import t_test
-from ..io.errors import InputError
 from ..io.files import read_csv, save_csv
 from ..model import TextCNN, initial_model, trained_model
 from ..parallel.pool import Outcome, Task, run_tasks
@@ -174,12 +173,7 @@ def work_on_trust(out: str, seed: int, draws: int, on_progress: Callable[[Any], 
 def _epoch_models(run: Run, seed: int) -> Iterable[tuple[int, TextCNN]]:
     """The network at the epochs at which saliency is tested."""
     model, epochs = initial_model(run, seed), run.config.epochs
-    weights = run.epoch_weights(seed, model.shapes())
-    if weights is None:
-        raise InputError(
-            f"{run.out}: the weights of every epoch were not kept; "
-            "run again in another --out, with --epoch-weights all"
-        )
+    weights = jumps.kept_weights(run, seed, model)
     for epoch in sorted({max(1, round(e * epochs / EPOCHS[-1])) for e in EPOCHS}):
         model.set_weights({name: array[epoch - 1] for name, array in weights.items()})
         yield epoch, model
@@ -372,9 +366,7 @@ def run_trust(
         InputError: if a seed is not finished, or the run kept too little.
     """
     check_run(run)
-    for seed in seeds:
-        if not run.finished(seed, "T1"):
-            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
+    rivals.check_first_phases(run, seeds)
     tasks = [Task(seed, work_on_trust, (str(run.out), seed, draws), ()) for seed in seeds]
     return run_tasks(tasks, jobs, on_progress)
 
