@@ -318,13 +318,18 @@ def look(arguments, result):
     vectors = random.uniform(-1, 1, (50, 30)).astype(np.float32)
     tokens, offsets = random.randint(0, 49, 60).astype(np.int32), np.array([0, 3, 20, 21, 60])
     for form in ("fused", "reference"):
-        for mode in ("static", "finetuned"):
-            config = Config(n_filters=5, vectors_mode=mode, dropout=0.5)
+        for mode, heights in (
+            ("static", 3),
+            ("finetuned", 3),
+            ("static", (3, 4, 5)),
+            ("multichannel", (3, 4, 5)),
+        ):
+            config = Config(n_filters=5, vectors_mode=mode, filter_height=heights, dropout=0.5)
             model = TextCNN(vectors, 2, config, 0, form)
             model.to_device(device)
             optimizer = make_optimizer(model, config)
             batch = flat_batch(model, tokens, offsets)
-            mask = model.xp.ones((4, 5), dtype=np.float32)
+            mask = model.xp.ones((4, config.n_features), dtype=np.float32)
 
             def step(model=model, batch=batch, mask=mask, optimizer=optimizer):
                 model.set_gradients(batch, mask)
@@ -332,8 +337,9 @@ def look(arguments, result):
                 word_saliency(model, batch)
                 classify(model, batch)
 
-            seconds[f"first step, {form}, {mode}"] = timed(step)
-            seconds[f"second step, {form}, {mode}"] = timed(step)
+            what = f"{form}, {mode}, {np.size(heights)} height{'s'[: np.size(heights) - 1]}"
+            seconds[f"first step, {what}"] = timed(step)
+            seconds[f"second step, {what}"] = timed(step)
             result.add(seconds=seconds)
 
 
