@@ -66,11 +66,26 @@ class Batch:
         # The loops on a CPU look for themselves.
         if xp is not np and (offsets[1:] <= offsets[:-1]).any():
             raise ValueError("a sentence without words has no maximum")
-        send = xp.asarray
-        return cls(send(ids), send(tokens), send(offsets), send(labels), offsets)
+        arrays = _sent(xp, (ids, tokens, offsets, labels))
+        return cls(arrays[0], arrays[1], arrays[2], arrays[3], offsets)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _sent(xp, arrays):
+    """Arrays where `xp` has its own; to a device in one transfer, which costs as much as a kernel."""
+    if xp is np or not all(type(array) is np.ndarray for array in arrays):
+        return [xp.asarray(array) for array in arrays]
+    places, end = [], 0
+    for array in arrays:
+        places.append(slice(end, end + array.nbytes))
+        end += -(-array.nbytes // 8) * 8  # where an array of any type may begin
+    host = np.empty(end, dtype=np.uint8)
+    for array, place in zip(arrays, places):
+        host[place].view(array.dtype)[:] = array
+    whole = xp.asarray(host)
+    return [whole[place].view(array.dtype) for array, place in zip(arrays, places)]
 
 
 class Embedding(chainer.Link):
@@ -333,7 +348,7 @@ class TextCNN(chainer.Chain):
         """Whether :func:`~replicate.fast.convolution.loss_and_gradients` does the whole step."""
         return (
             self.implementation == "fused"
-            and self.xp is np
+            and (self.xp is np or self.embed.static)
             and self.config.loss != "probabilities"
             and not chainer.get_function_hooks()
         )

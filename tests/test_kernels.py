@@ -18,13 +18,13 @@ import pytest
 
 from replicate.config import Config
 from replicate.fast import convolution as functions
-from replicate.fast import kernels
+from replicate.fast import kernels, rows
 from replicate.fast.compat import chainer, cuda
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
 
 DTYPES = (np.float32, np.float64)
-NAMES = ("pool", "filters", "words", "saliency")
+NAMES = ("pool", "filters", "words", "saliency", "head", "head_sums", "adam")
 #: Agreement of sums in another order.
 BOUND = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 
@@ -35,6 +35,7 @@ BOUND = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 # Arguments come as a driver takes them: one pointer each, read as the type that
 # the kernel declares.
 SHIM = r"""
+#include <cmath>
 #include <functional>
 #include <ucontext.h>
 #include <utility>
@@ -46,7 +47,9 @@ static char stacks[128][1 << 16];
 static bool done[128];
 static std::function<void()> body;
 static long long atomics;
+using std::exp; using std::log; using std::sqrt; using std::tanh;
 #define __global__ static
+#define __device__ static
 #define __shared__ static
 static void __syncthreads() { swapcontext(&threads[threadIdx.x], &home); }
 template <class T> void atomicAdd(T* place, T value) { *place += value; ++atomics; }
@@ -87,6 +90,9 @@ extern "C" long long run(int which, int blocks, int n_threads, void** a) {
     case 1: launch(filters, blocks, a); break;
     case 2: launch(words, blocks, a); break;
     case 3: launch(saliency, blocks, a); break;
+    case 4: launch(head, blocks, a); break;
+    case 5: launch(head_sums, blocks, a); break;
+    case 6: launch(adam, blocks, a); break;
   }
   return atomics;
 }
@@ -119,6 +125,10 @@ def compiled(tmp_path_factory):
 
 
 # --- NumPy for CuPy ----------------------------------------------------------
+
+
+#: What a number is to C.
+SCALARS = {"i": ctypes.c_int, "f": ctypes.c_float, "d": ctypes.c_double}
 
 
 class OnDevice(np.ndarray):
@@ -194,7 +204,7 @@ class Device:
             if pointer:
                 pointers.append(ctypes.pointer(ctypes.c_void_p(given.ctypes.data)))
             else:
-                pointers.append(ctypes.pointer(ctypes.c_int(int(given))))
+                pointers.append(ctypes.pointer(SCALARS[given.dtype.char](given.item())))
         array = (ctypes.c_void_p * len(pointers))(
             *(ctypes.cast(p, ctypes.c_void_p).value for p in pointers)
         )
@@ -296,11 +306,11 @@ CASES = [
 
 @pytest.mark.parametrize("height, wide, dtype, whole", CASES)
 def test_kernels_give_what_the_cpu_gives(height, wide, dtype, whole, compiled, device_of):
-    """All four kernels, launched as on a device, over heights, paddings, dtypes and ties."""
+    """The kernels of the convolution, launched as on a device, over heights, paddings, dtypes and ties."""
     device = device_of(compiled)
     case = Case(height, wide, dtype, whole)
     assert differing(case, case.results(on_device)) == []
-    assert [launch[0] for launch in device.launched] == list(NAMES)
+    assert [launch[0] for launch in device.launched] == list(NAMES[:4])
 
 
 #: Fewer than the threads of a block or its share of filters, as many, more.
@@ -364,7 +374,7 @@ def test_the_cases_have_ties_and_edges():
         ("words", "if (g == 0) return", "if (g <= 0) return"),
         ("saliency", "gradient < 0 ? -gradient : gradient", "gradient"),
         ("saliency", "step = blockDim.x / 2", "step = blockDim.x / 4"),
-        ("saliency", "total;\n  __syncthreads();", "total;"),
+        ("saliency", "= mine;\n  __syncthreads();", "= mine;"),
         ("saliency", "+ step];\n    __syncthreads();", "+ step];"),
     ],
 )
@@ -397,6 +407,163 @@ def test_words_meet_atomically(compiled, device_of):
     plain = "(out[(long long)tokens[t] * D + d] += g *"
     device = device_of(compiled, lambda source: source.replace(old, plain))
     assert differing(case, case.results(on_device)) == [] and device.atomics == 0
+
+
+# --- Output layer, loss and Adam ------------------------------------------------
+
+
+class HeadCase:
+    """Maxima, weights and labels of a batch; some maxima are exactly zero."""
+
+    def __init__(self, activation, masked, dtype, sizes):
+        batch, n_filters, n_labels = sizes
+        random = np.random.RandomState(batch)
+        self.activation, self.dtype = activation, np.dtype(dtype)
+        z = random.uniform(-2, 2, (batch, n_filters)) * (random.rand(batch, n_filters) < 0.9)
+        mask = (random.rand(batch, n_filters) < 0.6) * 2
+        weight = random.uniform(-1, 1, (n_labels, n_filters))
+        arrays = (z, mask, weight, random.uniform(-1, 1, n_labels))
+        self.z, self.mask, self.weight, self.bias = (a.astype(dtype) for a in arrays)
+        self.mask = self.mask if masked else None
+        self.labels = random.randint(0, n_labels, batch).astype(np.int32)
+        self.scale = 0.7 / batch
+
+    def expected(self):
+        """As the step of the CPU has it."""
+        y = functions.activate(self.z, self.activation)
+        dropped = y if self.mask is None else y * self.mask
+        loss, at_logits = functions._cross_entropy(
+            dropped.dot(self.weight.T) + self.bias, self.labels, 0.7
+        )
+        at_y = at_logits.dot(self.weight) * (1 if self.mask is None else self.mask)
+        gz = functions.gradient_before_activation(at_y, y, self.activation)
+        parts = (loss, at_logits.T.dot(dropped), at_logits.sum(axis=0), gz.sum(axis=0), gz)
+        return dict(zip(HEAD_PARTS, parts))
+
+    def found(self, put):
+        mask = None if self.mask is None else put(self.mask)
+        given = (put(self.z), mask, *map(put, (self.weight, self.bias, self.labels)))
+        return dict(zip(HEAD_PARTS, kernels.head(*given, self.activation, self.scale)))
+
+    def differing(self, put, get=lambda array: array):
+        expected, found = self.expected(), self.found(put)
+        bound = 4 * BOUND[self.dtype]
+        assert all(found[name].shape == right.shape for name, right in expected.items())
+        return {
+            name
+            for name, right in expected.items()
+            # A sum over sentences may be near zero where what is added is not.
+            if not np.allclose(
+                get(found[name]), right, rtol=bound, atol=bound * max(abs(right).max(), self.scale)
+            )
+        }
+
+
+HEAD_PARTS = ("loss", "of_weight", "of_bias", "of_b", "gz")
+HEAD_CASES = [
+    (activation, masked, dtype, sizes)
+    for activation in ("relu", "tanh", "sigmoid")
+    for masked in (False, True)
+    for dtype in DTYPES
+    # Fewer sentences, filters and labels than the threads of a block, as many, more.
+    for sizes in ((5, 7, 2), (1, 1, 2), (130, 5, 6), (3, 129, 2), (128, 128, 3))
+]
+
+
+@pytest.mark.parametrize("activation, masked, dtype, sizes", HEAD_CASES)
+def test_the_head_gives_what_the_cpu_gives(activation, masked, dtype, sizes, compiled, device_of):
+    """Loss and gradients from the maxima, in two launches."""
+    device = device_of(compiled)
+    assert HeadCase(activation, masked, dtype, sizes).differing(on_device) == set()
+    assert [launch[0] for launch in device.launched] == ["head", "head_sums"]
+
+
+EVERY = set(HEAD_PARTS)
+
+
+@pytest.mark.parametrize(
+    "old, new, activation, wrong",
+    [
+        ("return z > 0 ? z : 0;", "return z;", "relu", EVERY),
+        ("(masked ? mask[at + f] : 1)", "1", "tanh", EVERY),
+        ("    if (masked) g *= mask[at + f];\n", "", "tanh", {"of_b", "gz"}),
+        ("own[c] = total + bias[c]", "own[c] = total", "relu", EVERY),
+        ("- (c == label)", "- (c == 0)", "relu", EVERY - {"loss"}),
+        ("(log_total - own[label]) * scale", "log_total - own[label]", "relu", {"loss"}),
+        ("(real)(y > 0)", "1", "relu", {"of_b", "gz"}),
+        ("1 - y * y :", "1 :", "tanh", {"of_b", "gz"}),
+        ("y * (1 - y);", "y;", "sigmoid", {"of_b", "gz"}),
+        (
+            "own[c] = total + bias[c];\n    __syncthreads();",
+            "own[c] = total + bias[c];",
+            "relu",
+            EVERY,
+        ),
+        ("* scale;\n  }\n  __syncthreads();", "* scale;\n  }", "relu", {"of_b", "gz"}),
+        ("greatest = own[c] > greatest ? own[c] : greatest", "greatest = 1e6", "relu", EVERY),
+        ("i / F] * dropped", "0] * dropped", "relu", {"of_weight"}),
+        ("s * C + i - C * F]", "s * C]", "relu", {"of_bias"}),
+        ("i - C * F - C]", "0]", "relu", {"of_b"}),
+        ("s += blockDim.x", "s += 2 * blockDim.x", "relu", EVERY - {"gz"}),
+        ("if (me == 0) out[i] = total", "if (me == 0) out[i] = 2 * total", "relu", EVERY - {"gz"}),
+    ],
+)
+def test_a_wrong_head_is_noticed(old, new, activation, wrong, compiled, device_of):
+    """Twin: one change of the kernels, and these numbers are no longer the CPU's."""
+    assert kernels.SOURCE.count(old) == 1
+    device_of(compiled, lambda source: source.replace(old, new))
+    found = HeadCase(activation, True, np.float64, (300, 130, 3)).differing(on_device)
+    assert found == wrong
+
+
+#: Sizes of parameters: as of one height, of three, of one parameter, and of odd sizes.
+PARAMETERS = [(1500, 5, 10, 2), (45, 5, 60, 5, 75, 5, 30, 2), (1,), (128, 127, 129, 1, 3)]
+
+
+def adam_differs(sizes, put, get=lambda array: array):
+    """Whether three steps give other weights or states than the loop of the CPU."""
+    random = np.random.RandomState(len(sizes))
+    constants = tuple(map(np.float32, (1e-3, 0.1, 1e-3, 1e-8)))
+    ours, expected = [], []
+    for size in sizes:
+        arrays = [random.uniform(-1, 1, size).astype(np.float32) for _ in range(4)]
+        arrays[3] = abs(arrays[3])
+        expected.append([array.copy() for array in arrays])
+        ours.append(tuple(map(put, arrays)))
+    for _ in range(3):
+        kernels.adam(ours, *constants)
+        for arrays in expected:
+            rows._adam(*arrays, *constants)
+    pairs = [(get(a), b) for found, right in zip(ours, expected) for a, b in zip(found, right)]
+    return not all(np.allclose(a, b, rtol=1e-6, atol=1e-7) for a, b in pairs)
+
+
+@pytest.mark.parametrize("sizes", PARAMETERS)
+def test_adam_gives_what_the_cpu_gives(sizes, compiled, device_of):
+    """Four parameters a launch, three steps."""
+    device = device_of(compiled)
+    assert not adam_differs(sizes, lambda array: on_device(array.copy()))
+    assert len(device.launched) == 3 * -(-len(sizes) // 4)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("rest1 * (g[i] - m[i])", "rest1 * g[i]"),
+        ("rest2 * (g[i] * g[i] - v[i])", "rest2 * (g[i] - v[i])"),
+        ("(sqrt(second) + eps)", "sqrt(second + eps) / 2"),
+        ("v[i] = second;", ""),
+        ("m[i] = first;", ""),
+        ("w = w1; g = g1; m = m1; v = v1; n = n1;", "w = w1; g = g0; m = m1; v = v1; n = n1;"),
+        ("w = w3; g = g3; m = m3;", "w = w3; g = g3; m = m2;"),
+        ("if (i >= n) { i -= n; w = w2;", "if (i > n) { i -= n; w = w2;"),
+    ],
+)
+def test_a_wrong_adam_is_noticed(old, new, compiled, device_of):
+    """Twin: one change of the kernel."""
+    assert kernels.SOURCE.count(old) == 1
+    device_of(compiled, lambda source: source.replace(old, new))
+    assert adam_differs((100, 5, 10, 7), lambda array: on_device(array.copy()))
 
 
 # --- Launches ----------------------------------------------------------------
@@ -553,7 +720,7 @@ def nvrtc():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nvrtc_compiles_the_kernels(dtype, nvrtc):
-    """All four, by the names that are launched, each with as many parameters as declared."""
+    """All of them, by the names that are launched, each with as many parameters as declared."""
     source = kernels.kernel_source(dtype)
     ptx = nvrtc(source)
     for name in NAMES:
@@ -577,6 +744,21 @@ def test_device_gives_what_the_cpu_gives(height, wide, dtype, whole, cupy):
     case = Case(height, wide, dtype, whole)
     found = {name: cuda.to_cpu(array) for name, array in case.results(cupy.asarray).items()}
     assert differing(case, found) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("activation, masked, dtype, sizes", HEAD_CASES)
+def test_the_head_on_a_device(activation, masked, dtype, sizes, cupy):
+    """As on the CPU."""
+    case = HeadCase(activation, masked, dtype, sizes)
+    assert case.differing(cupy.asarray, cuda.to_cpu) == set()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("sizes", PARAMETERS)
+def test_adam_on_a_device(sizes, cupy):
+    """As on the CPU."""
+    assert not adam_differs(sizes, cupy.array, cuda.to_cpu)
 
 
 @pytest.mark.gpu

@@ -17,8 +17,8 @@ from replicate import model as model_module
 from replicate import saliency
 from replicate.config import Config
 from replicate.corpus import Corpus
+from replicate.fast import adam, kernels
 from replicate.fast import convolution as functions
-from replicate.fast import kernels
 from replicate.fast.compat import chainer
 from replicate.model import Batch, TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
@@ -130,7 +130,7 @@ def device(monkeypatch):
         stand_in = SimpleNamespace(
             cupy=device, ndarray=Secretive, get_array_module=module_of, to_cpu=to_cpu
         )
-        for module in (kernels, functions, model_module, saliency):
+        for module in (adam, kernels, functions, model_module, saliency):
             monkeypatch.setattr(module, "cuda", stand_in)
         monkeypatch.setattr(kernels, "_modules", {})
         at = {Secretive: device, np.ndarray: np}
@@ -208,7 +208,8 @@ def test_the_stand_in_computes_what_the_cpu_does(form, padding, device, compiled
     model = trained(sent(model_of(form, padding=padding)))
     found = word_saliency(model, batch_of(model))
     ran = {launch[0] for launch in stand_in.launched}
-    assert ran == ({"pool", "filters", "saliency"} if form == "fused" else set())
+    step = {"pool", "head", "head_sums", "filters", "adam"}
+    assert ran == ({*step, "saliency"} if form == "fused" else set())
     for name, array in weights(expected).items():
         np.testing.assert_allclose(weights(model)[name], array, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.token_saliency, looked.token_saliency, rtol=1e-3, atol=1e-6)

@@ -47,14 +47,17 @@ SLOW_TESTS = ("tests/test_device.py",)
 OTHER_TESTS = ("tests/test_kernels.py", "tests/test_transfers.py")
 #: With fine-tuned vectors two runs of a seed agree to this (README), after four epochs.
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+#: What training gives an epoch.
+CURVES = ("accuracy", "loss", "training_loss")
 SIZES = {
     False: {
         "sentences": 10_662, "words": 20_500, "dimensions": 300, "filters": [5, 100],
-        "epochs": 10, "sweep": [5, 20, 100, 400], "steps": 60, "arm_filters": 100,
+        "epochs": 10, "few_epochs": 3, "sweep": [5, 20, 100, 400], "steps": 60,
+        "arm_filters": 100,
     },
     True: {
         "sentences": 300, "words": 600, "dimensions": 20, "filters": [5], "epochs": 4,
-        "sweep": [5, 10], "steps": 3, "arm_filters": 5,
+        "few_epochs": 2, "sweep": [5, 10], "steps": 3, "arm_filters": 5,
     },
 }  # fmt: skip
 
@@ -446,6 +449,8 @@ def compare_places(session):
         shares = [(["fused", "sweep"], 1), (["reference"], threads)]
         if session.small:
             shares = [(["fused", "sweep", "reference"], 1)]
+        if place == "device" and importlib.util.find_spec("torch"):
+            shares.append((["torch"], 1))
         for share, n in shares:
             found, wrong = session.work_on(
                 "first_phases",
@@ -577,6 +582,9 @@ def first_phases(arguments, result):
     for part in arguments["share"]:
         if part == "sweep":
             sweep(arguments, result)
+        elif part == "torch":
+            for filters in arguments["filters"]:
+                measure_torch(arguments, result, filters)
         else:
             for filters in arguments["filters"]:
                 measure(arguments, result, part, filters)
@@ -593,6 +601,9 @@ def measure(arguments, result, form, filters):
 
     wait, pool, forget = watching(arguments["device"])
     forget()
+    if form == "reference" and arguments["place"] == "cpu":
+        # Plain Chainer takes seconds an epoch there.
+        arguments = {**arguments, "epochs": arguments["few_epochs"]}
     corpus, (t1, t2, t3), model = prepared(arguments, filters, form)
     before = result.found.get("measured", [])
     one = {name: arguments[name] for name in ("place", "device", "threads")}
@@ -625,7 +636,7 @@ def measure(arguments, result, form, filters):
     wac, _ = recorder.word_instability()
     h, _ = median_halves(sentence_instability(wac, *corpus.take(t2)), t2)
     _, *columns = (np.array(column) for column in zip(*rows))
-    curves = dict(zip(("accuracy", "loss", "training_loss"), columns))
+    curves = dict(zip(CURVES, columns))
     name = f"{one['place']}, {form}"
     np.savez(folder / "kept.npz", wac=wac, h=h, name=name, filters=filters, **curves)
     one.update({name: column.tolist() for name, column in curves.items()})
@@ -644,6 +655,59 @@ def measure(arguments, result, form, filters):
             "host_peak": peak(),
         },
     )
+    result.add(measured=[*before, one])
+
+
+def measure_torch(arguments, result, filters):
+    """The same network in plain PyTorch on the place: seconds of an epoch and of a recording."""
+    import numpy as np
+    import torch
+
+    corpus, (t1, _, _), model = prepared({**arguments, "device": "@cpu"}, filters)
+    place = torch.device("cuda" if arguments["device"] == DEVICE else "cpu")
+    size = model.config.batch_size
+    vectors = torch.from_numpy(np.array(model.embed.array))
+    embed = torch.nn.Embedding.from_pretrained(vectors, freeze=True, padding_idx=0).to(place)
+    conv = torch.nn.Conv1d(vectors.shape[1], filters, 3, padding=2).to(place)
+    out = torch.nn.Linear(filters, 2).to(place)
+    trained = [*conv.parameters(), *out.parameters()]
+    optimizer = torch.optim.Adam(trained, lr=model.config.learning_rate, fused=place.type == "cuda")
+    entropy = torch.nn.functional.cross_entropy
+
+    def batches(order, size):
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            rows = [torch.from_numpy(corpus.tokens[slice(*corpus.offsets[n : n + 2])] + 1)
+                    for n in chosen.tolist()]  # fmt: skip
+            ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            labels = torch.from_numpy(corpus.labels[chosen].astype(np.int64))
+            yield ids.to(place), labels.to(place)
+
+    def logits(x):
+        return out(torch.relu(conv(x.transpose(1, 2))).amax(dim=2))
+
+    def epoch():
+        for ids, labels in batches(np.random.RandomState(0).permutation(t1), size):
+            optimizer.zero_grad()
+            entropy(logits(embed(ids)), labels).backward()
+            optimizer.step()
+        wait()
+
+    def record():
+        for ids, _ in batches(t1, 512):
+            x = embed(ids).requires_grad_(True)
+            z = logits(x)
+            (gradient,) = torch.autograd.grad(entropy(z, z.argmax(1), reduction="sum"), x)
+            gradient.abs().mean(2).cpu()
+
+    wait = torch.cuda.synchronize if place.type == "cuda" else (lambda: None)
+    taken = {"training": [timed(epoch) for _ in range(4)]}
+    taken["recording"] = [timed(record) for _ in range(4)]
+    before = result.found.get("measured", [])
+    one = {name: arguments[name] for name in ("place", "device", "threads")}
+    one.update(form="torch", filters=filters, torch=torch.__version__)
+    # The first of each compiles.
+    one["seconds"] = {name: float(np.median(times[1:])) for name, times in taken.items()}
     result.add(measured=[*before, one])
 
 
@@ -730,21 +794,27 @@ def compare(arguments, result):
         if filters not in base or name == "cpu, fused":
             continue
         other = base[filters]
+        epochs = len(one["loss"])
+        curves = {what: (one[what], other[what][:epochs]) for what in CURVES}
+        row = {
+            "name": name,
+            "filters": filters,
+            "epochs": epochs,
+            "accuracy": float(abs(np.subtract(*curves["accuracy"])).max()),
+            "loss": apart(*curves["loss"]),
+            "training_loss": apart(*curves["training_loss"]),
+        }
+        rows.append(row)
+        if epochs < len(other["loss"]):
+            continue  # wac is of all epochs
         seen = ~np.isnan(other["wac"])
         wac, expected = one["wac"][seen], other["wac"][seen]
-        rows.append(
-            {
-                "name": name,
-                "filters": filters,
-                "accuracy": float(abs(one["accuracy"] - other["accuracy"]).max()),
-                "loss": apart(one["loss"], other["loss"]),
-                "training_loss": apart(one["training_loss"], other["training_loss"]),
-                # A window that switches makes one of two numbers zero: not by the larger.
-                "wac": float(abs(wac - expected).max() / expected.max()),
-                "wac_mean": float(abs(wac - expected).mean() / expected.mean()),
-                "h_differ": len(np.setdiff1d(one["h"], other["h"])),
-                "h": len(other["h"]),
-            }
+        row.update(
+            # A window that switches makes one of two numbers zero: not by the larger.
+            wac=float(abs(wac - expected).max() / expected.max()),
+            wac_mean=float(abs(wac - expected).mean() / expected.mean()),
+            h_differ=len(np.setdiff1d(one["h"], other["h"])),
+            h=len(other["h"]),
         )
     result.add(compared=rows)
 

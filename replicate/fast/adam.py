@@ -1,18 +1,19 @@
-"""Chainer's Adam with its CPU update in one compiled loop over memory instead of twelve (5.3)."""
+"""Chainer's Adam with its update in one compiled loop over memory, or one kernel (5.3)."""
 
 from types import SimpleNamespace
 
 import numba
 import numpy as np
 
-from .compat import optimizers
+from . import kernels
+from .compat import cuda, optimizers
 from .rows import _adam
 
 __all__ = ["FusedAdam"]
 
 
 class FusedAdam(optimizers.Adam):
-    """Chainer's Adam with its CPU update in one loop over memory instead of twelve."""
+    """Chainer's Adam: on a CPU one loop over memory instead of twelve, on a GPU one kernel."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -40,6 +41,10 @@ class FusedAdam(optimizers.Adam):
 
 def _update_all(waiting):
     """The updates of some parameters; those of a network with one height in one call."""
+    if waiting and isinstance(waiting[0][0][0], cuda.ndarray):
+        for constants in dict.fromkeys(constants for _, constants in waiting):
+            kernels.adam([arrays for arrays, own in waiting if own == constants], *constants)
+        return
     same = len(waiting) == 4 and len({constants for _, constants in waiting}) == 1
     if same and [arrays[0].ndim for arrays, _ in waiting] == [4, 1, 2, 1]:
         flat = [array for arrays, _ in waiting for array in arrays]
@@ -75,32 +80,46 @@ class FusedAdamRule(optimizers.adam.AdamRule):
 
     def update(self, param):
         # Chainer's way around a parameter (devices, states, loss scaling, hooks)
-        # costs more than the update itself; a plain NumPy array needs none of it.
+        # costs more than the update itself; a plain array needs none of it.
+        kind = type(param.array)
         plain = (
             self.enabled
             and self._state is not None
             and not self._hooked
             and param._loss_scale is None
-            and type(param.array) is np.ndarray
-            and type(self._state["m"]) is np.ndarray
+            and (kind is np.ndarray or kind is cuda.ndarray)
+            and type(self._state["m"]) is kind
         )
         if not plain:
             super().update(param)
             return
         self.t += 1
-        self.update_core_cpu(param)
+        if kind is np.ndarray:
+            self.update_core_cpu(param)
+        else:
+            self.update_core_gpu(param)
 
     def update_core_cpu(self, param):
-        constants, weight = self._constants(), param.array
-        if constants is None or weight.dtype != np.float32 or not weight.flags.c_contiguous:
+        if not self._fused(param):
             super().update_core_cpu(param)
-        elif param.grad is not None:
-            grad = np.ascontiguousarray(param.grad)
+
+    def update_core_gpu(self, param):
+        if not self._fused(param):
+            super().update_core_gpu(param)
+
+    def _fused(self, param):
+        """Update, at once or with the other parameters; whether there is a loop for it."""
+        constants, weight, grad = self._constants(), param.array, param.grad
+        if constants is None or weight.dtype != np.float32 or not weight.flags.c_contiguous:
+            return False
+        if grad is not None:
+            grad = cuda.get_array_module(weight).ascontiguousarray(grad)
             arrays = weight, grad, self._state["m"], self._state["v"]
             if "waiting" in self._shared and not self._hooked:
                 self._shared["waiting"].append((arrays, constants))
             else:
                 _update_all([(arrays, constants)])
+        return True
 
     def _constants(self):
         """Step size, 1 - beta1, 1 - beta2 and epsilon; None for a form of Adam other than its first."""

@@ -182,10 +182,14 @@ class ConvolutionMax(function_node.FunctionNode):
 
     def compute(self, x: Array, w: Array, b: Array) -> Array:
         """Features (B, F) from arrays; keeps the winning places."""
+        return activate(self.maxima(x, w, b), self.activation)
+
+    def maxima(self, x: Array, w: Array, b: Array) -> Array:
+        """Maxima (B, F) before the activation; keeps the winning places."""
         projected = project(x, w, self.ids)
         pooled = pool(projected, b, self.tokens, self.offsets, w.shape[2], self.wide)
         self.argmax = pooled.argmax
-        return activate(pooled.value, self.activation)
+        return pooled.value
 
     def backward(self, indexes, grad_outputs):
         retained = (*self.get_retained_inputs(), *self.get_retained_outputs(), grad_outputs[0])
@@ -202,10 +206,14 @@ class ConvolutionMax(function_node.FunctionNode):
                 distinct = len(x) if self.ids is None else len(self.ids)
                 yield _gradient_of_words(gz, self.argmax, self.tokens, self.offsets, w, distinct)
             elif index == 1:
-                rows = self.tokens if self.ids is None else self.ids[self.tokens]
-                yield _gradient_of_filters(gz, self.argmax, rows, self.offsets, x, w.shape[2])
+                yield self.of_filters(gz, x, w)
             else:
                 yield gz.sum(axis=0)
+
+    def of_filters(self, gz: Array, x: Array, w: Array) -> Array:
+        """Gradient of the filters from that at the maxima."""
+        rows = self.tokens if self.ids is None else self.ids[self.tokens]
+        return _gradient_of_filters(gz, self.argmax, rows, self.offsets, x, w.shape[2])
 
 
 def loss_and_gradients(
@@ -235,8 +243,10 @@ def loss_and_gradients(
     back through it takes 0.2 ms more: with 5 filters more than the step itself.
     No function hook sees it and no type is checked.
 
+    Of arrays on a device the bits may be others; there the graph takes ten times as long.
+
     Args:
-        words: NumPy array as :func:`convolution_max`.
+        words: array as :func:`convolution_max`.
         filters: W and b of each height, as :func:`convolution_max`; y has their features
             side by side, F in all.
         out_W: (C, F), the output layer's weights, of the dtype of `words`.
@@ -248,7 +258,8 @@ def loss_and_gradients(
         weight (float): of this loss among those of several ranks.
         ids: (U,) int32; `words` are all word vectors, (V, D), and these rows of them
             are the distinct words.  None: `words` are the distinct words.
-        of_words (bool): with the gradient of the distinct words (U, D), last of the gradients.
+        of_words (bool): with the gradient of the distinct words (U, D), last of the gradients;
+            not on a device.
 
     Returns:
         tuple: the loss, () array, and the gradients of W and b of each height, out_W and out_b.
@@ -260,6 +271,13 @@ def loss_and_gradients(
     Source:
         Eq. (4) with the true labels; section 5.3.
     """
+    if isinstance(words, cuda.ndarray):
+        if ids is not None:
+            words, ids = gather_rows(words, ids), None
+        return _on_device(
+            words, filters, out_W, out_b, labels, mask, weight,
+            [ConvolutionMax(tokens, offsets, activation, padding) for _ in filters],
+        )  # fmt: skip
     parts, convolutions = [], []
     for W, b in filters:
         convolution = ConvolutionMax(tokens, offsets, activation, padding, ids)
@@ -282,6 +300,24 @@ def loss_and_gradients(
         of_filters += [of_W, of_b]
         rest = [total + new for total, new in zip(rest, of_rows)] if rest else of_rows
     return loss, (*of_filters, at_logits.T.dot(dropped), at_logits.sum(axis=0), *rest)
+
+
+def _on_device(words, filters, out_W, out_b, labels, mask, weight, convolutions):
+    """:func:`loss_and_gradients` in few launches, each of which costs a step of the host."""
+    parts = [of.maxima(words, W, b) for of, (W, b) in zip(convolutions, filters)]
+    xp = cuda.get_array_module(words)
+    z = parts[0] if len(parts) == 1 else xp.concatenate(parts, axis=1)
+    scale = weight / len(labels)
+    loss, of_out_W, of_out_b, of_b, gz = kernels.head(
+        z, mask, out_W, out_b, labels, convolutions[0].activation, scale
+    )
+    gradients: list[Array] = []
+    end = 0
+    for convolution, part, (W, _) in zip(convolutions, parts, filters):
+        begin, end = end, end + part.shape[1]
+        own = gz if len(parts) == 1 else gz[:, begin:end]
+        gradients += [convolution.of_filters(own, words, W), of_b[begin:end]]
+    return loss, (*gradients, of_out_W, of_out_b)
 
 
 def _cross_entropy(logits, labels, weight):

@@ -13,8 +13,10 @@ import numpy as np
 from .compat import cuda
 
 __all__ = [
+    "adam",
     "gradient_of_filters",
     "gradient_of_words",
+    "head",
     "kernel_source",
     "mean_absolute_gradient",
     "pool",
@@ -22,6 +24,18 @@ __all__ = [
 
 SOURCE = r"""
 extern "C" {
+// The sum of what a block's threads have.
+__device__ real block_sum(real mine, real* sums) {
+  int me = threadIdx.x;
+  sums[me] = mine;
+  __syncthreads();
+  for (int step = blockDim.x / 2; step > 0; step /= 2) {
+    if (me < step) sums[me] += sums[me + step];
+    __syncthreads();
+  }
+  return sums[0];
+}
+
 // A block has one sentence and `width` filters, whose windows its threads share.
 __global__ void pool(const real* projected, const real* bias, const int* tokens,
                      const long long* offsets, int F, int h, int wide, int width,
@@ -130,16 +144,94 @@ __global__ void saliency(const real* gz, const int* argmax, const long long* off
     }
     total += gradient < 0 ? -gradient : gradient;
   }
-  sums[threadIdx.x] = total;
-  __syncthreads();
-  for (int step = blockDim.x / 2; step > 0; step /= 2) {
-    if (threadIdx.x < step) sums[threadIdx.x] += sums[threadIdx.x + step];
+  total = block_sum(total, sums);
+  if (threadIdx.x == 0) out[t] = total / D;
+}
+
+// The features, from the maxima: ReLU, tanh, sigmoid.
+__device__ real activated(real z, int activation) {
+  if (activation == 0) return z > 0 ? z : 0;
+  if (activation == 1) return tanh(z);
+  return tanh(z * (real)0.5) * (real)0.5 + (real)0.5;
+}
+
+// A block has one sentence; its threads share features, then labels, then features.
+__global__ void head(const real* z, const real* mask, const real* weight, const real* bias,
+                     const int* labels, int F, int C, int activation, int masked, real scale,
+                     real* dropped, real* loss, real* logits, real* gz) {
+  __shared__ real sums[128];
+  int me = threadIdx.x, n = blockDim.x;
+  long long at = (long long)blockIdx.x * F;
+  real* own = logits + (long long)blockIdx.x * C;
+  for (int f = me; f < F; f += n)
+    dropped[at + f] = activated(z[at + f], activation) * (masked ? mask[at + f] : 1);
+  for (int c = 0; c < C; ++c) {
+    real total = 0;
+    for (int f = me; f < F; f += n) total += dropped[at + f] * weight[(long long)c * F + f];
+    total = block_sum(total, sums);
+    if (me == n - 1) own[c] = total + bias[c];
     __syncthreads();
   }
-  if (threadIdx.x == 0) out[t] = sums[0] / D;
+  if (me == n - 1) {
+    real greatest = own[0], total = 0;
+    for (int c = 1; c < C; ++c) greatest = own[c] > greatest ? own[c] : greatest;
+    for (int c = 0; c < C; ++c) total += exp(own[c] - greatest);
+    real log_total = greatest + log(total);
+    int label = labels[blockIdx.x];
+    loss[blockIdx.x] = (log_total - own[label]) * scale;
+    for (int c = 0; c < C; ++c) own[c] = (exp(own[c] - log_total) - (c == label)) * scale;
+  }
+  __syncthreads();
+  for (int f = me; f < F; f += n) {
+    real y = activated(z[at + f], activation), g = 0;
+    for (int c = 0; c < C; ++c) g += own[c] * weight[(long long)c * F + f];
+    if (masked) g *= mask[at + f];
+    real slope = activation == 0 ? (real)(y > 0) : activation == 1 ? 1 - y * y : y * (1 - y);
+    gz[at + f] = g * slope;
+  }
+}
+
+// A block has one sum over sentences: of the output layer's weights (C F) and biases (C),
+// of the filters' biases (F), and of the losses.
+__global__ void head_sums(const real* dropped, const real* loss, const real* logits,
+                          const real* gz, int B, int F, int C, real* out) {
+  __shared__ real sums[128];
+  int me = threadIdx.x, i = blockIdx.x;
+  real total = 0;
+  for (int s = me; s < B; s += blockDim.x) {
+    if (i < C * F) total += logits[(long long)s * C + i / F] * dropped[(long long)s * F + i % F];
+    else if (i < C * F + C) total += logits[(long long)s * C + i - C * F];
+    else if (i < C * F + C + F) total += gz[(long long)s * F + i - C * F - C];
+    else total += loss[s];
+  }
+  total = block_sum(total, sums);
+  if (me == 0) out[i] = total;
+}
+
+// A thread has one number of up to four parameters.
+__global__ void adam(real* w0, const real* g0, real* m0, real* v0, int n0,
+                     real* w1, const real* g1, real* m1, real* v1, int n1,
+                     real* w2, const real* g2, real* m2, real* v2, int n2,
+                     real* w3, const real* g3, real* m3, real* v3, int n3,
+                     real rate, real rest1, real rest2, real eps) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  real *w = w0, *m = m0, *v = v0;
+  const real* g = g0;
+  int n = n0;
+  if (i >= n) { i -= n; w = w1; g = g1; m = m1; v = v1; n = n1; }
+  if (i >= n) { i -= n; w = w2; g = g2; m = m2; v = v2; n = n2; }
+  if (i >= n) { i -= n; w = w3; g = g3; m = m3; v = v3; n = n3; }
+  if (i >= n) return;
+  real first = m[i] + rest1 * (g[i] - m[i]), second = v[i] + rest2 * (g[i] * g[i] - v[i]);
+  m[i] = first;
+  v[i] = second;
+  w[i] -= rate * first / (sqrt(second) + eps);
 }
 }
 """
+
+#: Names of activations, as the kernels number them.
+_ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 _modules: dict[str, Any] = {}
 
@@ -218,3 +310,61 @@ def mean_absolute_gradient(gz: Any, argmax: Any, offsets: Any, W: Any, total: in
         xp.ascontiguousarray(gz), argmax, offsets, xp.ascontiguousarray(W), *sizes, out,
     )  # fmt: skip
     return out
+
+
+def head(
+    z: Any, mask: Any, weight: Any, bias: Any, labels: Any, activation: str, scale: float
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Output layer, loss and the gradients of both (eq. 4), in two launches.
+
+    Args:
+        z: (B, F), the maxima before the activation.
+        mask: (B, F) of dropout, or None.
+        weight, bias: (C, F) and (C,), the output layer.
+        labels: (B,) int32, the true ones.
+        activation (str): ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
+        scale (float): of each sentence's loss.
+
+    Returns:
+        tuple: the loss (), the gradients of `weight` and of `bias`, the sums (F,) over
+        sentences of the gradient at `z`, and that gradient (B, F).
+    """
+    xp, dtype = cuda.cupy, z.dtype
+    (batch, n_filters), n_labels = z.shape, len(bias)
+    dropped, gz = (xp.empty(z.shape, dtype=dtype) for _ in range(2))
+    loss, logits = xp.empty(batch, dtype=dtype), xp.empty((batch, n_labels), dtype=dtype)
+    sizes = [np.int32(n) for n in (n_filters, n_labels)]
+    _launch(
+        "head", batch, 128, dtype,
+        z, z if mask is None else mask, weight, bias, labels, *sizes,
+        np.int32(_ACTIVATIONS.index(activation)), np.int32(mask is not None), dtype.type(scale),
+        dropped, loss, logits, gz,
+    )  # fmt: skip
+    ends = np.cumsum([n_labels * n_filters, n_labels, n_filters, 1]).tolist()
+    sums = xp.empty(ends[-1], dtype=dtype)
+    _launch(
+        "head_sums", ends[-1], 128, dtype,
+        dropped, loss, logits, gz, np.int32(batch), *sizes, sums,
+    )  # fmt: skip
+    of_weight, of_bias = sums[: ends[0]].reshape(weight.shape), sums[ends[0] : ends[1]]
+    return sums[ends[2] :].reshape(()), of_weight, of_bias, sums[ends[1] : ends[2]], gz
+
+
+def adam(parameters: list[tuple], rate: Any, rest1: Any, rest2: Any, eps: Any) -> None:
+    """Adam's step of some parameters, four a launch; see :mod:`replicate.fast.adam`.
+
+    Args:
+        parameters: arrays of one dtype for each: weight, gradient and the states m and v.
+        rate, rest1, rest2, eps: step size, 1 - beta1, 1 - beta2 and epsilon, of that dtype.
+    """
+    for start in range(0, len(parameters), 4):
+        some = parameters[start : start + 4]
+        arguments: list[Any] = []
+        for arrays in some:
+            arguments += [*arrays, np.int32(arrays[0].size)]
+        # A kernel takes four, whose sizes may be zero.
+        arguments += [*some[0], np.int32(0)] * (4 - len(some))
+        total = sum(arrays[0].size for arrays in some)
+        _launch(
+            "adam", -(-total // 128), 128, some[0][0].dtype, *arguments, rate, rest1, rest2, eps
+        )
