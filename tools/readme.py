@@ -297,6 +297,19 @@ def kernels():
     return table(("vectors", "kernels", "T1andT2h − T1andT2l", "T1andT2h − T1andT2ran"), rows)
 
 
+def gpu():
+    """Seconds on a GPU and on a CPU, by form and number of filters."""
+    parts = load_json(RESULTS / "gpu.json")["parts"]
+    forms = {"fused": "fused", "reference": "reference (plain Chainer)", "torch": "PyTorch"}
+    places = {"device": "GPU", "cpu": "CPU"}
+    rows = []
+    for one in sorted(parts["c"]["measured"], key=lambda one: (one["filters"], one["form"])):
+        threads = f", {one['threads']} threads" if one["threads"] > 1 else ""
+        seconds = [f"{one['seconds'][what]:.3f}" for what in ("training", "recording")]
+        rows.append((one["filters"], forms[one["form"]], places[one["place"]] + threads, *seconds))
+    return table(("filters", "form", "place", "s an epoch", "s a recording"), rows)
+
+
 def multiverse():
     """Every pooled part: mean over specifications, how they differ, what a further one would give."""
     places = {(c.id, p.title): p for c in judging.CLAIMS for p in c.parts}
@@ -423,6 +436,7 @@ MADE = {
         agreement,
         claims,
         effects,
+        gpu,
         kernels,
         multiverse,
         operating,
