@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .saliency import token_saliency as token_saliency
     from .show.explain import explain as explain
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
 
 set_surroundings()
 

@@ -70,7 +70,7 @@ def _temporary() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what numbers depend on: name -> text."""
+    """Versions of what numbers depend on: name -> text; with the commit where there is one."""
     from importlib import metadata
 
     from . import __version__
@@ -82,6 +82,8 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             pass
+    if digest := commit():
+        found["commit"] = digest
     return found
 
 

@@ -40,7 +40,7 @@ def test_a_file_that_is_not_in_step_is_noticed(tmp_path, monkeypatch, capsys):
     assert metadata.main(["--check"]) == 0
     capsys.readouterr()
     for name, old, new in [
-        ("CITATION.cff", "version: 1.0.0", "version: 1.0.9"),
+        ("CITATION.cff", "version: 1.1.0", "version: 1.1.9"),
         ("setup.py", '"click>=8.1",', '"click>=8.9",'),
     ]:
         (tmp_path / name).write_text(read(name).replace(old, new), encoding="utf-8")

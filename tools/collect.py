@@ -56,11 +56,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
         if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
             shutil.copy(file, place / "figures" / file.name)
     save_statistics(run, place)
-    rows = []
-    for seed in run.finished_seeds():
-        curves = run.accuracies(seed)
-        rows += [[seed, arm, int(e), a] for arm in ARMS for e, a in curves[arm][:, :2]]
-    save_csv(place / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), rows)
+    save_accuracies(run, place)
     expect(run.identity, verdicts_of(run), place, expected)
 
 
@@ -70,6 +66,15 @@ def save_statistics(run, place):
     table = [statistics_of(run, seed) for seed in seeds]
     rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
     save_csv(place / "statistics.csv", ["seed", *table[0]], rows)
+
+
+def save_accuracies(run, place):
+    """The accuracies of every finished seed, arm and epoch."""
+    rows = []
+    for seed in run.finished_seeds():
+        curves = run.accuracies(seed)
+        rows += [[seed, arm, int(e), a] for arm in ARMS for e, a in curves[arm][:, :2]]
+    save_csv(place / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), rows)
 
 
 def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):

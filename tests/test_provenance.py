@@ -1,0 +1,121 @@
+"""Results say by which code they were made; a change of that code does not go unnoticed."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "tools"))
+
+import provenance  # noqa: E402
+
+from replicate.io.files import load_json  # noqa: E402
+
+
+def test_results_are_those_of_the_code():
+    """Every folder was made by this code, or compared with it byte for byte, or says why not."""
+    record = load_json(provenance.PLACE)
+    assert provenance.stale(record, provenance.code(), provenance.folders()) == {}
+    assert len(record["made"]) >= 7 and all(len(why) > 20 for why in record["older"].values())
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the modules that numbers depend on."""
+    for name in provenance.NUMBERS:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / "replicate" / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name, old, new, same",
+    [
+        ("instability.py", "import numpy as np\n", "import numpy as np  # arrays\n", True),
+        ("saliency.py", '"""How strongly', '"""How very strongly', True),
+        ("saliency.py", "_HEAD_BLOCK = 4096", "_HEAD_BLOCK = 2048", False),
+        ("fast/product.py", " + ", " - ", False),
+        ("config.py", "n_filters=100", "n_filters=101", False),
+    ],
+)
+def test_what_counts_as_another_code(name, old, new, same, package):
+    """A comment and a docstring do not; a number and a sign do."""
+    assert provenance.code(package) == provenance.code()
+    source = (package / name).read_text(encoding="utf-8")
+    assert old in source
+    (package / name).write_text(source.replace(old, new), encoding="utf-8")
+    assert (provenance.code(package) == provenance.code()) == same
+
+
+RECORD = {
+    "made": {"a": "1", "b": "2"},
+    "neutral": [
+        {"from": "1", "to": "2", "compared": "a, seed 0"},
+        {"from": "2", "to": "3", "compared": "b, seed 0"},
+    ],
+    "older": {"c": "made long ago, and why it is kept"},
+}
+
+
+@pytest.mark.parametrize(
+    "today, folders, wrong",
+    [
+        ("3", "abc", set()),  # over two comparisons
+        ("2", "abc", set()),
+        ("1", "abc", {"b"}),  # a comparison leads one way
+        ("4", "abc", {"a", "b"}),
+        ("3", "abcd", {"d"}),  # nobody noted it
+        ("3", "ac", {"b"}),  # it is gone
+        ("3", "ab", {"c"}),
+    ],
+)
+def test_folders_of_another_code_are_named(today, folders, wrong):
+    assert set(provenance.stale(RECORD, today, list(folders))) == wrong
+
+
+def test_rows_of_a_seed(tmp_path):
+    """Lines as bytes; seed 1 is not seed 11."""
+    (tmp_path / "t.csv").write_bytes(b"seed,x\n1,0.50\n11,0.5\n1,0.25\n")
+    assert provenance.rows(tmp_path / "t.csv", 1) == [b"seed,x", b"1,0.50", b"1,0.25"]
+
+
+class Finished:
+    """In the place of what trains: ``prepare`` and the two tables."""
+
+    def __init__(self, monkeypatch, accuracy):
+        settings = {"corpus": {"sha256": {"x": "1"}}, "vectors": {"name": "v", "sha256": "2"}}
+        self.settings = settings
+        monkeypatch.setattr(provenance, "prepare", lambda *a: self)
+        monkeypatch.setattr(provenance, "run_seed", lambda run, seed: None)
+        monkeypatch.setattr(provenance, "find_data", lambda *a: ("paper", [], "v"))
+        monkeypatch.setattr(
+            provenance, "read_settings", lambda place: ({**settings, "stored": True}, None)
+        )
+        tables = provenance.collect
+        monkeypatch.setattr(tables, "save_statistics", self.write("statistics.csv", "0.5"))
+        monkeypatch.setattr(tables, "save_accuracies", self.write("accuracy.csv", accuracy))
+
+    @staticmethod
+    def write(name, value):
+        return lambda run, place: (place / name).write_text(f"seed,x\n7,{value}\n")
+
+
+@pytest.mark.parametrize("accuracy, differing", [("0.75", []), ("0.750", ["accuracy.csv"])])
+def test_a_seed_that_does_not_repeat_is_noticed(accuracy, differing, tmp_path, monkeypatch):
+    """Byte for byte: the same number written otherwise is another."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "v").touch()
+    monkeypatch.setattr(provenance, "data_folders", lambda: [data])
+    Finished(monkeypatch, accuracy)
+    (tmp_path / "statistics.csv").write_text("seed,x\n3,0.1\n7,0.5\n")
+    (tmp_path / "accuracy.csv").write_text("seed,x\n7,0.75\n")
+    assert provenance.repeat(tmp_path, 7) == differing
+
+
+def test_without_the_vectors_nothing_is_compared(tmp_path, monkeypatch, refused):
+    monkeypatch.setattr(provenance, "data_folders", list)
+    with refused("is not there; set REPLICATE_DATA"):
+        provenance.repeat(provenance.PLACE.parent / "fresh-imdb", 1000000)
