@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .environment import set_surroundings
 
 if TYPE_CHECKING:
+    from .claims import judge as judge
     from .config import Config as Config
     from .corpus import Corpus as Corpus
     from .corpus import read_corpus as read_corpus
@@ -43,6 +44,7 @@ _HOME = {
     "SaliencyRecorder": "recorder",
     "conclude": "experiment",
     "explain": "show.explain",
+    "judge": "claims",
     "read_corpus": "corpus",
     "run_experiment": "parallel.schedule",
     "sentence_instability": "instability",
@@ -58,6 +60,7 @@ __all__ = [
     "SaliencyRecorder",
     "conclude",
     "explain",
+    "judge",
     "read_corpus",
     "run_experiment",
     "sentence_instability",

@@ -1,13 +1,14 @@
 """Make the notebooks from their sources, run them, and report which are out of date.
 
-Usage: python tools/notebooks.py [--execute [--to FOLDER]] [NAME ...]
+Usage: python tools/notebooks.py [--execute [--to FOLDER] | --compare] [NAME ...]
 
 The source of a notebook is ``notebooks/NAME.py`` in Jupytext's percent format.
-``--execute`` runs it and writes ``notebooks/NAME.ipynb`` with its outputs.
-Without it, nothing is run or written, and the exit code is 1 if a notebook
-differs from what its source would give.  A stored notebook always uses the
-sample that comes with gensim; with ``--to`` the notebooks are written to another
-folder and use the data in ``REPLICATE_DATA``.
+``--execute`` runs it and writes ``notebooks/NAME.ipynb`` with its outputs;
+``--compare`` runs it and writes nothing.  With neither, nothing is run, and only the
+cells are compared.  The exit code is 1 if a notebook differs from what its source
+gives.  Stored outputs are of MR and word vectors in the folder that
+``REPLICATE_DATA`` names, so both need it; with ``--to`` the notebooks are written to
+another folder, and use the sample that comes with gensim where it is not set.
 
 The metadata of a notebook has two checksums: of the code that was run, and of
 its outputs.  They show, without running anything, that a cell or an output was
@@ -50,6 +51,9 @@ SHARE, UNITS = 0.02, 5
 #: Matplotlib 3.10 and 3.11 differs by up to 1.6; other figures differ by 3.8 or more.
 SIZE, GREY, GRID = 0.05, 3.0, 16
 
+#: A picture is stored with a palette of so many colours, and is at most so wide.
+COLOURS, WIDEST = 128, 1300
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 DECIMAL = re.compile(r"[-+]?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 
@@ -68,6 +72,17 @@ def from_source(name):
         cell.metadata = {}
     notebook.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def with_solutions(notebook):
+    """The notebook, and after it the code of the solutions that its exercises fold away."""
+    notebook = nbformat.from_dict(notebook)
+    for cell in [cell for cell in notebook.cells if cell.cell_type == "markdown"]:
+        for solution in re.findall(r"<details>.*?</details>", cell.source, flags=re.DOTALL):
+            for code in re.findall(r"```python\n(.*?)```", solution, flags=re.DOTALL):
+                name = f"solution-{len(notebook.cells):02d}"
+                notebook.cells.append(nbformat.v4.new_code_cell(code.rstrip(), id=name))
     return notebook
 
 
@@ -119,12 +134,27 @@ def execute(notebook, with_data=False):
         client.execute(env=environment)
     for cell in notebook.cells:
         cell.metadata = {}
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", ()):
+                output.data["image/png"] = _smaller(output.data["image/png"])
     notebook.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
     notebook.metadata["replicate"] = {
         "code": code_digest(notebook),
         "outputs": output_digest(notebook),
     }
     return nbformat.from_dict(notebook)
+
+
+def _smaller(png):
+    """A picture in base64 with fewer colours and pixels: a third of the bytes or less."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = picture.convert("RGB")
+    if picture.width > WIDEST:
+        picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)))
+    made = io.BytesIO()
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(made, "png", optimize=True)
+    return base64.b64encode(made.getvalue()).decode()
 
 
 # --- out of date? ----------------------------------------------------------------
@@ -248,12 +278,11 @@ def _same_picture(was, now):
 def main(arguments=None):
     """Run the notebooks, or check them; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--execute", action="store_true", help="run and write them")
     parser.add_argument(
-        "--execute", action="store_true", help="run and write them; else only check"
+        "--compare", action="store_true", help="run them, and compare with what is stored"
     )
-    parser.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="write there, and use REPLICATE_DATA"
-    )
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write there")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="for instance 01_word_saliency; all otherwise"
     )
@@ -263,20 +292,31 @@ def main(arguments=None):
         parser.error(f"there is no notebook {odd[0]}; choose one of {', '.join(names())}")
     if chosen.to and not chosen.execute:
         parser.error("--to FOLDER needs --execute")
+    if chosen.execute and chosen.compare:
+        parser.error("choose one of --execute and --compare")
+    if (chosen.compare or chosen.execute and not chosen.to) and not os.environ.get(
+        "REPLICATE_DATA"
+    ):
+        parser.error(
+            "stored outputs are made with MR: set REPLICATE_DATA to a folder with MR and word "
+            "vectors (replicate fetch), or write elsewhere with --to FOLDER"
+        )
     stale = 0
     for name in chosen.names or names():
         if chosen.execute:
-            made = execute(from_source(name), with_data=bool(chosen.to))
+            made = execute(from_source(name), with_data=True)
             place = (chosen.to or NOTEBOOKS) / f"{name}.ipynb"
             save_text(place, nbformat.writes(made) + "\n")
-            print(f"written: {name}.ipynb")
+            print(f"written: {name}.ipynb", flush=True)
             continue
-        if (NOTEBOOKS / f"{name}.ipynb").exists():
-            reasons = out_of_date(stored(name), from_source(name))
-        else:
+        if not (NOTEBOOKS / f"{name}.ipynb").exists():
             reasons = ["it is not there"]
+        elif chosen.compare:
+            reasons = differences(stored(name), execute(from_source(name), with_data=True))
+        else:
+            reasons = out_of_date(stored(name), from_source(name))
         stale += bool(reasons)
-        print(f"{name}: {'; '.join(reasons) or 'up to date'}")
+        print(f"{name}: {'; '.join(reasons) or 'up to date'}", flush=True)
     if stale:
         print("run `make notebooks`")
     return int(stale > 0)
