@@ -67,8 +67,8 @@ print(f"{len(corpus)} texts, {len(corpus.words)} different words")
 print("labels:", ", ".join(corpus.label_titles))
 
 # %% [markdown]
-# If a line is wrong, the error names its number and says what to do. A misspelt setting
-# is an error, too:
+# If a line is wrong, the error names its number and says what to do. A setting with a
+# wrong value is an error, too:
 
 # %%
 broken = Path(folder.name) / "broken.tsv"
@@ -267,7 +267,7 @@ verdicts.loc[["H", "O2"], ["statement", "ours", "low", "high", "verdict"]]
 # ```python
 # for e in replicate.explain(run, ["the soup was", "the soup was hot and awful"], epochs=[-1]):
 #     print(f"{e.text}: {e.labels[-1]}, p = {e.probability[-1]:.2f}")
-#     print("  ", dict(zip(e.words, e.saliency[-1].round(4).tolist())))
+#     print("  ", *(f"{word} {value:.4f}" for word, value in zip(e.words, e.saliency[-1])))
 # ```
 #
 # It must answer, and often answers with confidence. A probability is no proof that the

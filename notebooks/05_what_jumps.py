@@ -124,9 +124,9 @@ for kind, place in three.items():
 # the change? With S(w, P) for the saliency by weights w through windows P, and 0 and 1 for
 # the epochs before and after, the change is split *exactly*:
 #
-# $$jump = \tfrac12\big[(S(w_1,P_1) - S(w_1,P_0)) + (S(w_0,P_1) - S(w_0,P_0))\big]$$
+# $$jump = \frac{1}{2}\left[(S(w_1, P_1) - S(w_1, P_0)) + (S(w_0, P_1) - S(w_0, P_0))\right]$$
 #
-# $$drift = \tfrac12\big[(S(w_1,P_1) - S(w_0,P_1)) + (S(w_1,P_0) - S(w_0,P_0))\big]$$
+# $$drift = \frac{1}{2}\left[(S(w_1,P_1) - S(w_0,P_1)) + (S(w_1,P_0) - S(w_0,P_0))\right]$$
 #
 # The jump is what the windows did, on average over old and new weights. The drift is what
 # the weights did. Where nothing switched, the jump must be 0.

@@ -259,7 +259,7 @@ pd.DataFrame(answers).transpose()
 # ```
 #
 # And an interval of that width is only inside of −D … D if the mean is exactly 0. Two
-# hundred seeds make it four tenths as wide.
+# hundred seeds make it a third as wide.
 #
 # </details>
 #
