@@ -74,7 +74,7 @@ def prose(text):
 
 
 def shaped(table):
-    """A Markdown table whose rule says how wide each column shall be."""
+    """A Markdown table whose rule says how wide each column is."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     widths = [max(map(len, column)) for column in zip(*rows[:1], *rows[2:])]
     # A narrow column must still hold its longest word.
