@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "article" / "article.md"
 #: A line that ends in Japanese goes on without a blank.
 FORMAT = "markdown+east_asian_line_breaks"
-#: What Typst is told before the text.
+#: What Typst reads before the text.
 HEAD = """
 #set page(paper: "a4", margin: (x: 2.6cm, y: 2.4cm), numbering: "1")
 #set text(font: ("Libertinus Serif", "IPAexGothic"), size: 10pt)
