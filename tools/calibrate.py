@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from replicate.beyond.jumps import seed_jumps
 from replicate.beyond.sweep import read_grid
@@ -36,6 +37,7 @@ SCREENING = 4
 SCREENED = 50, 2000
 #: The bounds of feasibility: results/PLAN.md has the reasons.
 ENOUGH, BEHIND, MOST_ZERO, MOST_SQUARE = 0.95, 0.02, 0.10, 0.10
+CHOSEN, FEASIBLE, REFUSED = "#009E73", "#0072B2", "#888888"
 
 SETTINGS = {"n_filters": int, "optimizer": str, "learning_rate": float}
 TRAINED = {"last": float, "best": float, "misclassified": int, "one_sided": int}
@@ -193,6 +195,67 @@ def distance(row):
     return row["changes"], -row["n_filters"], row["misclassified"]
 
 
+# --- the figure --------------------------------------------------------------------------
+
+
+def name_of(row):
+    """A specification in words."""
+    rate = "" if row["optimizer"] == "AdaDelta" else f" {row['learning_rate']:g}"
+    return f"{row['n_filters']} filters, {row['optimizer']}{rate}"
+
+
+def draw(made, rows, stem):
+    """Accuracy, misclassified and shape of every specification that was judged, side by side.
+
+    Args:
+        made: of :func:`judge`; the first is the uppermost.
+        rows: of the seeds, for the small dots.
+        stem: the path without suffix.
+    """
+    groups = grouped(rows)
+    y = np.arange(len(made))
+    (kim,) = (row for row in made if row["changes"] == 0)
+    colours = [CHOSEN if row["chosen"] else REFUSED if row["refused"] else FEASIBLE for row in made]
+    panels = (
+        ("accuracy of T1 at the last epoch", ("last",), kim["last"] - BEHIND),
+        ("misclassified sentences of T1", ("misclassified",), FIG_5),
+        ("share of word-epochs at 0", ("zero",), MOST_ZERO),
+        ("share of change to or from 0", ("to_or_from_0", "to_or_from_0_standardised"), MOST_SQUARE),
+    )  # fmt: skip
+    with figures.styled():
+        height = 0.24 * len(made) + 1.2
+        figure = Figure(figsize=(11, height))
+        axes = figure.subplots(1, len(panels), sharey=True)
+        for axis, (title, columns, bound) in zip(axes, panels):
+            for i, row in enumerate(made):
+                for column, marker in zip(columns, "oD"):
+                    seeds = [one[column] for one in groups[candidate(row)]]
+                    axis.plot(seeds, [i] * len(seeds), "|", color=colours[i], alpha=0.35, ms=5)
+                    fill = "white" if row["refused"] else colours[i]
+                    axis.plot(row[column], i, marker, color=colours[i], mfc=fill, ms=5)
+            if made[0]["chosen"]:
+                axis.axhspan(-0.5, 0.5, color=CHOSEN, alpha=0.12, lw=0)
+            axis.axvline(bound, color="#444444", lw=1, ls="--")
+            axis.set_title(title, fontsize=9)
+        axes[0].set_yticks(y, [name_of(row) for row in made], fontsize=8)
+        axes[0].set_ylim(len(made) - 0.5, -0.5)
+        axes[1].set_xscale("symlog", linthresh=10)
+        axes[1].set_xticks([0, 10, 100, 1000], ["0", "10", "100", "1,000"])
+        axes[1].set_xlim(-2, 3000)
+        for axis in axes[2:]:
+            axis.set_xlim(left=-0.02)
+        figures.titled(figure, "What must change in Kim's network so that Figs 3 to 5 can be drawn")
+        figures.caption(
+            figure,
+            f"ticks: seeds; dots: means of {made[0]['seeds']}; diamonds: standardised saliency; "
+            "dashed: bounds; green: chosen; filled: feasible",
+        )
+        figure.subplots_adjust(
+            left=0.16, right=0.985, top=1 - 0.6 / height, bottom=0.5 / height, wspace=0.12
+        )
+        return figures.save_figure(figure, Path(stem))
+
+
 # --- the command -------------------------------------------------------------------------
 
 
@@ -207,7 +270,7 @@ def calibrate(grid, out, data, jobs=1):
     rows = train_all(out / "seeds.csv", further, others, data, jobs, True)
     made = judge(rows)
     save_csv(out / "calibration.csv", HEADER, [[row[name] for name in HEADER] for row in made])
-    figures.calibration(made, out / "calibration")
+    draw(made, rows, out / "calibration")
     return made
 
 
