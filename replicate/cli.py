@@ -400,7 +400,7 @@ def _logging(out):
 
 
 @cli.command()
-@click.option("--preset", default="sample", show_default=True, metavar="sample|paper|FILE.toml",
+@click.option("--preset", default="sample", show_default=True, metavar="sample|paper|as-written|calibrated|FILE.toml",
               help="Settings; a file changes those of paper.")  # fmt: skip
 @_setting_options
 @_data_options
@@ -1158,7 +1158,7 @@ def explain(folder, texts, seed, epochs, background, as_json, html):
 
 
 @cli.command()
-@click.option("--preset", default="own", show_default=True, metavar="own|sample|paper|FILE.toml",
+@click.option("--preset", default="own", show_default=True, metavar="own|sample|paper|as-written|calibrated|FILE.toml",
               help="Settings; a file changes those of own.")  # fmt: skip
 @_setting_options
 @_data_options

@@ -530,13 +530,15 @@ TEXTS = {
     # --- readings and versions -----------------------------------------------------
     "readings.title": ("Readings", "論文が定めていない設定"),
     "readings.about": (
-        "Choices that the paper leaves open. <em>Calibrated</em>: chosen so that the levels of "
+        "Choices that the paper leaves open. <em>Fitted</em>: as in the preset paper, which was "
+        "chosen so that the levels of "
         "accuracy (A1–A3), the number of misclassified sentences and the course of T1andT2h and "
-        "T1andT2 (O5) come nearest to the paper's, on seeds that no verdict uses. So R1, A1–A3 and "
+        "T1andT2 (O5) come nearest to the paper's, on seeds that no verdict uses. Where all of "
+        "them are, R1, A1–A3 and "
         "O5 are partly built in; the differences of T1andT2h from T1andT2l and T1andT2ran (H, O1, "
         "O2) were not used by themselves. <em>Changed</em>: differs from the default.",
-        "論文が定めていない選択です。<em>調整</em>：正解率の水準（A1〜A3）、誤分類された文の数、T1andT2h と T1andT2 の推移（O5）が論文に最も近くなるように、判定に使わないシードで選びました。"
-        "そのため R1、A1〜A3、O5 は一部が最初から組み込まれています。T1andT2h と T1andT2l・T1andT2ran の差（H、O1、O2）そのものは使っていません。<em>変更</em>：既定値と異なります。",
+        "論文が定めていない選択です。<em>調整</em>：preset paper と同じ値で、正解率の水準（A1〜A3）、誤分類された文の数、T1andT2h と T1andT2 の推移（O5）が論文に最も近くなるように、判定に使わないシードで選びました。"
+        "すべてがそうである場合、R1、A1〜A3、O5 は一部が最初から組み込まれています。T1andT2h と T1andT2l・T1andT2ran の差（H、O1、O2）そのものは使っていません。<em>変更</em>：既定値と異なります。",
     ),
     "readings.open": (
         "All {readings} readings ({changed} changed)",
@@ -548,7 +550,7 @@ TEXTS = {
     "readings.others": ("alternatives", "ほかの選択肢"),
     "readings.doc": ("about", "説明"),
     "readings.changed": ("changed", "変更"),
-    "readings.calibrated": ("calibrated", "調整"),
+    "readings.fitted": ("fitted", "調整"),
     "versions.title": ("Versions and checksums", "版とチェックサム"),
     "versions.no": ("no file", "ファイルなし"),
     # --- verdicts ------------------------------------------------------------------
@@ -788,8 +790,8 @@ TRANSLATED = {
     "total change a T1 sentence, misclassified over correctly classified; beside it of the gradient of the logit difference": (
         "T1 の文あたりの変化の合計。誤分類された文と正しく分類された文の比。参考：ロジット差の勾配"
     ),
-    "mean accuracy of epochs 40-50; the settings were calibrated to this level": (
-        "40–50 エポックの平均正解率。設定はこの水準に合わせて調整した"
+    "mean accuracy of epochs 40-50; the preset paper was chosen for this level among others": (
+        "40–50 エポックの平均正解率。preset paper の設定は、この水準なども見て選んだ"
     ),
     "differences of mean accuracies of epochs 40-50; one run: the order of the first two; beside it what all of T2 brings over a random half": (
         "40–50 エポックの平均正解率の差。一回の実行：上位二つの順序。参考：T2 全体が無作為な半分よりどれだけ良いか"
