@@ -121,7 +121,7 @@ def train_all(place, configs, seeds, data, jobs, shape):
 
 
 def candidate(row):
-    """What tells specifications of the grid apart."""
+    """The settings by which specifications of the grid differ."""
     return tuple(row[name] for name in SETTINGS)
 
 
