@@ -185,7 +185,7 @@ def english(text):
 
 
 #: Names that Japanese texts use as they are.
-NAMES = {"GoogleNews", "IMDB", "word", "GraNd", "BADGE", "TracIn"}
+NAMES = {"GoogleNews", "IMDB", "word", "GraNd", "BADGE", "TracIn", "paper"}
 
 
 def test_texts_that_stand_elsewhere_are_translated():

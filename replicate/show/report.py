@@ -210,7 +210,7 @@ def write_report(
         changed=sum(row["changed"] for row in readings),
         timing=run.timing,
         command=command(run),
-        commit=commit(),
+        commit=made_by(run),
         date=run.last_trained,
         citation=citation(run),
         files=_present([*run.claims_files, *(_csv(run, name) for name in PICTURES)]),
@@ -529,10 +529,15 @@ def command(run: Run) -> str:
     return " ".join([*parts, "--out DIR"])
 
 
+def made_by(run: Run) -> str:
+    """The commit that a run was begun with; for runs that do not say so, the one of today."""
+    return run.settings["versions"].get("commit") or commit()
+
+
 def citation(run: Run) -> str:
     """How to cite the software and this run, as BibTeX."""
     version, day = run.settings["versions"]["replicate"], run.last_trained
-    digest = commit()
+    digest = made_by(run)
     entry = {
         "title": TITLE,
         "author": f"{{{AUTHORS}}}",

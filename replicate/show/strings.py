@@ -791,7 +791,7 @@ TRANSLATED = {
         "T1 の文あたりの変化の合計。誤分類された文と正しく分類された文の比。参考：ロジット差の勾配"
     ),
     "mean accuracy of epochs 40-50; the preset paper was chosen for this level among others": (
-        "40–50 エポックの平均正解率。preset paper の設定は、この水準なども見て選んだ"
+        "40–50 エポックの平均正解率。プリセット paper の設定は、この水準なども見て選んだ"
     ),
     "differences of mean accuracies of epochs 40-50; one run: the order of the first two; beside it what all of T2 brings over a random half": (
         "40–50 エポックの平均正解率の差。一回の実行：上位二つの順序。参考：T2 全体が無作為な半分よりどれだけ良いか"
