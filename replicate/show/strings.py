@@ -413,6 +413,61 @@ TEXTS = {
         "T1andT2h* and T1andT2l* choose by a score that is averaged over several first phases.",
         "T1andT2h* と T1andT2l* は、複数の第一段階で平均したスコアで選びます。",
     ),
+    "answers.ceiling": ("Where the accuracy comes from", "正解率の違いはどこから来るか"),
+    "answers.ceiling.about": (
+        "Of the variance of accuracy on T3, {division} % come from the division of the corpus, "
+        "{half} % from the half of T2, {training} % from initial weights and order, and the rest "
+        "from both together. The best of several random halves seems to gain {seen} points; "
+        "when other sentences of T3 measure it than have chosen it, it gains {real}.",
+        "T3 での正解率の分散のうち、{division} % はコーパスの分割、{half} % は T2 の半分の選び方、{training} % は初期重みと順序によるもので、"
+        "残りは両者の組み合わせです。複数の無作為な半分のうち最良のものの利得は見かけ上 {seen} ポイントですが、選ぶ文と測る文を別にすると {real} ポイントです。",
+    ),
+    "answers.source.division": (
+        "division of the corpus: standard deviation",
+        "コーパスの分割：標準偏差",
+    ),
+    "answers.source.half": ("half of T2: standard deviation", "T2 の半分：標準偏差"),
+    "answers.source.training": (
+        "initial weights and order: standard deviation",
+        "初期重みと順序：標準偏差",
+    ),
+    "answers.source.rest": ("both together: standard deviation", "両者の組み合わせ：標準偏差"),
+    "answers.best.seen": (
+        "best half, chosen and measured on the same sentences",
+        "最良の半分（同じ文で選び、測る）",
+    ),
+    "answers.best.real": (
+        "best half, chosen and measured on different sentences",
+        "最良の半分（別の文で測る）",
+    ),
+    "answers.trust": ("What jumps, and who finds it again", "何が跳び、再び見つかるか"),
+    "answers.trust.about": (
+        "{zero} % of all word saliencies are exactly 0, and {jump} % of the squared change of "
+        "saliency are jumps, where other windows win. Another training with other initial "
+        "weights ranks the words by instability with a correlation of {weights}; one in which "
+        "everything is different, with {all}.",
+        "単語注目度の {zero} % はちょうど 0 で、注目度の変化の二乗和の {jump} % は、最大値を与える窓が入れ替わる「跳び」です。"
+        "初期重みだけを変えて学習し直したときの、単語の不安定さの順位相関は {weights}、すべてを変えたときは {all} です。",
+    ),
+    "answers.trust.zero": ("share of saliencies that are 0", "0 である注目度の割合"),
+    "answers.trust.jump": (
+        "share of squared change that are jumps",
+        "変化の二乗和のうち跳びの割合",
+    ),
+    "answers.trust.initialisation": (
+        "rank correlation of wac: other initial weights",
+        "wac の順位相関：初期重みが別",
+    ),
+    "answers.trust.order": ("rank correlation of wac: another order", "wac の順位相関：順序が別"),
+    "answers.trust.split": (
+        "rank correlation of wac: another division",
+        "wac の順位相関：分割が別",
+    ),
+    "answers.trust.unknown_words": (
+        "rank correlation of wac: other vectors of unknown words",
+        "wac の順位相関：未知語のベクトルが別",
+    ),
+    "answers.trust.all": ("rank correlation of wac: all of these", "wac の順位相関：すべて別"),
     "answers.measure": ("what is measured", "測ったもの"),
     "answers.ours": ("ours", "本実装"),
     "answers.paper": ("paper", "論文"),
