@@ -557,7 +557,7 @@ def draw_ceiling(
             axis.legend(fontsize=7.5)
         right.set_ylim(-0.05, 1)
         middle.set_title("all of T2, and T2h, over random halves: points", fontsize=9)
-        right.set_title("A_S of two first phases: rank correlation; T2h shared", fontsize=9)
+        right.set_title("agreement of A_S between two first phases", fontsize=9)
         middle.set_xlabel("size of T1, per cent of the corpus")
         right.set_xlabel("size of T1, per cent of the corpus")
         titled(figure, "Could choosing ever pay?")
