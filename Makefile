@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: metadata-lint wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks docs readme faults image image-test image-lint gpu-test matrix lock clean
+.PHONY: article metadata-lint wheels install-test run test quick lint paper rounding answers bench scaling parity notebooks docs readme faults image image-test image-lint gpu-test matrix lock clean
 
 # Chainer has a source distribution only, whose build asks for pkg_resources:
 # it must find an old setuptools in the environment, not an isolated new one.
@@ -114,6 +114,15 @@ docs: $(VENV)-docs/.installed
 	rm -rf out/docs docs/generated
 	$(VENV)-docs/bin/python -m sphinx -q -b html -c docs -d out/docs-cache -n -W --keep-going . out/docs
 	@echo "site: out/docs/index.html"
+
+# The article, out/article/article.pdf and .html, from article/ and results/.
+$(VENV)-article/.installed: requirements-article.lock
+	$(PYTHON) -m venv $(VENV)-article
+	$(VENV)-article/bin/pip install -q --require-hashes -r requirements-article.lock
+	touch $@
+
+article: $(VENV)-article/.installed
+	$(VENV)-article/bin/python tools/article.py out/article
 
 # Kills at random moments, and a fuzzer on every reader: some forty minutes, and
 # the tables of docs/reliability.md.

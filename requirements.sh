@@ -23,3 +23,6 @@ compile setup.py "$work/cuda.in" --constraints requirements.lock -o requirements
 compile setup.py "$work/jupyter.in" --extra notebooks --constraints requirements-dev.lock -o requirements-jupyter.lock
 # The site of the documentation, on top of what .venv has.
 compile setup.py --extra docs --constraints requirements-dev.lock -o requirements-docs.lock
+# What makes the article from its text: pandoc, Typst and a Japanese font.
+printf 'matplotlib-fontja\npypandoc-binary\ntypst\n' > "$work/article.in"
+compile "$work/article.in" --constraints requirements-dev.lock -o requirements-article.lock

@@ -321,7 +321,9 @@ def _level(arm: str) -> Part:
     return Part(arm, f"A.{arm}", "level", True, PAPER["levels"][arm], "level")
 
 
-_LEVEL_HOW = "mean accuracy of epochs 40-50; the settings were calibrated to this level"
+_LEVEL_HOW = (
+    "mean accuracy of epochs 40-50; the preset paper was chosen for this level among others"
+)
 
 #: Every claim but S1, which is not a matter of chance.
 CLAIMS = (

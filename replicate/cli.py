@@ -165,6 +165,7 @@ SECTIONS = {
         "questions": "do words settle, are they rare, …",
         "trust": "does saliency show what the network uses?",
         "choice": "how much could any choice matter?",
+        "ceiling": "could choosing ever pay?",
         "sweep": "many settings x seeds, judged together",
         "corpora": "do the claims hold on other corpora?",
         "kim": "is the network as good as Kim's?",
@@ -399,7 +400,7 @@ def _logging(out):
 
 
 @cli.command()
-@click.option("--preset", default="sample", show_default=True, metavar="sample|paper|FILE.toml",
+@click.option("--preset", default="sample", show_default=True, metavar="sample|paper|as-written|calibrated|FILE.toml",
               help="Settings; a file changes those of paper.")  # fmt: skip
 @_setting_options
 @_data_options
@@ -805,6 +806,8 @@ def questions(folder, shares, jobs, quiet, verbose):
 #: Title, file and columns of the table that a command ends with.
 _ANSWERS = (
     ("Answers", "questions.csv", ("id", "measure", "ours", "low", "high", "answer")),
+    ("Where the accuracy comes from", "components.csv", ("source", "deviation", "share")),
+    ("What the best half gains", "best.csv", ("measure", "mean", "low", "high")),
     ("What a choice could gain", "choice.csv", ("measure", "ours", "low", "high", "answer")),
 )
 
@@ -891,6 +894,66 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
 
     each = beyond.trainings(halves, phases)
     return _further_models(work, seeds, each, quiet, verbose, train, write)
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@_number_of_seeds
+@click.option(
+    "--halves",
+    type=click.IntRange(2, 100),
+    default=6,
+    show_default=True,
+    help="Random halves of T2 a division.",
+)
+@click.option(
+    "--trainings",
+    type=click.IntRange(2, 100),
+    default=3,
+    show_default=True,
+    help="Trainings of each half.",
+)
+@click.option(
+    "--sizes", default="5,15,45", show_default=True, metavar="P,P,…", help="Per cents in T1."
+)
+@click.option(
+    "--filters", default="", metavar="N,N,…", help="Further numbers of filters, with all of T1."
+)
+@_seeds_at_once
+def ceiling(folder, number, halves, trainings, sizes, filters, jobs, quiet, verbose):
+    """Could choosing ever pay?
+
+    DIR is a run.  Further networks are trained: random halves of T2, each several times,
+    for where the accuracy comes from and what the best half gains; and networks with fewer
+    sentences in T1, or other numbers of filters; resumable.
+    """
+    from .beyond import ceiling as beyond
+    from .run import Run
+
+    work = Run(folder)
+    seeds = work.finished_seeds()[:number]
+    if not seeds:
+        raise InputError(f"{folder}: no finished seed; run it first")
+    design = beyond.Design(
+        halves, trainings, _whole_numbers("--sizes", sizes), _whole_numbers("--filters", filters)
+    )
+
+    def train(on_progress):
+        return beyond.run_ceiling(work, seeds, design, jobs or _cores(), on_progress)
+
+    def write(done):
+        return beyond.write_ceiling(work, done, design)
+
+    each = design.networks(work.config.n_filters)
+    return _further_models(work, seeds, each, quiet, verbose, train, write)
+
+
+def _whole_numbers(option, text):
+    """Positive whole numbers, separated by commas."""
+    words = [word for word in text.split(",") if word.strip()]
+    if not all(word.strip().isascii() and word.strip().isdigit() for word in words):
+        raise InputError(f"{option} {text[:70]}: not whole numbers; write 5,15,45")
+    return tuple(int(word) for word in words)
 
 
 @cli.command()
@@ -1095,7 +1158,7 @@ def explain(folder, texts, seed, epochs, background, as_json, html):
 
 
 @cli.command()
-@click.option("--preset", default="own", show_default=True, metavar="own|sample|paper|FILE.toml",
+@click.option("--preset", default="own", show_default=True, metavar="own|sample|paper|as-written|calibrated|FILE.toml",
               help="Settings; a file changes those of own.")  # fmt: skip
 @_setting_options
 @_data_options

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replicate.beyond import choice, questions
+from replicate.beyond import ceiling, choice, jumps, questions, trust
 from replicate.show import answers as module
 from replicate.show.answers import answers
 from replicate.show.strings import Words
@@ -85,3 +85,74 @@ def test_japanese(folder):
             assert row[0].isascii() <= (row[0] in ("EL2N *", "GraNd *"))
             for cell in row[1:]:
                 assert "points" not in cell["text"] and "yes" not in cell["text"]
+
+
+@pytest.fixture
+def trusted(tmp_path):
+    """A folder with the tables of ``ceiling`` and ``trust``, of made-up numbers."""
+    tables = {
+        "ceiling/components.csv": [
+            "source,variance,low,high,deviation,share,seeds",
+            "division,0.00016,0.0001,0.0003,0.01265,0.61,20",
+            "half,0.000016,-0.00001,0.00004,0.004,0.06,20",
+            "training,0.000036,0.00002,0.00005,0.006,0.14,20",
+            "rest,0.00005,0.00004,0.00006,0.00707,0.19,20",
+        ],
+        "ceiling/best.csv": [
+            "measure,mean,low,high,seeds",
+            "seen,0.0091,0.0081,0.0101,20",
+            "real,0.0012,-0.0003,0.0027,20",
+        ],
+        "trust/totals.csv": [
+            "sentences,measure,mean,low,high,seeds",
+            "all,zero,0.007,0.006,0.008,20",
+            "all,jump,0.604,0.59,0.62,20",
+            "correct,jump,0.5,0.4,0.6,20",
+        ],
+        "trust/agreement.csv": [
+            "source,measure,mean,low,high,seeds",
+            "initialisation,wac,0.44,0.43,0.45,20",
+            "initialisation,top,0.45,0.4,0.5,20",
+            "all,wac,0.30,0.28,0.32,20",
+        ],
+    }
+    for name, lines in tables.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return tmp_path
+
+
+def test_ceiling_and_trust_have_a_sentence_to_quote(trusted):
+    origin, again = answers(trusted, Words("en"))
+    assert (
+        "61 % come from the division" in origin["about"] and "6 % from the half" in origin["about"]
+    )
+    assert "gain +0.91 points" in origin["about"] and "it gains +0.12" in origin["about"]
+    shown = [[cell["text"] for cell in row[1:]] for row in origin["rows"]]
+    assert shown[1] == ["0.40 points", "0.00 … 0.63", "20"]
+    assert shown[-1] == ["+0.12 points", "-0.03 … +0.27", "20"]
+    assert (
+        "1 % of all word saliencies" in again["about"] and "60 % of the squared" in again["about"]
+    )
+    assert "correlation of 0.44" in again["about"] and "with 0.30" in again["about"]
+    assert [row[1]["text"] for row in again["rows"]] == ["0.01", "0.60", "0.44", "0.30"]
+    for table in answers(trusted, Words("ja")):
+        assert not table["about"].isascii() and "points" not in str(table["rows"])
+    # Two seeds have no interval.
+    place = trusted / "trust" / "agreement.csv"
+    text = place.read_text(encoding="utf-8")
+    place.write_text(text.replace("0.43,0.45,20", "nan,nan,2"), encoding="utf-8")
+    assert answers(trusted, Words("en"))[1]["rows"][2][2]["text"] == "–"
+    # Twin: another number is another sentence.
+    place = trusted / "trust" / "totals.csv"
+    place.write_text(place.read_text(encoding="utf-8").replace("0.604", "0.104"), encoding="utf-8")
+    assert "10 % of the squared" in answers(trusted, Words("en"))[1]["about"]
+
+
+def test_what_is_shown_is_written():
+    """The rows that the report looks for are those that the commands write."""
+    assert (module.COMPONENTS, module.BEST) == (ceiling.COMPONENTS, ceiling.BEST)
+    assert set(module.TRUST["agreement.csv"]) == {(source, "wac") for source in trust.SOURCES}
+    of = {**jumps.TABLES, **{name: sum(own, ()) for name, own in trust.TABLES.items()}}
+    assert {f"{name}.csv" for name in of} >= set(module.TRUST)
+    assert {"zero", "jump"} <= set(of["totals"])

@@ -65,7 +65,7 @@ def test_paper_numbers():
 def test_presets_are_whole():
     """The paper's preset is the defaults: 50 epochs, three words a filter, wide, ReLU."""
     assert PRESETS["paper"] == Config()
-    assert set(PRESETS) == {"sample", "paper", "as-written"}
+    assert set(PRESETS) == {"sample", "paper", "as-written", "calibrated"}
     kims = PRESETS["as-written"]
     assert (kims.n_filters, kims.dropout, kims.max_norm, kims.batch_size) == (100, 0.5, 3.0, 50)
     assert (kims.optimizer, kims.vectors_mode, kims.judged_epoch) == ("AdaDelta", "static", -1)

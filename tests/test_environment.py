@@ -65,10 +65,9 @@ for form in ("fused", "reference"):
         assert fresh_python(code, CHAINER_DTYPE=kind) == plain
 
 
-ROWS = [
-    {"specification": "default", "distance": 1.0, "levels": 0.5, "misclassified": 0.2, "fall": 0.2,
-     "steady": 0.1}
-]  # fmt: skip
+TABLE = [
+    ("all", kind, e, 3 - e, 2 - e, 4 - e) for kind in ("correct", "misclassified") for e in (1, 2)
+]
 USERS = {
     "font.size": 20,
     "text.usetex": True,
@@ -82,11 +81,16 @@ USERS = {
 }
 
 
+def drawn(stem):
+    with figures.styled():
+        return figures.draw_figure_5("title", TABLE, stem)
+
+
 def test_figures_do_not_depend_on_a_users_settings(tmp_path):
     """Not a byte, whatever was set in this process; and the user's settings are his afterwards."""
-    plain = figures.calibration(ROWS, tmp_path / "a")
+    plain = drawn(tmp_path / "a")
     with mpl.rc_context(USERS):
-        ours = figures.calibration(ROWS, tmp_path / "b")
+        ours = drawn(tmp_path / "b")
         assert {name: mpl.rcParams[name] for name in USERS} == USERS
     for kind in (".png", ".svg"):
         assert ours.with_suffix(kind).read_bytes() == plain.with_suffix(kind).read_bytes()
@@ -94,10 +98,10 @@ def test_figures_do_not_depend_on_a_users_settings(tmp_path):
 
 def test_users_settings_that_reach_a_figure_would_be_noticed(tmp_path, monkeypatch):
     """Twin: our style on top of the user's lets the rest of it through."""
-    plain = figures.calibration(ROWS, tmp_path / "a").read_bytes()
+    plain = drawn(tmp_path / "a").read_bytes()
     monkeypatch.setattr(figures, "styled", lambda: mpl.rc_context(figures.STYLE))
     with mpl.rc_context({**USERS, "text.usetex": False}):
-        assert figures.calibration(ROWS, tmp_path / "b").read_bytes() != plain
+        assert drawn(tmp_path / "b").read_bytes() != plain
 
 
 @pytest.mark.slow
@@ -107,10 +111,11 @@ def test_figures_do_not_depend_on_a_matplotlibrc(tmp_path, fresh_python):
         "text.usetex: True\nfont.size: 20\naxes.facecolor: yellow\nbackend: pdf\n"
     )
     code = f"""
-import sys
+import pathlib, sys
 from replicate.show import figures
 import matplotlib
-figures.calibration({ROWS!r}, sys.argv[1])
+with figures.styled():
+    figures.draw_figure_5("title", {TABLE!r}, pathlib.Path(sys.argv[1]))
 print(matplotlib.rcParams["font.size"])
 """
     plain = fresh_python(code, tmp_path / "a")

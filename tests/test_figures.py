@@ -161,29 +161,6 @@ def test_drawn_intervals_are_those_of_the_claims(three_drawn, name, arm):
     assert inference.another_sample_interval(mean, deviation, len(seeds))[0] < low - 1e-9
 
 
-def test_calibration_is_drawn(tmp_path, monkeypatch):
-    """A bar for each part, one after another: as long as the part, and together the distance."""
-    parts = ("levels", "misclassified", "fall", "steady")
-    made = [
-        {"specification": "default", "distance": 1.3, **dict(zip(parts, (1.0, 0.2, 0.0, 0.1)))},
-        {"specification": "dropout=0.5", "distance": 2.0, **dict(zip(parts, (0.5, 0.5, 0.9, 0.1)))},
-    ]
-    kept = []
-    real = figures.save_figure
-    monkeypatch.setattr(figures, "save_figure", lambda f, stem: kept.append(f) or real(f, stem))
-    figures.calibration(made, tmp_path / "calibration")
-    (axis,) = kept[0].axes
-    assert [text.get_text() for text in axis.get_yticklabels()] == ["default", "dropout=0.5"]
-    bars = {c.get_label(): [(b.get_x(), b.get_width()) for b in c] for c in axis.containers}
-    assert tuple(bars) == parts
-    for i, row in enumerate(made):
-        left = 0.0
-        for name in parts:
-            assert bars[name][i] == pytest.approx((left, row[name])), name
-            left += row[name]
-        assert left == pytest.approx(row["distance"])
-
-
 def test_the_papers_levels_are_drawn_at_their_heights(drawn):
     """Fig. 6: each level beside its arm's colour, over the epochs that the paper speaks of."""
     (axis,) = drawn["fig6"].axes

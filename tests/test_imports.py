@@ -23,7 +23,7 @@ ORDER = """
     show.crate show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.jumps beyond.faithful beyond.valuation beyond.rivals beyond.convergence beyond.sweep beyond.questions
-    beyond.choice beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data beyond.trust
+    beyond.choice beyond.ceiling beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data beyond.trust
     cli
 """.split()
 

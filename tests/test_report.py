@@ -642,7 +642,9 @@ def test_page_says_how_to_repeat_and_cite_it(html, page, run, monkeypatch):
     """Version, commit and day, as the package and the log know them; the title is CITATION.cff's."""
     cff = (Path(report.__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
     assert f'title: "{report.TITLE}"' in cff and f'name: "{report.AUTHORS}"' in cff
-    monkeypatch.setattr(report, "commit", lambda: "0123456789abcdef" * 2 + "01234567")
+    digest = "0123456789abcdef" * 2 + "01234567"
+    monkeypatch.setitem(run.settings["versions"], "commit", digest)
+    monkeypatch.setattr(report, "commit", lambda: "f" * 40)  # today's, which did not make it
     log = run.out / "run.log"
     log.write_text(
         "2026-01-02 10:00:00,000 INFO command: run\n2026-01-03 10:00:00,000 INFO seed 0, T1: done\n"
@@ -652,13 +654,16 @@ def test_page_says_how_to_repeat_and_cite_it(html, page, run, monkeypatch):
     try:
         text = report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8")
         known = Page(text).texts
+        monkeypatch.delitem(run.settings["versions"], "commit")
+        older = report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8")
+        assert "f" * 40 in Page(older).texts and "f" * 40 not in known
         monkeypatch.setattr(report, "commit", lambda: "")
         log.write_text("", encoding="utf-8")
         unknown = Page(report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8")).texts
     finally:
         log.unlink()
         (run.out / "report.html").write_text(html, encoding="utf-8")
-    assert {"2026-01-04", "0123456789abcdef" * 2 + "01234567"} <= set(known)
+    assert {"2026-01-04", digest} <= set(known)
     assert any("year = {2026}" in t for t in known if "@software" in t)
     assert any("note = {commit 0123456789ab}" in t for t in known)
     assert not [t for t in unknown if "commit" in t or "2026" in t]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from replicate import claims
-from replicate.beyond import choice, convergence, rivals
+from replicate.beyond import ceiling, choice, convergence, rivals
 from replicate.claims import judge, seeds_note, sentence
 from replicate.config import Config
 from replicate.settings import VECTOR_TITLES
 from replicate.show import strings
+from replicate.show.answers import TRUST
 from replicate.show.outcome import TILES
 from replicate.show.report import COLOUR_OF, FIGURES
 from replicate.show.strings import LANGUAGES, TEXTS, TRANSLATED, Words
@@ -36,7 +37,10 @@ FAMILIES = {
               for end in ("", ".text")]
              + ["train.sized", "halves.sized", "words.stable", "words.unstable"],
     "answers.": ("title", "intro", "questions", "rivals", "rivals.about", "choice", "choice.about",
+                 "ceiling", "ceiling.about", "trust", "trust.about", "best.seen", "best.real",
                  "measure", "ours", "paper", "interval", "seeds", "answer", "score", "share"),
+    "answers.source.": ceiling.SOURCES,
+    "answers.trust.": [key for texts in TRUST.values() for key in texts.values()] + ["about"],
 }  # fmt: skip
 
 
@@ -185,7 +189,7 @@ def english(text):
 
 
 #: Names that Japanese texts use as they are.
-NAMES = {"GoogleNews", "IMDB", "word", "GraNd", "BADGE", "TracIn"}
+NAMES = {"GoogleNews", "IMDB", "word", "GraNd", "BADGE", "TracIn", "paper"}
 
 
 def test_texts_that_stand_elsewhere_are_translated():

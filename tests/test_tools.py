@@ -360,42 +360,6 @@ def test_modules_that_must_be_typed_exist():
 # --- Tools ------------------------------------------------------------------------
 
 
-def test_distance_of_the_paper_itself_is_nil_and_each_part_counts():
-    calibrate = tool("calibrate")
-    levels = {f"A.{arm}": level for arm, level in calibrate.PAPER["levels"].items()}
-    exact = {**levels, "misclassified": 100.0, "O5.fall": -0.015, "O5.steady": 0.01}
-    assert calibrate.distance([exact])["distance"] == 0
-    for name, value, part, size in [
-        ("A.T1andT2", 0.78 + 0.015, "levels", (1 / 6) ** 0.5),
-        ("misclassified", 25.0, "misclassified", 0.75),
-        ("O5.fall", 0.0, "fall", 1.0),
-        ("O5.steady", -0.03, "steady", 1.0),
-    ]:
-        found = calibrate.distance([{**exact, name: value}])
-        assert found[part] == pytest.approx(size) and found["distance"] == pytest.approx(size)
-
-
-def test_no_claim_of_direction_enters_the_distance():
-    calibrate = tool("calibrate")
-    levels = {f"A.{arm}": level for arm, level in calibrate.PAPER["levels"].items()}
-    row = {**levels, "misclassified": 100.0, "O5.fall": -0.015, "O5.steady": 0.01}
-    turned = {**row, "H.mean": -1.0, "O2.mean": -1.0, "O3.early": -1.0, "O1.block1": -1.0}
-    assert calibrate.distance([turned]) == calibrate.distance([row])
-
-
-def test_the_preset_is_the_calibrations_nearest():
-    """The first row of the committed table is the preset; nothing chosen by hand."""
-    from replicate.config import PRESETS
-
-    place = REPOSITORY / "results" / "calibration" / "calibration.csv"
-    names = ("specification", "seeds", "distance", "levels", "misclassified", "fall", "steady")
-    rows = read_csv(place, names)
-    assert float(rows[0]["distance"]) == min(float(row["distance"]) for row in rows)
-    assignments = rows[0]["specification"].split("; ")
-    assert len(assignments) >= 2
-    assert PRESETS["paper"].with_assignments(assignments) == PRESETS["paper"]
-
-
 class Finished:
     """Stands for a run whose levels are the committed ones, moved."""
 

@@ -13,7 +13,7 @@ the same, it notes that the code of today gives the folder's numbers.
 The code is told apart by a checksum of the modules in :data:`NUMBERS`, without comments and
 docstrings.  ``results/provenance.json`` holds it: ``made`` (folder -> code), ``neutral``
 (from which code to which, and what was compared), and ``older`` (folder -> why it was not
-made anew).
+made again).
 """
 
 import ast

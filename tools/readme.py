@@ -47,6 +47,7 @@ RESULTS = REPOSITORY / "results"
 PAGES = (
     "README.md",
     "README.ja.md",
+    "article/article.md",
     "results/README.md",
     "docs/artifact.md",
     "docs/cluster.md",

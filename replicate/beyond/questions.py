@@ -88,7 +88,9 @@ def draw_rivals(rows, stem, title):
     Returns:
         Path: the PNG.
     """
+    at_half = {r[0]: r[4] for r in rows if r[1] == 0.5}
     scores = [s for s in rivals.SCORES if any(r[0] == s.name for r in rows)]
+    scores.sort(key=lambda score: (score.labels, -at_half.get(score.name, 0.0)))
     columns = 5
     lines = -(-len(scores) // columns)
     with styled():
@@ -111,6 +113,7 @@ def draw_rivals(rows, stem, title):
             axis.set_ylabel("points")
         for axis in list(axes.flat)[max(0, len(scores) - columns) : len(scores)]:
             axis.set_xlabel("% of T2")
+            axis.set_xticks([10, 50, 90])
             axis.tick_params(labelbottom=True)
         figure.suptitle(
             "Accuracy on T3 over random sentences of the same number",
@@ -122,7 +125,8 @@ def draw_rivals(rows, stem, title):
         figure.text(
             0.01,
             0.01,
-            f"{title}; {seeds} seeds, epochs 40–50; bands: 95 % intervals",
+            f"{title}; {seeds} seeds, epochs 40–50; bands: 95 % intervals; "
+            "without labels first, then by the gain at 50 %",
             fontsize=7.5,
             color="#555555",
         )
@@ -134,6 +138,11 @@ def draw_rivals(rows, stem, title):
             hspace=0.42,
         )
         return save_figure(figure, Path(stem))
+
+
+def _seen(axis, value):
+    low, high = axis.get_ylim()
+    return low <= value <= high
 
 
 def draw_convergence(table, stem, title):
@@ -149,8 +158,8 @@ def draw_convergence(table, stem, title):
     """
     phases = ("T1", *convergence.ARMS_ASKED)
     kinds = {
-        "gap": "wac: log ratio, unstable to stable",
-        "late": "late / early movement: log ratio, unstable to stable",
+        "gap": "instability wac: unstable words, times that of stable ones",
+        "late": "late over early change: unstable, times stable",
     }
     stem, rows = Path(stem), []
     with styled():
@@ -161,10 +170,17 @@ def draw_convergence(table, stem, title):
                 tested = t_test(values)
                 rows.append((kind, phase, tested.seeds, tested.mean, tested.low, tested.high))
                 colour = "#777777" if phase == "T1" else "#0072B2"
-                axis.scatter([i] * len(values), values, s=8, color=colour, alpha=0.35, lw=0)
-                axis.errorbar(i, tested.mean, [[tested.mean - tested.low], [tested.high - tested.mean]],
+                # Statistics are logarithms of ratios; beside the bar, which would hide them.
+                axis.scatter([i - 0.2] * len(values), np.exp(values), s=8, color=colour, alpha=0.5,
+                             lw=0)  # fmt: skip
+                mean, low, high = np.exp([tested.mean, tested.low, tested.high])
+                axis.errorbar(i, mean, [[mean - low], [high - mean]],
                               fmt="o", color=colour, ms=5, capsize=3)  # fmt: skip
-            axis.axhline(0, color="#000000", lw=0.8)
+            axis.axhline(1, color="#000000", lw=0.8)
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.yaxis.set_minor_formatter(lambda value, _: "")
+            axis.set_yticks([t for t in (0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50) if _seen(axis, t)])
             axis.set_xticks(range(len(phases)), phases, fontsize=7)
             axis.set_xlim(-0.5, len(phases) - 0.5)
             axis.set_title(label, fontsize=9)

@@ -1,4 +1,4 @@
-"""Readings x seeds side by side: the multiverse, and the grid of the calibration.
+"""Readings x seeds side by side: the multiverse.
 
 A finished specification and seed is one row of ``sweep.csv``, so a sweep goes
 on elsewhere from the table alone.

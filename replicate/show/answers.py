@@ -1,6 +1,6 @@
 """Answers to the questions that the paper leaves open, as the report shows them.
 
-They are read from what ``replicate questions`` and ``replicate choice`` wrote.
+They are read from what ``replicate questions``, ``choice``, ``ceiling`` and ``trust`` wrote.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 from ..io.files import read_csv
 from .strings import Words
 
-__all__ = ["CHOICE", "QUESTIONS", "RIVALS", "answers"]
+__all__ = ["BEST", "CHOICE", "COMPONENTS", "MEANS", "QUESTIONS", "RIVALS", "TRUST", "answers"]
 
 #: Columns of ``questions/questions.csv``.
 QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
@@ -18,6 +18,19 @@ RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds"
 #: Columns of ``choice/choice.csv``.
 CHOICE = ("measure", "paper", "ours", "low", "high", "seeds", "answer")
 
+#: Columns of ``ceiling/components.csv`` and ``ceiling/best.csv``.
+COMPONENTS = ("source", "variance", "low", "high", "deviation", "share", "seeds")
+BEST = ("measure", "mean", "low", "high", "seeds")
+#: Columns of tables of ``trust``, after the first.
+MEANS = ("measure", "mean", "low", "high", "seeds")
+#: What is shown of ``trust``: file -> cells of a row -> the key of its text.
+TRUST: dict[str, dict[tuple[str, ...], str]] = {
+    "totals.csv": {("all", "zero"): "zero", ("all", "jump"): "jump"},
+    "agreement.csv": {
+        (source, "wac"): source.replace(" ", "_")
+        for source in ("initialisation", "order", "split", "unknown words", "all")
+    },
+}
 #: Beginning of an answer -> class of its colour.
 COLOURS = {
     "yes": "good", "reproduced": "good", "alike": "good", "better": "good",
@@ -46,6 +59,8 @@ def answers(folder: Path, words: Words) -> list[dict[str, Any]]:
         (_questions, folder / "questions" / "questions.csv"),
         (_rivals, folder / "questions" / "rivals.csv"),
         (_choice, folder / "choice" / "choice.csv"),
+        (_ceiling, folder / "ceiling" / "components.csv"),
+        (_trust, folder / "trust" / "agreement.csv"),
     ):
         if place.exists():
             made.append({"about": "", "grid": False, "place": place, **build(place, words)})
@@ -62,9 +77,11 @@ def _colour(answer: str) -> str:
 
 def _range(low: str, high: str, digits: int, factor: float = 1.0) -> str:
     try:
-        return " … ".join(f"{factor * float(bound):+.{digits}f}" for bound in (low, high))
+        bounds = [factor * float(bound) for bound in (low, high)]
     except ValueError:  # a row without an interval
         return "–"
+    # Fewer than three seeds have none either.
+    return "–" if bounds[0] != bounds[0] else " … ".join(f"{b:+.{digits}f}" for b in bounds)
 
 
 def _header(words: Words, *names: str) -> list[str]:
@@ -140,3 +157,48 @@ def _choice(place: Path, words: Words) -> dict[str, Any]:
     header = _header(words, "measure", "paper", "ours", "interval", "seeds", "answer")
     about = words("answers.choice.about")
     return {"title": words("answers.choice"), "about": about, "header": header, "rows": rows}
+
+
+def _ceiling(place: Path, words: Words) -> dict[str, Any]:
+    """Where the accuracy comes from, and what the best half gains."""
+    found = {row["source"]: row for row in read_csv(place, COMPONENTS)}
+    best = read_csv(place.parent / "best.csv", BEST)
+    rows: list[tuple[Any, ...]] = []
+    for source, row in found.items():
+        spread = _cell(words.number(f"{100 * float(row['deviation']):.2f} points"))
+        bounds = [max(float(row[name]), 0.0) ** 0.5 for name in ("low", "high")]
+        shown = _range(*map(str, bounds), 2, 100).replace("+", "")
+        rows.append((words(f"answers.source.{source}"), spread, _cell(shown), _cell(row["seeds"])))
+    for key, row in zip(("answers.best.seen", "answers.best.real"), best):
+        gain = _cell(words.number(f"{100 * float(row['mean']):+.2f} points"))
+        rows.append((words(key), gain, _cell(_range(row["low"], row["high"], 2, 100)),
+                     _cell(row["seeds"])))  # fmt: skip
+    shares = {name: f"{100 * float(row['share']):.0f}" for name, row in found.items()}
+    seen, real = (f"{100 * float(row['mean']):+.2f}" for row in best)
+    about = words("answers.ceiling.about", **shares, seen=seen, real=real)
+    header = _header(words, "measure", "ours", "interval", "seeds")
+    return {"title": words("answers.ceiling"), "about": about, "header": header, "rows": rows}
+
+
+def _trust(place: Path, words: Words) -> dict[str, Any]:
+    """How much jumps, and how much of it another training finds again."""
+    rows: list[tuple[Any, ...]] = []
+    numbers = {}
+    for name, wanted in TRUST.items():
+        kind = "source" if name == "agreement.csv" else "sentences"
+        for row in read_csv(place.parent / name, (kind, *MEANS)):
+            first, measure = row[kind], row["measure"]
+            if (first, measure) not in wanted:
+                continue
+            key = wanted[first, measure]
+            numbers[key] = float(row["mean"])
+            rows.append((words(f"answers.trust.{key}"), _cell(f"{numbers[key]:.2f}"),
+                         _cell(_range(row["low"], row["high"], 2).replace("+", "")),
+                         _cell(row["seeds"])))  # fmt: skip
+    about = words(
+        "answers.trust.about",
+        jump=f"{100 * numbers['jump']:.0f}", zero=f"{100 * numbers['zero']:.0f}",
+        weights=f"{numbers['initialisation']:.2f}", all=f"{numbers['all']:.2f}",
+    )  # fmt: skip
+    header = _header(words, "measure", "ours", "interval", "seeds")
+    return {"title": words("answers.trust"), "about": about, "header": header, "rows": rows}

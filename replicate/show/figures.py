@@ -10,7 +10,7 @@ import io
 import logging
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ from .panels import FIG_3, FIG_5, FIG_6
 __all__ = [
     "ARM_COLOURS",
     "STYLE",
-    "calibration",
     "draw_figure_5",
     "draw_figures",
     "drawn_sentences",
@@ -489,48 +488,3 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.155)
     save_csv(stem.with_suffix(".csv"), FIG_6, table)
     return save_figure(figure, stem)
-
-
-# --- the calibration ---------------------------------------------------------------
-
-
-def calibration(rows: Sequence[Mapping[str, Any]], stem: str | Path) -> Path:
-    """Draw the distance of every specification of the calibration, as a stack of its parts.
-
-    Args:
-        rows: specification, distance and its parts; the nearest comes first.
-        stem: the path without suffix of the PNG and SVG files.
-
-    Returns:
-        The path of the PNG file.
-
-    Example:
-        >>> parts = {"levels": 1.0, "misclassified": 0.2, "fall": 0.0, "steady": 0.1}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     calibration([{"specification": "default", **parts}], Path(folder) / "c").name
-        'c.png'
-    """
-    parts = {
-        "levels": "#0072B2",
-        "misclassified": "#E69F00",
-        "fall": "#D55E00",
-        "steady": "#009E73",
-    }
-    with styled():
-        height = 0.17 * len(rows) + 1.1
-        figure = Figure(figsize=(8, height))
-        axis = figure.subplots()
-        left = np.zeros(len(rows))
-        y = np.arange(len(rows))
-        for name, colour in parts.items():
-            width = np.array([row[name] for row in rows])
-            axis.barh(y, width, left=left, color=colour, label=name, height=0.75)
-            left += width
-        axis.set_yticks(y, [row["specification"] for row in rows], fontsize=6.5)
-        axis.set_ylim(len(rows) - 0.4, -0.6)
-        axis.set_xlabel("distance to the paper's reported numbers")
-        axis.legend(loc="upper right", title="part")
-        axis.grid(visible=False, axis="y")
-        titled(figure, "Calibration of what the paper leaves open")
-        figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.4 / height, bottom=0.5 / height)
-        return save_figure(figure, Path(stem))

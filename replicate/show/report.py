@@ -67,8 +67,8 @@ PICTURES = ("forest", "difference")
 TITLE = "Word saliency while a CNN learns: a replication that decides"
 AUTHORS = "The developers of the word saliency replication package"
 
-#: Readings whose default comes from the calibration, not from the paper.
-CALIBRATED = ("n_filters", "dropout", "optimizer", "learning_rate", "batch_size")
+#: Readings whose default was fitted to the paper's numbers (docs/readings.md).
+FITTED = ("n_filters", "dropout", "optimizer", "learning_rate", "batch_size")
 
 #: Figures and tables larger than this, in bytes, are named but not embedded in the page.
 EMBEDDED_BYTES = 600_000
@@ -210,7 +210,7 @@ def write_report(
         changed=sum(row["changed"] for row in readings),
         timing=run.timing,
         command=command(run),
-        commit=commit(),
+        commit=made_by(run),
         date=run.last_trained,
         citation=citation(run),
         files=_present([*run.claims_files, *(_csv(run, name) for name in PICTURES)]),
@@ -483,7 +483,7 @@ def _readings(run: Run, words: Words) -> list[dict[str, Any]]:
                 "others": others,
                 "doc": words.of(doc),
                 "changed": shown != default,
-                "calibrated": name in CALIBRATED and value == paper,
+                "fitted": name in FITTED and value == paper,
             }
         )
     return made
@@ -529,10 +529,15 @@ def command(run: Run) -> str:
     return " ".join([*parts, "--out DIR"])
 
 
+def made_by(run: Run) -> str:
+    """The commit that a run was begun with; for runs that do not say so, the one of today."""
+    return run.settings["versions"].get("commit") or commit()
+
+
 def citation(run: Run) -> str:
     """How to cite the software and this run, as BibTeX."""
     version, day = run.settings["versions"]["replicate"], run.last_trained
-    digest = commit()
+    digest = made_by(run)
     entry = {
         "title": TITLE,
         "author": f"{{{AUTHORS}}}",

@@ -413,6 +413,61 @@ TEXTS = {
         "T1andT2h* and T1andT2l* choose by a score that is averaged over several first phases.",
         "T1andT2h* と T1andT2l* は、複数の第一段階で平均したスコアで選びます。",
     ),
+    "answers.ceiling": ("Where the accuracy comes from", "正解率の違いはどこから来るか"),
+    "answers.ceiling.about": (
+        "Of the variance of accuracy on T3, {division} % come from the division of the corpus, "
+        "{half} % from the half of T2, {training} % from initial weights and order, and the rest "
+        "from both together. The best of several random halves seems to gain {seen} points; "
+        "when other sentences of T3 measure it than have chosen it, it gains {real}.",
+        "T3 での正解率の分散のうち、{division} % はコーパスの分割、{half} % は T2 の半分の選び方、{training} % は初期重みと順序によるもので、"
+        "残りは両者の組み合わせです。複数の無作為な半分のうち最良のものの利得は見かけ上 {seen} ポイントですが、選ぶ文と測る文を別にすると {real} ポイントです。",
+    ),
+    "answers.source.division": (
+        "division of the corpus: standard deviation",
+        "コーパスの分割：標準偏差",
+    ),
+    "answers.source.half": ("half of T2: standard deviation", "T2 の半分：標準偏差"),
+    "answers.source.training": (
+        "initial weights and order: standard deviation",
+        "初期重みと順序：標準偏差",
+    ),
+    "answers.source.rest": ("both together: standard deviation", "両者の組み合わせ：標準偏差"),
+    "answers.best.seen": (
+        "best half, chosen and measured on the same sentences",
+        "最良の半分（同じ文で選び、測る）",
+    ),
+    "answers.best.real": (
+        "best half, chosen and measured on different sentences",
+        "最良の半分（別の文で測る）",
+    ),
+    "answers.trust": ("What jumps, and who finds it again", "何が跳び、再び見つかるか"),
+    "answers.trust.about": (
+        "{zero} % of all word saliencies are exactly 0, and {jump} % of the squared change of "
+        "saliency are jumps, where other windows win. Another training with other initial "
+        "weights ranks the words by instability with a correlation of {weights}; one in which "
+        "everything is different, with {all}.",
+        "単語注目度の {zero} % はちょうど 0 で、注目度の変化の二乗和の {jump} % は、最大値を与える窓が入れ替わる「跳び」です。"
+        "初期重みだけを変えて学習し直したときの、単語の不安定さの順位相関は {weights}、すべてを変えたときは {all} です。",
+    ),
+    "answers.trust.zero": ("share of saliencies that are 0", "0 である注目度の割合"),
+    "answers.trust.jump": (
+        "share of squared change that are jumps",
+        "変化の二乗和のうち跳びの割合",
+    ),
+    "answers.trust.initialisation": (
+        "rank correlation of wac: other initial weights",
+        "wac の順位相関：初期重みが別",
+    ),
+    "answers.trust.order": ("rank correlation of wac: another order", "wac の順位相関：順序が別"),
+    "answers.trust.split": (
+        "rank correlation of wac: another division",
+        "wac の順位相関：分割が別",
+    ),
+    "answers.trust.unknown_words": (
+        "rank correlation of wac: other vectors of unknown words",
+        "wac の順位相関：未知語のベクトルが別",
+    ),
+    "answers.trust.all": ("rank correlation of wac: all of these", "wac の順位相関：すべて別"),
     "answers.measure": ("what is measured", "測ったもの"),
     "answers.ours": ("ours", "本実装"),
     "answers.paper": ("paper", "論文"),
@@ -530,13 +585,15 @@ TEXTS = {
     # --- readings and versions -----------------------------------------------------
     "readings.title": ("Readings", "論文が定めていない設定"),
     "readings.about": (
-        "Choices that the paper leaves open. <em>Calibrated</em>: chosen so that the levels of "
+        "Choices that the paper leaves open. <em>Fitted</em>: as in the preset paper, which was "
+        "chosen so that the levels of "
         "accuracy (A1–A3), the number of misclassified sentences and the course of T1andT2h and "
-        "T1andT2 (O5) come nearest to the paper's, on seeds that no verdict uses. So R1, A1–A3 and "
+        "T1andT2 (O5) come nearest to the paper's, on seeds that no verdict uses. Where all of "
+        "them are, R1, A1–A3 and "
         "O5 are partly built in; the differences of T1andT2h from T1andT2l and T1andT2ran (H, O1, "
         "O2) were not used by themselves. <em>Changed</em>: differs from the default.",
-        "論文が定めていない選択です。<em>調整</em>：正解率の水準（A1〜A3）、誤分類された文の数、T1andT2h と T1andT2 の推移（O5）が論文に最も近くなるように、判定に使わないシードで選びました。"
-        "そのため R1、A1〜A3、O5 は一部が最初から組み込まれています。T1andT2h と T1andT2l・T1andT2ran の差（H、O1、O2）そのものは使っていません。<em>変更</em>：既定値と異なります。",
+        "論文が定めていない選択です。<em>調整</em>：preset paper と同じ値で、正解率の水準（A1〜A3）、誤分類された文の数、T1andT2h と T1andT2 の推移（O5）が論文に最も近くなるように、判定に使わないシードで選びました。"
+        "すべてがそうである場合、R1、A1〜A3、O5 は一部が最初から組み込まれています。T1andT2h と T1andT2l・T1andT2ran の差（H、O1、O2）そのものは使っていません。<em>変更</em>：既定値と異なります。",
     ),
     "readings.open": (
         "All {readings} readings ({changed} changed)",
@@ -548,7 +605,7 @@ TEXTS = {
     "readings.others": ("alternatives", "ほかの選択肢"),
     "readings.doc": ("about", "説明"),
     "readings.changed": ("changed", "変更"),
-    "readings.calibrated": ("calibrated", "調整"),
+    "readings.fitted": ("fitted", "調整"),
     "versions.title": ("Versions and checksums", "版とチェックサム"),
     "versions.no": ("no file", "ファイルなし"),
     # --- verdicts ------------------------------------------------------------------
@@ -788,8 +845,8 @@ TRANSLATED = {
     "total change a T1 sentence, misclassified over correctly classified; beside it of the gradient of the logit difference": (
         "T1 の文あたりの変化の合計。誤分類された文と正しく分類された文の比。参考：ロジット差の勾配"
     ),
-    "mean accuracy of epochs 40-50; the settings were calibrated to this level": (
-        "40–50 エポックの平均正解率。設定はこの水準に合わせて調整した"
+    "mean accuracy of epochs 40-50; the preset paper was chosen for this level among others": (
+        "40–50 エポックの平均正解率。プリセット paper の設定は、この水準なども見て選んだ"
     ),
     "differences of mean accuracies of epochs 40-50; one run: the order of the first two; beside it what all of T2 brings over a random half": (
         "40–50 エポックの平均正解率の差。一回の実行：上位二つの順序。参考：T2 全体が無作為な半分よりどれだけ良いか"
