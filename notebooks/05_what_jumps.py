@@ -38,9 +38,9 @@ plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.ri
 #
 # The stored outputs were made with MR and **GoogleNews, 31,530 words (not the full file)**;
 # without `REPLICATE_DATA` the sample is used, which has too few sentences for conclusions.
-# We train a network of 5 filters (the paper preset) and one
-# of 100 (as Kim, 2014). A run keeps the weights of every epoch for its first seed; from
-# them the windows of every epoch are known exactly.
+# We train a network of 5 filters (the paper preset) and one of 100 (as Kim, 2014). A run
+# keeps the weights of every epoch for its first seed; from them the windows of every epoch
+# are known exactly.
 
 # %%
 preset = "paper" if os.environ.get("REPLICATE_DATA") else "sample"
