@@ -287,7 +287,7 @@ for n, found in steps.items():
 # print(ranks.corr(method="spearman").round(2))
 # ```
 #
-# On MR the rank correlation is about 0.5: related, because a word of high saliency has more of
+# On MR the rank correlation is about 0.6: related, because a word of high saliency has more of
 # both, but not the same.
 #
 # </details>
