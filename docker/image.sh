@@ -11,7 +11,7 @@ target=${1:-cpu}
 image=${IMAGE:-word-saliency-replication}
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' replicate/__init__.py)
 epoch=$(sed -n 's/^ARG SOURCE_DATE_EPOCH=//p' Dockerfile)
-source=${SOURCE:-$(sed -n 's/^repository-code: *//p' CITATION.cff | tr -d '"')}
+source=${SOURCE:-$(sed -n 's/^repository-code: *"\{0,1\}\([^"]*\).*/\1/p' CITATION.cff)}
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 # What was built is not the commit if a file differs from it.
 [ -z "$revision" ] || [ -z "$(git status --porcelain 2>/dev/null)" ] || revision=$revision-changed
