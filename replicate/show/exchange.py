@@ -71,7 +71,7 @@ def log_probabilities(record: Record) -> NDArray[np.float64]:
         ((2, 90, 2), True)
     """
     assert record.uncertainty is not None
-    # float32 cannot tell a probability of 1 from one a little smaller.
+    # In float32, a probability of 1 may be one that is a little smaller.
     doubt = np.maximum(record.uncertainty.astype(np.float64), np.finfo(np.float32).tiny)
     both = np.stack([np.log1p(-doubt), np.log(doubt)], axis=2)
     swapped = record.predicted[:, :, None] == 1
