@@ -63,10 +63,11 @@ RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
 FROM builder AS program
 COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY replicate replicate
-RUN pip install --no-compile --no-index --no-deps --no-build-isolation --prefix /program .
+RUN pip install --no-cache-dir --no-compile --no-index --no-deps --no-build-isolation --prefix /program .
 
 # What lists an environment's packages as CycloneDX.
 FROM ${BASE} AS lister
+WORKDIR /build
 COPY requirements-sbom.lock ./
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
     --mount=type=cache,target=/root/.cache/pip \

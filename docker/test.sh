@@ -194,13 +194,15 @@ END
 # `fetch` writes into /data as any user, and `run` finds there what it wrote.
 mkdir "$work/data"
 chmod "$(stat -c %a "$root/data")" "$work/data" # as an engine makes a new volume
+# shellcheck disable=SC2016  # the container's shell expands it
 alone --volume "$work/data:/data" --user 54321:54321 "$container" -- sh -c '
   cp "$(python3 -c "from replicate.io.data import sample_path; print(sample_path()[0])")" /data/corpus.cor &&
   replicate doctor >/dev/null && ls -l /data' || fail "/data is not writable"
 
 # --- the other targets
 
-for target in ${*:-jupyter}; do
+[ $# -gt 0 ] || set -- jupyter
+for target in "$@"; do
   before=$(seconds)
   build "$target" ""
   layers "$image:latest-$target" >"$work/layers.$target"
