@@ -122,7 +122,7 @@ class Results:
             seed: a seed of the run.
 
         Returns:
-            A_S (N,) float64, within 1 % of what the run had, NaN for a sentence that is not
+            A_S (N,) float64, within 1.01 % of what the run had, NaN for a sentence that is not
             in T2; and half (N,): ``h``, ``l``, or empty, exactly as in the run.
         """
         row, t2 = self._row(seed), self.split(seed)[1]
@@ -141,7 +141,7 @@ class Results:
 
         Returns:
             (V,) float64, NaN for a word that T1 does not contain.  A value differs by at most
-            4 % of itself plus 4e-9 from that of the run.
+            4.1 % of itself plus 5e-9 from that of the run.
         """
         return _wac_of(self._array("wac")[self._row(seed)])
 
