@@ -4,40 +4,84 @@
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/results:/results" word-saliency-replication
 #
 # Targets: cpu (the default), jupyter (the notebooks), cuda (add --gpus all).
-# At run time nothing is fetched, and nothing is written but /results and /tmp:
-# --network none and --read-only --tmpfs /tmp may be added.
+# At run time nothing is fetched unless `fetch` is called, and nothing is written but
+# /data, /results and /tmp: --network none and --read-only --tmpfs /tmp may be added.
 #
 # The tag tells which release of Python it is; the digest, of the index over all
 # architectures, keeps it the same bytes when the tag is moved.  Another base:
 #   --build-arg BASE=...
-ARG BASE=docker.io/library/python:3.12.12-slim-bookworm@sha256:593bd06efe90efa80dc4eee3948be7c0fde4134606dd40d8dd8dbcade98e669c
+ARG BASE=docker.io/library/python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
+# The time of every file, so that the same packages are the same bytes.  It is not the
+# commit's, which would make all layers new for every commit.
+ARG SOURCE_DATE_EPOCH=1767225600
 
-# --- what the targets share: the locked packages and this one, in a virtual environment
+# --- the locked packages, in a virtual environment
 
 FROM ${BASE} AS builder
+ARG SOURCE_DATE_EPOCH
 ENV PATH=/opt/replicate/bin:$PATH \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_CACHE_DIR=1
+    PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY requirements-build.lock requirements.lock ./
 # Chainer has a source distribution only, whose build asks for pkg_resources: it
 # must find an old setuptools in the environment, not an isolated new one.
 # docker/image.sh hands over the host's settings of pip as secrets; none is needed.
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/replicate \
     && export PIP_CONFIG_FILE=/run/secrets/pip.conf \
-    && pip install --require-hashes -r requirements-build.lock \
-    && pip install --no-build-isolation --require-hashes -r requirements.lock
+    && pip install --no-compile --require-hashes -r requirements-build.lock \
+    && pip install --no-compile --no-build-isolation --require-hashes -r requirements.lock
+
+# What all targets share: without installer and test suites.
+FROM builder AS packages
+ARG SOURCE_DATE_EPOCH
+COPY docker/trim.sh docker/finish.sh ./
+RUN sh trim.sh /opt/replicate && sh finish.sh /opt/replicate /opt/replicate
+
+# What a target has beside it.
+FROM builder AS jupyter-packages
+ARG SOURCE_DATE_EPOCH
+COPY requirements-jupyter.lock docker/trim.sh docker/finish.sh ./
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    --mount=type=cache,target=/root/.cache/pip \
+    PIP_CONFIG_FILE=/run/secrets/pip.conf pip install --no-compile --no-build-isolation \
+        --prefix /further --require-hashes -r requirements-jupyter.lock \
+    && sh trim.sh /further && sh finish.sh /further /opt/replicate
+
+FROM builder AS cuda-packages
+ARG SOURCE_DATE_EPOCH
+COPY requirements-cuda.lock docker/trim.sh docker/finish.sh ./
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    --mount=type=cache,target=/root/.cache/pip \
+    PIP_CONFIG_FILE=/run/secrets/pip.conf pip install --no-compile --no-build-isolation \
+        --prefix /further --require-hashes -r requirements-cuda.lock \
+    && sh trim.sh /further && sh finish.sh /further /opt/replicate
+
+# This package alone.
+FROM builder AS program
 COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY replicate replicate
-RUN pip install --no-index --no-deps --no-build-isolation .
+RUN pip install --no-cache-dir --no-compile --no-index --no-deps --no-build-isolation --prefix /program .
+
+# What lists an environment's packages as CycloneDX.
+FROM ${BASE} AS lister
+WORKDIR /build
+COPY requirements-sbom.lock ./
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /opt/lister \
+    && PIP_CONFIG_FILE=/run/secrets/pip.conf \
+    /opt/lister/bin/pip install --require-hashes -r requirements-sbom.lock
+
+# --- what the targets share
 
 FROM ${BASE} AS runtime
 # The first user of most hosts is 1000 too.  Any other is named with --user: it
-# finds /results writable, and its home in /tmp.
-RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin replicate \
-    && mkdir /data /results \
-    && chmod 1777 /results
+# finds /data and /results writable, and its home in /tmp.
+RUN echo 'replicate:x:1000:1000::/tmp:/usr/sbin/nologin' >>/etc/passwd \
+    && mkdir -m 1777 /data /results
 # Compiled loops are kept in /tmp: compiling takes seconds, and a cache in the
 # image would have to be writable by everybody.
 ENV PATH=/opt/replicate/bin:$PATH \
@@ -49,21 +93,24 @@ ENV PATH=/opt/replicate/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     REPLICATE_DATA=/data \
     XDG_CACHE_HOME=/tmp/cache
-ARG VERSION=unversioned
+# Version, source and revision are added by docker/image.sh.
 LABEL org.opencontainers.image.title="word-saliency-replication" \
       org.opencontainers.image.description="Word-saliency instability in a Kim-style CNN: a replication with verdicts" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.licenses="MIT AND ISC" \
       org.opencontainers.image.authors="The developers of the word saliency replication package"
+COPY --from=packages /opt/replicate /opt/replicate
 
-# --- cpu
+# --- cpu.  The program is the last layer of every target, with its list of packages.
 
-FROM builder AS cpu-builder
-COPY docker/trim.sh ./
-RUN sh trim.sh /opt/replicate
+FROM runtime AS cpu-program
+ARG SOURCE_DATE_EPOCH
+COPY --from=lister /opt/lister /opt/lister
+COPY --from=program /program /program
+COPY docker/program.sh /build/
+RUN sh /build/program.sh
 
 FROM runtime AS cpu
-COPY --from=cpu-builder /opt/replicate /opt/replicate
+COPY --from=cpu-program /program /opt/replicate
 USER 1000:1000
 WORKDIR /results
 ENTRYPOINT ["replicate"]
@@ -71,16 +118,20 @@ CMD ["run", "--preset", "sample", "--seeds", "3", "--out", "/results/sample"]
 
 # --- jupyter
 
-FROM builder AS jupyter-builder
-COPY requirements-jupyter.lock ./
-RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
-    PIP_CONFIG_FILE=/run/secrets/pip.conf \
-    pip install --no-build-isolation --require-hashes -r requirements-jupyter.lock
-COPY docker/trim.sh ./
-RUN sh trim.sh /opt/replicate
+FROM runtime AS jupyter-runtime
+COPY --from=jupyter-packages /further /opt/replicate
 
-FROM runtime AS jupyter
-COPY --from=jupyter-builder /opt/replicate /opt/replicate
+FROM jupyter-runtime AS jupyter-program
+ARG SOURCE_DATE_EPOCH
+COPY --from=lister /opt/lister /opt/lister
+COPY --from=program /program /program
+COPY docker/program.sh /build/
+RUN sh /build/program.sh
+
+FROM jupyter-runtime AS jupyter
+COPY --from=jupyter-program /program /opt/replicate
+COPY --chown=1000:1000 notebooks /replication/notebooks
+COPY results/fresh-googlenews-31530 /replication/results/fresh-googlenews-31530
 USER 1000:1000
 WORKDIR /replication/notebooks
 EXPOSE 8888
@@ -89,16 +140,18 @@ CMD ["lab", "--ip=0.0.0.0", "--port=8888", "--no-browser"]
 
 # --- cuda: CUDA comes in Python wheels, so that the host needs its driver only
 
-FROM builder AS cuda-builder
-COPY requirements-cuda.lock ./
-RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
-    PIP_CONFIG_FILE=/run/secrets/pip.conf \
-    pip install --no-build-isolation --require-hashes -r requirements-cuda.lock
-COPY docker/trim.sh ./
-RUN sh trim.sh /opt/replicate
+FROM runtime AS cuda-runtime
+COPY --from=cuda-packages /further /opt/replicate
 
-FROM runtime AS cuda
-COPY --from=cuda-builder /opt/replicate /opt/replicate
+FROM cuda-runtime AS cuda-program
+ARG SOURCE_DATE_EPOCH
+COPY --from=lister /opt/lister /opt/lister
+COPY --from=program /program /program
+COPY docker/program.sh /build/
+RUN sh /build/program.sh
+
+FROM cuda-runtime AS cuda
+COPY --from=cuda-program /program /opt/replicate
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     NVIDIA_VISIBLE_DEVICES=all
 USER 1000:1000

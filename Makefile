@@ -68,13 +68,15 @@ answers: $(VENV)/.installed
 	$(BIN)/replicate questions out/questions
 
 # PyTorch, Captum and statsmodels are for comparison only, and bring a newer setuptools.
-TORCH ?= 2.13.0
 # They go on top of what .venv has, in an environment of their own.
-$(VENV)-bench/.installed: $(VENV)/.installed
+$(VENV)-bench/.installed: $(VENV)/.installed requirements-parity.lock requirements-torch.lock requirements-torch-cpu.lock
 	$(PYTHON) -m venv $(VENV)-bench
 	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
 	  > $$($(VENV)-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
-	$(VENV)-bench/bin/pip install -q torch==$(TORCH) captum==0.9.0 statsmodels==0.15.0
+	$(VENV)-bench/bin/pip install -q --no-deps --require-hashes -r requirements-parity.lock
+# PyPI's PyTorch for Linux comes with CUDA; the one for the CPU is taken where pip finds it.
+	$(VENV)-bench/bin/pip install -q --no-deps --require-hashes -r requirements-torch-cpu.lock 2>/dev/null || \
+	  $(VENV)-bench/bin/pip install -q --no-deps --require-hashes -r requirements-torch.lock
 	touch $@
 
 # Over an hour, most of it full seeds of plain Chainer, in float32 and float64.
@@ -95,7 +97,7 @@ scaling: $(VENV)/.installed
 
 # What this package computes against PyTorch, Captum and statsmodels.
 parity: $(VENV)-bench/.installed
-	REPLICATE_REQUIRE=torch $(VENV)-bench/bin/python -m pytest -q tests/test_parity.py
+	REPLICATE_REQUIRE=torch,$(REPLICATE_REQUIRE) $(VENV)-bench/bin/python -m pytest -q tests/test_parity.py
 
 # Run the notebooks and store their outputs.
 notebooks: $(VENV)/.installed
@@ -151,9 +153,11 @@ metadata-lint:
 image:
 	sh docker/image.sh cpu
 
-# From nothing, on Debian as root: an engine, a base, the image, the sample in it.
+# From nothing, on Debian as root: an engine, a base, the images, the sample in one.
+# TARGETS="jupyter cuda" builds the image with CUDA too.
+TARGETS ?= jupyter
 image-test:
-	sh docker/test.sh
+	sh docker/test.sh $(TARGETS)
 
 # Rules for Dockerfiles and shell scripts.
 image-lint:

@@ -53,6 +53,7 @@ setup(
         "lint": ["mypy", "ruff>=0.14.14,<0.15"],
         "mpi": ["mpi4py>=4"],
         "notebooks": ["ipykernel", "jupytext", "nbclient", "nbformat", "pandas", "pillow"],
+        "parquet": ["pyarrow>=15"],
         "test": [
             "hypothesis",
             "ipykernel",
@@ -64,6 +65,7 @@ setup(
             "packaging",
             "pandas",
             "pillow",
+            "pyarrow>=15",
             "pytest",
             "pytest-xdist",
             "pyyaml",

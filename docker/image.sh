@@ -4,11 +4,17 @@
 #   ENGINE          the engine and its options, to choose another
 #   BUILD_OPTIONS   further options of its build command
 #   IMAGE           the image's name
+#   SOURCE          the address of the repository, if not the one in CITATION.cff
 set -eu
 cd "$(dirname "$0")/.."
 target=${1:-cpu}
 image=${IMAGE:-word-saliency-replication}
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' replicate/__init__.py)
+epoch=$(sed -n 's/^ARG SOURCE_DATE_EPOCH=//p' Dockerfile)
+source=${SOURCE:-$(sed -n 's/^repository-code: *"\{0,1\}\([^"]*\).*/\1/p' CITATION.cff)}
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+# What was built is not the commit if a file differs from it.
+[ -z "$revision" ] || [ -z "$(git status --porcelain 2>/dev/null)" ] || revision=$revision-changed
 
 if [ -z "${ENGINE:-}" ]; then
   # A docker client without its daemon is no engine.
@@ -53,11 +59,19 @@ fi
 suffix=
 [ "$target" = cpu ] || suffix=-$target
 build=build
-case $ENGINE in *buildah*) build=bud ;; esac
+# A layer for each step, as docker and podman do, and files of one time; BuildKit takes the
+# time from the argument.
+times="--timestamp $epoch"
+case $ENGINE in
+  *buildah*) build=bud times="--layers $times" ;;
+  *docker*) times= ;;
+esac
+label=org.opencontainers.image
 export DOCKER_BUILDKIT=1 # secrets need it
 # shellcheck disable=SC2086  # options are several words
-$ENGINE $build ${BUILD_OPTIONS:-} --target "$target" --file Dockerfile \
+$ENGINE $build ${BUILD_OPTIONS:-} $times --target "$target" --file Dockerfile \
   --secret "id=pip.conf,src=$work/pip.conf" --secret "id=ca.pem,src=$work/ca.pem" \
-  --build-arg "VERSION=$version" \
+  --build-arg "SOURCE_DATE_EPOCH=$epoch" --label "$label.version=$version" \
+  ${source:+--label "$label.source=$source"} ${revision:+--label "$label.revision=$revision"} \
   --tag "$image:$version$suffix" --tag "$image:latest$suffix" .
 echo "image: $image:$version$suffix"

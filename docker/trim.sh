@@ -1,10 +1,15 @@
 #!/bin/sh
-# Remove from a virtual environment what no run reads: the installer, and the
-# test suites of four packages.  gensim's stays: it holds the sample corpus.
-# Usage: sh trim.sh VENV
+# Remove from a folder of packages what no run reads: the installers, the test suites of
+# five packages, and gensim's, but for the two files of the sample corpus.
+# Usage: sh trim.sh FOLDER
 set -eu
-venv=$1
-"$venv/bin/pip" uninstall --quiet --yes wheel pip
-for package in matplotlib numba numpy scipy; do
-  find "$venv"/lib/python3*/site-packages/"$package" -depth -type d -name tests -exec rm -r {} +
+site=$(echo "$1"/lib/python3*/site-packages)
+for package in cupy cupyx matplotlib numba numpy scipy; do
+  [ ! -d "$site/$package" ] ||
+    find "$site/$package" -depth -type d -name tests -exec rm -r {} +
 done
+[ ! -d "$site/gensim" ] ||
+  find "$site/gensim/test" -type f ! -name '*.py' ! -name 'pang_lee_polarity*' -delete
+[ ! -d "$site/gensim" ] ||
+  find "$site/gensim/test" -type f -name 'test_*.py' -delete
+[ ! -x "$1/bin/pip" ] || "$1/bin/pip" uninstall --quiet --yes setuptools wheel pip

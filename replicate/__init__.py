@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .io.errors import InputError as InputError
     from .parallel.schedule import run_experiment as run_experiment
     from .recorder import SaliencyRecorder as SaliencyRecorder
+    from .results import Results as Results
+    from .results import load_results as load_results
     from .run import Run as Run
     from .saliency import token_saliency as token_saliency
     from .show.explain import explain as explain
@@ -40,11 +42,13 @@ _HOME = {
     "Config": "config",
     "Corpus": "corpus",
     "InputError": "io.errors",
+    "Results": "results",
     "Run": "run",
     "SaliencyRecorder": "recorder",
     "conclude": "experiment",
     "explain": "show.explain",
     "judge": "claims",
+    "load_results": "results",
     "read_corpus": "corpus",
     "run_experiment": "parallel.schedule",
     "sentence_instability": "instability",
@@ -56,11 +60,13 @@ __all__ = [
     "Config",
     "Corpus",
     "InputError",
+    "Results",
     "Run",
     "SaliencyRecorder",
     "conclude",
     "explain",
     "judge",
+    "load_results",
     "read_corpus",
     "run_experiment",
     "sentence_instability",

@@ -749,16 +749,25 @@ def report(folder, lang):
 
 @cli.command()
 @click.argument("folder", metavar="DIR")
-@click.option("--to", "form", type=click.Choice(["ro-crate"]), required=True,
-              help="ro-crate: settings, data and results for archives, as DIR/ro-crate-metadata.json.")  # fmt: skip
-def export(folder, form):
-    """Describe a run in a form that other programs read."""
+@click.option("--to", "form", type=click.Choice(["ro-crate", "cartography", "parquet"]),
+              required=True, help="ro-crate: settings, data and results for archives.  cartography: "
+              "T1's outputs of every epoch, for Dataset Cartography.  parquet: tables of all seeds.")  # fmt: skip
+@click.option("--seed", type=int, default=None, help="Of cartography; the first, if not given.")
+def export(folder, form, seed):
+    """Write a run in a form that other programs read, into DIR."""
     from .run import Run
+    from .show import exchange
     from .show.crate import write_crate
 
+    if seed is not None and form != "cartography":
+        raise click.UsageError(f"--seed {seed}: {form} has all seeds; leave --seed out")
     work = Run(folder)
     with Run.locked(work.out):
-        click.echo(write_crate(work))
+        if form == "cartography":
+            written = exchange.write_cartography(work, work.seeds[0] if seed is None else seed)
+        else:
+            written = (write_crate if form == "ro-crate" else exchange.write_parquet)(work)
+        click.echo(written)
     return 0
 
 

@@ -74,8 +74,9 @@ _TRAINED = r"\d{4}-\d\d-\d\d \S+ INFO seed \d+, \S+: done"
 
 #: Folders of a run in which files are written, as patterns.
 _FOLDERS = (
-    "", "figures", "questions", "choice", "trust", "seed-*", "seed-*/T1", "seed-*/arms/*",
-    "seed-*/rivals", "seed-*/choice", "seed-*/trust",
+    "", "figures", "parquet", "questions", "choice", "trust", "seed-*", "seed-*/T1",
+    "seed-*/arms/*", "seed-*/cartography/training_dynamics", "seed-*/rivals", "seed-*/choice",
+    "seed-*/trust",
 )  # fmt: skip
 
 #: Sentences of each kind in Fig. 5.
@@ -382,6 +383,15 @@ class Run:
     def crate_file(self) -> Path:
         """The path of what describes the run for archives, see :mod:`replicate.show.crate`."""
         return self.out / "ro-crate-metadata.json"
+
+    def dynamics_file(self, seed: int, row: int) -> Path:
+        """The path of T1's outputs at a recorded epoch, for Cartography."""
+        name = f"dynamics_epoch_{row}.jsonl"
+        return self.seed_folder(seed) / "cartography" / "training_dynamics" / name
+
+    def parquet_file(self, name: str) -> Path:
+        """The path of a table of all seeds, for other programs."""
+        return self.out / "parquet" / f"{name}.parquet"
 
     def input_files(self) -> list[Path]:
         """What the run starts from: its settings, corpus and word vectors."""

@@ -58,12 +58,24 @@ def faults(text):
             wrong.add("base")
     if list(found)[-1] is None or told(list(found)[-1], "FROM") != ["cpu"]:
         wrong.add("default")
+    # All targets have one layer of packages, then one of their own, then the program's.
+    if told("runtime", "COPY") != ["--from=packages /opt/replicate /opt/replicate"]:
+        wrong.add("stages")
     for target, program in TARGETS.items():
-        # Nothing of the building stage but its environment, which is finished there.
-        if told(target, "FROM") != ["runtime"] or told(target, "RUN"):
+        below = "runtime" if target == "cpu" else f"{target}-runtime"
+        further = [] if target == "cpu" else [f"--from={target}-packages /further /opt/replicate"]
+        if target != "cpu" and told(below, "COPY") != further:
             wrong.add("stages")
+        # Nothing of the building stages but what is finished there.
+        for stage in (target, f"{target}-program"):
+            if told(stage, "FROM") != [below]:
+                wrong.add("stages")
         copied = told(target, "COPY")
-        if copied != [f"--from={target}-builder /opt/replicate /opt/replicate"]:
+        if told(target, "RUN") or copied[:1] != [
+            f"--from={target}-program /program /opt/replicate"
+        ]:
+            wrong.add("stages")
+        if target != "jupyter" and len(copied) != 1:
             wrong.add("stages")
         user = told(target, "USER")
         if len(user) != 1 or not re.fullmatch(r"[1-9]\d*:[1-9]\d*", user[0]):
@@ -80,15 +92,33 @@ def faults(text):
     runs = [rest for stage in found for rest in told(stage, "RUN")]
     for command in (c.strip() for rest in runs for c in rest.split("&&")):
         words = shlex.split(re.sub(r"--mount=\S+|\w+=\S+ ", "", command))
+        words[:1] = [word.rpartition("/")[2] for word in words[:1]]
         if words[:2] == ["pip", "install"] and not {"--require-hashes", "--no-index"} & set(words):
             wrong.add("hashes")
         if {"curl", "wget", "apt-get", "git"} & set(words):
             wrong.add("fetching")
+    # What is downloaded is kept outside of the image, and nothing is dated by the build.
+    for rest in runs:
+        if "pip install" in rest and "--no-index" not in rest and "type=cache" not in rest:
+            wrong.add("cache")
+        if "pip install" in rest and "lister" not in rest and "--no-compile" not in rest:
+            wrong.add("times")
+    if not any(rest.startswith("SOURCE_DATE_EPOCH=") for rest in told(None, "ARG")):
+        wrong.add("times")
+    for stage in found:
+        finished = any("finish.sh" in rest or "program.sh" in rest for rest in told(stage, "RUN"))
+        if finished and told(stage, "ARG") != ["SOURCE_DATE_EPOCH"]:
+            wrong.add("times")
+    if not any("mkdir -m 1777 /data /results" in rest for rest in told("runtime", "RUN")):
+        wrong.add("data")
+    copied = " ".join(told("jupyter", "COPY"))
+    if "notebooks /replication/notebooks" not in copied:
+        wrong.add("notebooks")
     if sum("requirements-build.lock" in rest for rest in told("builder", "RUN")) != 1:
         wrong.add("chainer")
     labels = " ".join(told("runtime", "LABEL"))
     named = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", labels))
-    if not {"title", "description", "version", "licenses"} <= named:
+    if not {"title", "description", "licenses"} <= named:
         wrong.add("labels")
     # At run time nothing is written but /results and /tmp.
     environment = dict(word.split("=", 1) for word in " ".join(told("runtime", "ENV")).split())
@@ -107,10 +137,18 @@ def test_dockerfile():
     [
         ("base", r"@sha256:\w+", ""),
         ("base", r"python:3\.\d+\.\d+-slim", "python:slim"),
-        ("base", r"FROM builder AS cpu-builder", "FROM python AS cpu-builder"),
+        ("base", r"FROM builder AS packages", "FROM python AS packages"),
         ("default", r"FROM cpu AS default", "FROM cuda AS default"),
         ("stages", r"FROM runtime AS cpu", "FROM builder AS cpu"),
-        ("stages", r"--from=cpu-builder", "--from=builder"),
+        ("stages", r"--from=cpu-program", "--from=program"),
+        ("stages", r"--from=cuda-packages", "--from=builder"),
+        ("stages", r"COPY --from=packages .*", "COPY --from=builder /opt/replicate /opt/replicate"),
+        ("cache", r" --mount=type=cache,target=/root/.cache/pip", ""),
+        ("times", r"ARG SOURCE_DATE_EPOCH=\d+", ""),
+        ("times", r"ARG SOURCE_DATE_EPOCH\n", ""),
+        ("times", r"pip install --no-compile", "pip install"),
+        ("data", r"/data /results", "/results"),
+        ("notebooks", r"COPY --chown=1000:1000 notebooks .*", ""),
         ("user", r"USER 1000:1000", "USER 0:0"),
         ("user", r"USER 1000:1000\n", ""),
         ("user", r"USER 1000:1000", "USER root"),
@@ -118,10 +156,11 @@ def test_dockerfile():
         ("command", r'"sample", "--seeds"', '"paper", "--seeds"'),
         ("command", r'"--device", "@cupy:0", ', ""),
         ("hashes", r"--require-hashes -r requirements\.lock", "-r requirements.lock"),
+        ("hashes", r"--require-hashes -r requirements-sbom\.lock", "-r requirements-sbom.lock"),
         ("hashes", r"--no-index --no-deps", "--no-deps"),
         ("fetching", r"python3 -m venv /opt/replicate", "apt-get install gcc"),
-        ("chainer", r"(?m)^.*pip install --require-hashes -r requirements-build\.lock.*\n", ""),
-        ("labels", r'org\.opencontainers\.image\.licenses="MIT"', 'licence="MIT"'),
+        ("chainer", r"(?m)^.*pip install .*--require-hashes -r requirements-build\.lock.*\n", ""),
+        ("labels", r'org\.opencontainers\.image\.licenses="MIT AND ISC"', 'licence="MIT"'),
         ("writes", r"NUMBA_CACHE_DIR=/tmp/numba", "NUMBA_CACHE_DIR=/opt/numba"),
         ("writes", r"HOME=/tmp \\\\?\n", "HOME=/home/replicate \\\n"),
     ],
@@ -141,7 +180,7 @@ def left_out(dockerfile, ignored):
     sources = set()
     for name, rest in (said for stage in stages(dockerfile).values() for said in stage):
         if name == "COPY" and not rest.startswith("--from"):
-            sources |= set(rest.split()[:-1])
+            sources |= {word for word in rest.split()[:-1] if not word.startswith("--")}
     if rules[0] != "*" or "**/__pycache__" not in rules:
         return sources
     return {s for s in sources if not any(Path(s).match(rule) for rule in let_in)}
@@ -155,7 +194,8 @@ def test_what_is_copied_is_let_in_and_nothing_else():
     for name in stages(dockerfile).values():
         for said, rest in name:
             if said == "COPY" and not rest.startswith("--from"):
-                assert all(list(REPOSITORY.glob(s)) for s in rest.split()[:-1])
+                words = [word for word in rest.split()[:-1] if not word.startswith("--")]
+                assert all(list(REPOSITORY.glob(word)) for word in words)
 
 
 # --- compose -----------------------------------------------------------------
@@ -221,14 +261,22 @@ def build(target, path=None, **environment):
 
 def test_what_the_engine_is_asked_for(tmp_path):
     """A stand-in that says its arguments; secrets are files of this host, removed at the end."""
-    options = {"ENGINE": "echo", "IMAGE": "ours", "BUILD_OPTIONS": "--quiet"}
+    options = {"ENGINE": "echo", "IMAGE": "ours", "BUILD_OPTIONS": "--quiet", "SOURCE": "our:place"}
     asked = build("cuda", TMPDIR=str(tmp_path), **options)
     assert asked.returncode == 0, asked.stderr
     first, last = asked.stdout.splitlines()
-    assert first.startswith("build --quiet --target cuda --file Dockerfile --secret id=pip.conf,")
+    (epoch,) = re.findall(r"^ARG SOURCE_DATE_EPOCH=(\d+)$", read("Dockerfile"), re.MULTILINE)
+    begins = (
+        f"build --quiet --timestamp {epoch} --target cuda --file Dockerfile --secret id=pip.conf,"
+    )
+    assert first.startswith(begins)
     (version,) = re.findall(r'__version__ = "(.+)"', read("replicate/__init__.py"))
-    tags = f"--tag ours:{version}-cuda --tag ours:latest-cuda"
-    assert first.endswith(f" --build-arg VERSION={version} {tags} .")
+    label = "--label org.opencontainers.image"
+    assert f" --build-arg SOURCE_DATE_EPOCH={epoch} {label}.version={version} " in first
+    assert f" {label}.source=our:place " in first
+    if shutil.which("git") and (REPOSITORY / ".git").exists():
+        assert re.search(rf" {label}\.revision=[0-9a-f]{{40}}(-changed)? ", first)
+    assert first.endswith(f" --tag ours:{version}-cuda --tag ours:latest-cuda .")
     assert last == f"image: ours:{version}-cuda"
     assert list(tmp_path.iterdir()) == []
 
@@ -278,6 +326,13 @@ LOCKS = {
     "requirements-jupyter.lock": ["", "notebooks"],
     "requirements-cuda.lock": [""],
 }
+#: Locks of tools, of which setup.py says nothing.
+TOOLS = {
+    "requirements-sbom.lock": {"cyclonedx-bom"},
+    "requirements-parity.lock": {"captum", "statsmodels"},
+    "requirements-torch.lock": {"torch", "nvidia-cublas"},
+    "requirements-torch-cpu.lock": {"torch"},
+}
 
 
 def out_of_step(lock, extras, asked):
@@ -304,6 +359,12 @@ def test_locks_are_in_step_with_setup(name):
     assert out_of_step(older, LOCKS[name], asked) == {"chainer"}
     bare = re.sub(r"^(tomli-w==\S+)[^#]*?sha256:\w+\n(?=\S|\Z)", r"\1\n", text, flags=re.MULTILINE)
     assert bare != text and out_of_step(bare, LOCKS[name], asked) == {"tomli-w"}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_locks_of_tools(name):
+    found, bare = locked(read(name))
+    assert TOOLS[name] <= found.keys() and not bare
 
 
 def test_locks_agree():

@@ -17,10 +17,10 @@ ORDER = """
     io.errors io.published io.files io.table io.wordvectors io.gensim_data io.data io.summary io.lines io.tables
     io.corpora io.download io.public_vectors
     fast.compat fast.device fast.kernels fast.product fast.convolution fast.rows fast.adam
-    config corpus settings vectors split instability selection run statistics inference claims
+    config corpus settings vectors split instability selection run results statistics inference claims
     model saliency recorder training
     show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report
-    show.crate show.explain show.terminal
+    show.crate show.exchange show.explain show.terminal
     experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.jumps beyond.faithful beyond.valuation beyond.rivals beyond.convergence beyond.sweep beyond.questions
     beyond.choice beyond.ceiling beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data beyond.trust
@@ -251,7 +251,7 @@ def files_named(source):
 def test_files_of_a_run_have_one_home(name):
     """The names of the contract stand in one module: the others ask :class:`replicate.Run`."""
     # The page's template has its own name, and a rival's table is no file of the contract.
-    own = {"run": 99, "recorder": 99, "show.report": 1, "beyond.rivals": 1}
+    own = {"run": 99, "recorder": 99, "results": 1, "show.report": 1, "beyond.rivals": 1}
     assert len(files_named(SOURCES[name])) <= own.get(name, 0)
 
 

@@ -1,6 +1,7 @@
 """Figs 3-6 of the page: what is drawn is what their CSV files have."""
 
 import csv
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ WORDS = Words("en")
 
 
 def rows(place):
-    with open(place, newline="", encoding="utf-8") as file:
+    opened = gzip.open if place.suffix == ".gz" else open
+    with opened(place, "rt", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -29,7 +31,7 @@ def figures(tmp_path_factory):
     for name in ("fig3", "fig4", "fig5", "fig6"):
         (folder / f"{name}.csv").write_bytes((COMMITTED / "figures" / f"{name}.csv").read_bytes())
     found = {}
-    for row in rows(COMMITTED / "accuracy.csv"):
+    for row in rows(COMMITTED / "accuracy.csv.gz"):
         arms = found.setdefault(int(row["seed"]), {})
         arms.setdefault(row["arm"], []).append((float(row["epoch"]), float(row["accuracy"])))
     curves = {seed: {a: np.array(c) for a, c in arms.items()} for seed, arms in found.items()}
@@ -149,7 +151,7 @@ def test_figure_6_draws_three_differences_with_bands_and_zero(figures):
 def test_differences_are_those_of_the_accuracies(figures):
     """Restated from the committed accuracies; the first is the picture of difference.csv."""
     table = {}
-    for row in rows(COMMITTED / "accuracy.csv"):
+    for row in rows(COMMITTED / "accuracy.csv.gz"):
         table.setdefault((row["arm"], int(row["epoch"])), []).append(float(row["accuracy"]))
     found = rows(figures / "fig6-differences.csv")
     for row in found:

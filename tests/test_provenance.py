@@ -11,7 +11,8 @@ sys.path.insert(0, str(REPOSITORY / "tools"))
 
 import provenance  # noqa: E402
 
-from replicate.io.files import load_json  # noqa: E402
+from replicate import results  # noqa: E402
+from replicate.io.files import load_json, save_csv  # noqa: E402
 
 
 def test_results_are_those_of_the_code():
@@ -84,7 +85,7 @@ def test_rows_of_a_seed(tmp_path):
 class Finished:
     """In the place of what trains: ``prepare`` and the two tables."""
 
-    def __init__(self, monkeypatch, accuracy):
+    def __init__(self, monkeypatch, statistic, accuracy):
         settings = {"corpus": {"sha256": {"x": "1"}}, "vectors": {"name": "v", "sha256": "2"}}
         self.settings = settings
         monkeypatch.setattr(provenance, "prepare", lambda *a: self)
@@ -93,25 +94,39 @@ class Finished:
         monkeypatch.setattr(
             provenance, "read_settings", lambda place: ({**settings, "stored": True}, None)
         )
-        tables = provenance.collect
-        monkeypatch.setattr(tables, "save_statistics", self.write("statistics.csv", "0.5"))
-        monkeypatch.setattr(tables, "save_accuracies", self.write("accuracy.csv", accuracy))
+        monkeypatch.setattr(
+            provenance.collect,
+            "save_statistics",
+            lambda run, place: (place / "statistics.csv").write_text(f"seed,x\n7,{statistic}\n"),
+        )
+        monkeypatch.setattr(
+            provenance, "save_seeds", lambda run, place: self.write(place, accuracy)
+        )
 
     @staticmethod
-    def write(name, value):
-        return lambda run, place: (place / name).write_text(f"seed,x\n7,{value}\n")
+    def write(place, accuracy):
+        rows = [[7, arm, 1, accuracy] for arm in provenance.ARMS]
+        save_csv(place / provenance.ACCURACIES, results.ACCURACY, rows)
 
 
-@pytest.mark.parametrize("accuracy, differing", [("0.75", []), ("0.750", ["accuracy.csv"])])
-def test_a_seed_that_does_not_repeat_is_noticed(accuracy, differing, tmp_path, monkeypatch):
-    """Byte for byte: the same number written otherwise is another."""
+@pytest.mark.parametrize(
+    "statistic, accuracy, differing",
+    [
+        ("0.5", 0.75, []),
+        ("0.50", 0.75, ["statistics.csv"]),  # the same number, written otherwise
+        ("0.5", 0.7500000000000001, ["accuracy.csv.gz"]),  # the last bit
+    ],
+)
+def test_a_seed_that_does_not_repeat_is_noticed(
+    statistic, accuracy, differing, tmp_path, monkeypatch
+):
     data = tmp_path / "data"
     data.mkdir()
     (data / "v").touch()
     monkeypatch.setattr(provenance, "data_folders", lambda: [data])
-    Finished(monkeypatch, accuracy)
+    Finished(monkeypatch, statistic, accuracy)
     (tmp_path / "statistics.csv").write_text("seed,x\n3,0.1\n7,0.5\n")
-    (tmp_path / "accuracy.csv").write_text("seed,x\n7,0.75\n")
+    Finished.write(tmp_path, 0.75)
     assert provenance.repeat(tmp_path, 7) == differing
 
 

@@ -90,7 +90,7 @@ def test_a_missing_arm_takes_its_statistics_and_no_others():
 
 @pytest.mark.parametrize("name", [*operating.RUNS, "fresh-googlenews-31530", "fresh-imdb"])
 def test_accuracies_alone_give_the_same_statistics(name):
-    """``accuracy.csv`` of the committed runs against what was measured when they were made."""
+    """``accuracy.csv.gz`` of the committed runs against what was measured when they were made."""
     place = operating.RESULTS / name / "statistics.csv"
     header = place.read_text(encoding="utf-8").splitlines()[0].split(",")
     stored = {row["seed"]: row for row in read_csv(place, header, dict.fromkeys(header, float))}

@@ -151,13 +151,10 @@ def test_same_as_gensim(name, binary):
     np.testing.assert_array_equal(rows[:-1], np.array([gensim[w] for w in kept]))
 
 
-def test_the_real_subset(mr_folder):
+def test_the_real_subset(mr_folder, mr_vectors):
     """GoogleNews subset: 40 % of the types, 68 % of the tokens of MR, as its README says."""
-    path = mr_folder / "googlenews-mr-subset.bin.gz"
-    if not path.is_file():
-        pytest.skip(f"{path} is not there")
     corpus = read_corpus([mr_folder])
-    rows, known = read_vectors(path, corpus.words)
+    rows, known = read_vectors(mr_vectors, corpus.words)
     # Of its 7,503 vectors, that of "naïve" has no word after Kim's cleaning.
     assert rows.shape == (18_765, 300) and known.sum() == 7502
     types, tokens = coverage(known, corpus.tokens)

@@ -1,6 +1,7 @@
 """Copy the small files of a finished run, which pages quote, to ``results/NAME``.
 
 Usage: python tools/collect.py DIR NAME
+       python tools/collect.py --seeds DIR NAME
        python tools/collect.py --questions DIR NAME
        python tools/collect.py --choice DIR NAME
        python tools/collect.py --kim DIR NAME
@@ -8,13 +9,14 @@ Usage: python tools/collect.py DIR NAME
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --judge NAME=IDENTITY…
 
-``--questions`` copies the answers of ``replicate questions``, and ``--choice`` those of
+``--seeds`` writes only what :func:`replicate.load_results` reads, of a run whose other files
+are committed already.  ``--questions`` copies the answers of ``replicate questions``, and ``--choice`` those of
 ``replicate choice``; ``--kim`` those of ``replicate kim``.  ``--corpora`` copies a comparison
 of ``replicate corpora``, and the statistics of the runs that it compares, to
 ``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
 of epochs.  ``--judge`` judges
 committed runs again from their tables, after a change of the claims: statistics of
-accuracies are computed again from ``accuracy.csv``, those of saliency are as stored.
+accuracies are computed again from ``accuracy.csv.gz``, those of saliency are as stored.
 """
 
 import shutil
@@ -28,9 +30,9 @@ import regression
 from replicate import claims
 from replicate.beyond import kim
 from replicate.beyond.rivals import CURVE
-from replicate.config import ARMS
 from replicate.experiment import statistics_of, verdicts_of
 from replicate.io.files import load_json, read_csv, save_csv
+from replicate.results import save_seeds
 from replicate.run import Run
 from replicate.show import forest, report
 
@@ -41,7 +43,7 @@ MEMORY = ("epochs", "seeds", "peak_memory_bytes")
 
 
 def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
-    """Claims, statistics and accuracies of all seeds, figures, settings, time.
+    """Claims, statistics, accuracies and scores of all seeds, figures, settings, time.
 
     The intervals are also stored for ``replicate verify``, which compares later
     runs with the same readings, corpus and vectors with them.
@@ -49,14 +51,14 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     run = Run(folder)
     place = Path(root) / name
     (place / "figures").mkdir(parents=True, exist_ok=True)
-    for file in ("config.json", "timing.json", "claims.csv", "claims.json"):
+    for file in ("timing.json", "claims.csv", "claims.json"):
         shutil.copy(run.out / file, place / file)
     for file in sorted((run.out / "figures").iterdir()):
         # Vector graphics of thousands of points are large, and can be redrawn.
         if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
             shutil.copy(file, place / "figures" / file.name)
     save_statistics(run, place)
-    save_accuracies(run, place)
+    save_seeds(run, place)
     expect(run.identity, verdicts_of(run), place, expected)
 
 
@@ -66,15 +68,6 @@ def save_statistics(run, place):
     table = [statistics_of(run, seed) for seed in seeds]
     rows = [[seed, *row.values()] for seed, row in zip(seeds, table)]
     save_csv(place / "statistics.csv", ["seed", *table[0]], rows)
-
-
-def save_accuracies(run, place):
-    """The accuracies of every finished seed, arm and epoch."""
-    rows = []
-    for seed in run.finished_seeds():
-        curves = run.accuracies(seed)
-        rows += [[seed, arm, int(e), a] for arm in ARMS for e, a in curves[arm][:, :2]]
-    save_csv(place / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), rows)
 
 
 def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
@@ -190,7 +183,9 @@ def collect_memory(name, folders, root=REPOSITORY / "results"):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--questions"]:
+    if sys.argv[1:2] == ["--seeds"]:
+        save_seeds(Run(sys.argv[2]), REPOSITORY / "results" / sys.argv[3])
+    elif sys.argv[1:2] == ["--questions"]:
         collect_questions(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--choice"]:
         collect_choice(*sys.argv[2:4])

@@ -88,7 +88,7 @@ def codemeta(citation, setup):
         "runtimePlatform": f"Python {setup['python_requires']}",
         "operatingSystem": ["Linux", "macOS"],
         "softwareRequirements": [required(text) for text in setup["install_requires"]],
-        "referencePublication": [publication(work) for work in citation["references"]],
+        "referencePublication": [publication(work) for work in dated(citation)],
     }
 
 
@@ -99,6 +99,11 @@ def required(text):
     if asked.marker is not None:
         found["description"] = f"where {asked.marker}"
     return found
+
+
+def dated(citation):
+    """The works under ``references`` whose authors and year are known."""
+    return [work for work in citation["references"] if "year" in work]
 
 
 def publication(work):
@@ -130,10 +135,10 @@ def zenodo(citation, setup):
         "creators": [{"name": one["name"]} for one in citation["authors"]],
         "keywords": citation["keywords"],
         "notes": f"Licences of all parts: {', '.join(licences(setup))}. {citation['message']}",
-        "references": [reference(work) for work in citation["references"]],
+        "references": [reference(work) for work in dated(citation)],
         "related_identifiers": [
             {"identifier": work["doi"], "relation": "cites", "scheme": "doi"}
-            for work in citation["references"]
+            for work in dated(citation)
             if "doi" in work
         ],
     }

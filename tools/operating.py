@@ -28,6 +28,7 @@ from replicate.claims import column as column_of
 from replicate.config import ARMS, PAPER, generator
 from replicate.inference import confidence_sequence, mean_interval
 from replicate.io.files import read_csv, save_csv
+from replicate.results import read_accuracies
 from replicate.statistics import accuracy_statistics
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -44,7 +45,7 @@ HEADER = ("draws", "truth", "seeds", "claim", "right", *VERDICTS, "wrong", "seed
 
 
 def committed_rows(name, results=RESULTS):
-    """Statistics of the seeds of a committed run; those of accuracies from ``accuracy.csv``."""
+    """Statistics of the seeds of a committed run; those of accuracies from its curves."""
     place = results / name / "statistics.csv"
     header = place.read_text(encoding="utf-8").splitlines()[0].split(",")
     rows = {int(row["seed"]): row for row in read_csv(place, header, dict.fromkeys(header, float))}
@@ -55,14 +56,7 @@ def committed_rows(name, results=RESULTS):
 
 def committed_curves(name, results=RESULTS):
     """Accuracies of a committed run: seed -> arm -> (epochs, 2) of epoch, accuracy."""
-    columns = {"seed": int, "epoch": float, "accuracy": float}
-    curves = {}
-    for row in read_csv(
-        results / name / "accuracy.csv", ("seed", "arm", "epoch", "accuracy"), columns
-    ):
-        arms = curves.setdefault(row["seed"], {})
-        arms.setdefault(row["arm"], []).append((row["epoch"], row["accuracy"]))
-    return {seed: {a: np.array(rows) for a, rows in arms.items()} for seed, arms in curves.items()}
+    return read_accuracies(results / name)
 
 
 def effects_of(parts, table):

@@ -26,15 +26,18 @@ from pathlib import Path
 
 import collect
 
+from replicate.config import ARMS
 from replicate.experiment import prepare, run_seed
 from replicate.io.data import data_folders, find_data
 from replicate.io.errors import InputError
 from replicate.io.files import load_json, save_json
+from replicate.results import read_accuracies, save_seeds
 from replicate.run import Options
 from replicate.settings import read_settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLACE = REPOSITORY / "results" / "provenance.json"
+ACCURACIES = "accuracy.csv.gz"
 #: What numbers of a run on a CPU depend on, below ``replicate/``.
 NUMBERS = (
     "config.py", "corpus.py", "experiment.py", "fast/adam.py", "fast/compat.py",
@@ -117,7 +120,7 @@ def stale(record, today, names):
 
 
 def repeat(folder, seed):
-    """Files whose rows of a seed do not repeat byte for byte: empty if all do.
+    """Files whose numbers of a seed do not repeat to the last bit: empty if all do.
 
     Args:
         folder (Path): of results on MR, or ``corpora/NAME``.
@@ -144,12 +147,15 @@ def repeat(folder, seed):
         run_seed(run, seed)
         again = Path(work)
         collect.save_statistics(run, again)
-        collect.save_accuracies(run, again)
-        return [
-            file
-            for file in ("statistics.csv", "accuracy.csv")
-            if (folder / file).is_file() and rows(folder / file, seed) != rows(again / file, seed)
-        ]
+        differing = []
+        if rows(folder / "statistics.csv", seed) != rows(again / "statistics.csv", seed):
+            differing.append("statistics.csv")
+        if (folder / ACCURACIES).is_file():
+            save_seeds(run, again)
+            was, now = (read_accuracies(place)[seed] for place in (folder, again))
+            if any(was[arm].tobytes() != now[arm].tobytes() for arm in ARMS):
+                differing.append(ACCURACIES)
+        return differing
 
 
 def rows(place, seed):
