@@ -166,8 +166,8 @@ def _ceiling(place: Path, words: Words) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
     for source, row in found.items():
         spread = _cell(words.number(f"{100 * float(row['deviation']):.2f} points"))
-        bounds = [max(float(row[name]), 0.0) ** 0.5 for name in ("low", "high")]
-        shown = _range(*map(str, bounds), 2, 100).replace("+", "")
+        low, high = (str(max(float(row[name]), 0.0) ** 0.5) for name in ("low", "high"))
+        shown = _range(low, high, 2, 100).replace("+", "")
         rows.append((words(f"answers.source.{source}"), spread, _cell(shown), _cell(row["seeds"])))
     for key, row in zip(("answers.best.seen", "answers.best.real"), best):
         gain = _cell(words.number(f"{100 * float(row['mean']):+.2f} points"))
