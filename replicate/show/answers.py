@@ -18,8 +18,9 @@ RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds"
 #: Columns of ``choice/choice.csv``.
 CHOICE = ("measure", "paper", "ours", "low", "high", "seeds", "answer")
 
-#: Columns of ``ceiling/components.csv`` and ``ceiling/best.csv``.
+#: Columns of ``ceiling/components.csv``.
 COMPONENTS = ("source", "variance", "low", "high", "deviation", "share", "seeds")
+#: Columns of ``ceiling/best.csv``.
 BEST = ("measure", "mean", "low", "high", "seeds")
 #: Columns of tables of ``trust``, after the first.
 MEANS = ("measure", "mean", "low", "high", "seeds")
