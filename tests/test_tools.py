@@ -545,3 +545,21 @@ def test_a_committed_run_from_before_a_reading_is_compared(
     place.write_text(json.dumps({**settings, "absent_words": "stay"}))
     assert regression.main(recorded_run.out) == 0
     assert "no committed run has these readings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["choice", "ceiling", "trust"])
+def test_tables_of_further_models_are_collected(what, tmp_path):
+    """CSV and PNG, and the settings where the run itself is not collected."""
+    run, root = tmp_path / "run", tmp_path / "results"
+    (run / what).mkdir(parents=True)
+    for name in ("a.csv", "b.png", "b.svg"):
+        (run / what / name).write_text(name)
+    (run / "config.json").write_text("{}")
+    collect = tool("collect")
+    collect.collect_further(what, run, "mine", root)
+    assert {p.name for p in (root / "mine" / what).iterdir()} == {"a.csv", "b.png", "config.json"}
+    (root / "other").mkdir()
+    (root / "other" / "config.json").write_text("{}")
+    collect.collect_further(what, run, "other", root)
+    assert {p.name for p in (root / "other" / what).iterdir()} == {"a.csv", "b.png"}
+    assert set(collect.FURTHER) >= {what}

@@ -3,15 +3,15 @@
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --seeds DIR NAME
        python tools/collect.py --questions DIR NAME
-       python tools/collect.py --choice DIR NAME
+       python tools/collect.py --choice|--ceiling|--trust DIR NAME
        python tools/collect.py --kim DIR NAME
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --judge NAME=IDENTITY…
 
 ``--seeds`` writes only what :func:`replicate.load_results` reads, of a run whose other files
-are committed already.  ``--questions`` copies the answers of ``replicate questions``, and ``--choice`` those of
-``replicate choice``; ``--kim`` those of ``replicate kim``.  ``--corpora`` copies a comparison
+are committed already.  ``--questions`` copies the answers of ``replicate questions``, ``--choice``, ``--ceiling`` and
+``--trust`` those of the commands of these names, ``--kim`` those of ``replicate kim``.  ``--corpora`` copies a comparison
 of ``replicate corpora``, and the statistics of the runs that it compares, to
 ``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
 of epochs.  ``--judge`` judges
@@ -136,13 +136,19 @@ def collect_questions(folder, name, root=REPOSITORY / "results"):
     save_csv(place / "accuracy.csv", ("seed", *CURVE), rows)
 
 
-def collect_choice(folder, name, root=REPOSITORY / "results"):
-    """What a choice could gain: the table, the numbers of every seed, and the picture."""
-    place = Path(root) / name / "choice"
+#: Commands that train further models of a run, and leave tables in a folder of their own.
+FURTHER = ("choice", "ceiling", "trust")
+
+
+def collect_further(what, folder, name, root=REPOSITORY / "results"):
+    """The tables and pictures of a command of :data:`FURTHER`, and how the run was made."""
+    place = Path(root) / name / what
     place.mkdir(parents=True, exist_ok=True)
-    for file in sorted((Path(folder) / "choice").iterdir()):
+    for file in sorted((Path(folder) / what).iterdir()):
         if file.suffix in (".png", ".csv"):
             shutil.copy(file, place / file.name)
+    if not (place.parent / "config.json").exists():
+        shutil.copy(Path(folder) / "config.json", place / "config.json")
 
 
 def collect_kim(folder, name, root=REPOSITORY / "results"):
@@ -187,8 +193,8 @@ if __name__ == "__main__":
         save_seeds(Run(sys.argv[2]), REPOSITORY / "results" / sys.argv[3])
     elif sys.argv[1:2] == ["--questions"]:
         collect_questions(*sys.argv[2:4])
-    elif sys.argv[1:2] == ["--choice"]:
-        collect_choice(*sys.argv[2:4])
+    elif sys.argv[1:2] in ([f"--{what}"] for what in FURTHER):
+        collect_further(sys.argv[1].removeprefix("--"), *sys.argv[2:4])
     elif sys.argv[1:2] == ["--kim"]:
         collect_kim(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--corpora"]:
