@@ -253,7 +253,9 @@ def draw(made, rows, stem):
         figure.subplots_adjust(
             left=0.16, right=0.985, top=1 - 0.6 / height, bottom=0.5 / height, wspace=0.12
         )
-        return figures.save_figure(figure, Path(stem))
+        made = figures.save_figure(figure, Path(stem))
+    made.with_suffix(".svg").unlink(missing_ok=True)  # larger than the table, and drawn from it
+    return made
 
 
 # --- the command -------------------------------------------------------------------------

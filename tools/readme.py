@@ -59,6 +59,7 @@ PAGES = (
     "docs/results.md",
     "docs/speed.md",
     "docs/statistics.md",
+    "docs/trust.md",
     "docs/versions.md",
 )
 
