@@ -51,7 +51,8 @@ pd.options.display.max_colwidth = None
 # learns the sentences of T1, and is tested on those of T3, which it has never seen.
 
 # %%
-preset = "paper" if os.environ.get("REPLICATE_DATA") else "sample"
+mr = os.path.join(os.environ.get("REPLICATE_DATA", ""), "rt-polarity.pos")
+preset = "paper" if os.path.isfile(mr) else "sample"
 folder = TemporaryDirectory()
 run = replicate.run_experiment(preset, seeds=1, out=f"{folder.name}/run")
 

@@ -43,7 +43,8 @@ pd.options.display.float_format = "{:.2e}".format
 # are too few for any conclusion.
 
 # %%
-preset = "paper" if os.environ.get("REPLICATE_DATA") else "sample"
+mr = os.path.join(os.environ.get("REPLICATE_DATA", ""), "rt-polarity.pos")
+preset = "paper" if os.path.isfile(mr) else "sample"
 folder = TemporaryDirectory()
 run = replicate.run_experiment(preset, seeds=1, out=f"{folder.name}/run")
 

@@ -44,7 +44,8 @@ pd.options.display.max_colwidth = None
 # file)**; without `REPLICATE_DATA` the sample is used.
 
 # %%
-preset = "paper" if os.environ.get("REPLICATE_DATA") else "sample"
+mr = os.path.join(os.environ.get("REPLICATE_DATA", ""), "rt-polarity.pos")
+preset = "paper" if os.path.isfile(mr) else "sample"
 seeds = [0, 1, 2]
 folder = TemporaryDirectory()
 run = replicate.run_experiment(preset, seeds=seeds, out=f"{folder.name}/run")

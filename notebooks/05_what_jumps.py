@@ -43,7 +43,8 @@ plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.ri
 # are known exactly.
 
 # %%
-preset = "paper" if os.environ.get("REPLICATE_DATA") else "sample"
+mr = os.path.join(os.environ.get("REPLICATE_DATA", ""), "rt-polarity.pos")
+preset = "paper" if os.path.isfile(mr) else "sample"
 folder = TemporaryDirectory()
 runs, steps = {}, {}
 for n in (5, 100):
