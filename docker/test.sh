@@ -16,6 +16,10 @@ if [ -n "${WORK:-}" ]; then mkdir -p "$WORK"; else WORK=$(mktemp -d /var/tmp/ima
 work=$WORK
 finish() {
   $buildah umount --all >/dev/null 2>&1 || true
+  # A container that was removed while it was mounted keeps its folder.
+  for place in $(sed -n "s|^[^ ]* \($work/[^ ]*\) .*|\1|p" /proc/mounts | sort -r); do
+    umount "$place" 2>/dev/null || true
+  done
   rm -rf --one-file-system "$work"
 }
 # A layer that several images have is kept once, where the kernel can do so.
@@ -228,6 +232,7 @@ for target in "$@"; do
       grep -q "@cupy:0: not available" "$work/doctor" || fail "doctor does not say that no device is there"
       ;;
   esac
+  $buildah umount "$other" >/dev/null
   $buildah rm "$other" >/dev/null
 done
 echo "image-test: passed in $(seconds) s; image $size MB, base $base_time s, build $build_time s, sample $sample_time s"
