@@ -74,9 +74,9 @@ _TRAINED = r"\d{4}-\d\d-\d\d \S+ INFO seed \d+, \S+: done"
 
 #: Folders of a run in which files are written, as patterns.
 _FOLDERS = (
-    "", "figures", "parquet", "questions", "choice", "trust", "seed-*", "seed-*/T1",
+    "", "figures", "parquet", "questions", "choice", "ceiling", "trust", "seed-*", "seed-*/T1",
     "seed-*/arms/*", "seed-*/cartography/training_dynamics", "seed-*/rivals", "seed-*/choice",
-    "seed-*/trust",
+    "seed-*/ceiling", "seed-*/trust",
 )  # fmt: skip
 
 #: Sentences of each kind in Fig. 5.

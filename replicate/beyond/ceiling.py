@@ -38,9 +38,10 @@ from ..parallel.pool import Outcome, Task, run_tasks
 from ..recorder import Recorder
 from ..run import Run
 from ..saliency import classify
-from ..selection import budget, median_halves
+from ..selection import median_halves
 from ..statistics import late_and_mean, window
 from ..training import Evaluator, Parts, train
+from .choice import check_finished, random_half
 
 __all__ = [
     "Design",
@@ -166,11 +167,6 @@ def _training_seed(seed: int, training: int) -> int:
     return (
         seed if training == 0 else int(generator("crossed training", seed, training).randint(2**31))
     )
-
-
-def random_half(seed: int, k: int, t2: NDArray[np.integer]) -> NDArray[np.integer]:
-    """The k-th random half of T2, as ``replicate choice`` draws it."""
-    return generator("random half", seed, k).permutation(t2)[: budget(len(t2))]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
@@ -304,10 +300,7 @@ def run_ceiling(
     Raises:
         InputError: if a seed is not finished.
     """
-    finished = set(run.finished_seeds())
-    for seed in seeds:
-        if seed not in finished:
-            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
+    check_finished(run, seeds)
     tasks = [Task(seed, work_on_ceiling, (str(run.out), seed, design), ()) for seed in seeds]
     return run_tasks(tasks, jobs, on_progress)
 

@@ -38,7 +38,9 @@ from ..training import train
 __all__ = [
     "CLAIM",
     "average_score",
+    "check_finished",
     "judge_choice",
+    "random_half",
     "run_choice",
     "seed_choice",
     "sum_of_ranks_p",
@@ -92,6 +94,23 @@ def average_score(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray((scores / np.where(size > 0, size, 1.0)).mean(axis=0))
 
 
+def random_half(seed: int, k: int, t2: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The k-th random half of T2, as its sentences."""
+    return generator("random half", seed, k).permutation(t2)[: budget(len(t2))]
+
+
+def check_finished(run: Run, seeds: Sequence[int]) -> None:
+    """Look whether all training runs of every seed are complete.
+
+    Raises:
+        InputError: if one is not.
+    """
+    finished = set(run.finished_seeds())
+    for seed in seeds:
+        if seed not in finished:
+            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
+
+
 def _score(run: Run, t2: NDArray[np.integer], wac: NDArray[np.float64]) -> NDArray[np.float64]:
     """A_S of the sentences of T2 (eq. 10)."""
     config = run.config
@@ -115,8 +134,7 @@ def work_on_choice(
     h, l = median_halves(average_score(scores), t2)
     added = {"T1andT2h*": h, "T1andT2l*": l}
     for k in range(halves):
-        drawn = generator("random half", seed, k).permutation(t2)
-        added[f"random_{k}"] = drawn[: budget(len(t2))]
+        added[f"random_{k}"] = random_half(seed, k, t2)
     place = _folder(run, seed) / LEVELS
     rows = _read(place, LEVEL)
     done = {row["arm"]: list(row.values()) for row in rows}
@@ -215,10 +233,7 @@ def run_choice(
     Raises:
         InputError: if a seed is not finished.
     """
-    finished = set(run.finished_seeds())
-    for seed in seeds:
-        if seed not in finished:
-            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
+    check_finished(run, seeds)
     tasks = [Task(seed, work_on_choice, (str(run.out), seed, halves, phases), ()) for seed in seeds]
     return run_tasks(tasks, jobs, on_progress)
 
