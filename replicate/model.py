@@ -450,17 +450,21 @@ def padded_places(offsets: np.ndarray, padding: int, width: int) -> np.ndarray:
     return np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])
 
 
-def initial_model(run: Run, seed: int, weights: int | None = None) -> TextCNN:
+def initial_model(
+    run: Run, seed: int, weights: int | None = None, config: Config | None = None
+) -> TextCNN:
     """The network with the initial weights of a seed, on the run's device.
 
     Args:
         run: prepared.
         seed: names the weights, and the vectors of unknown words.
         weights: another seed of the weights.
+        config: other readings of the network.
     """
     initial = seed if weights is None else weights
     n_labels = len(run.settings["corpus"]["label_names"])
-    model = TextCNN(run.vectors_of(seed), n_labels, run.config, initial, run.options.implementation)
+    readings = run.config if config is None else config
+    model = TextCNN(run.vectors_of(seed), n_labels, readings, initial, run.options.implementation)
     model.to_device(chainer_device(run.options.device))
     return model
 

@@ -259,11 +259,15 @@ class Evaluator(training.Extension):
         tokens, offsets = corpus.take(sentences)
         self.batch = flat_batch(model, tokens, offsets, self.labels)
 
+    def answers(self) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) bool, whether each sentence is classified rightly, and (m,) losses."""
+        found = classify(self.model, self.batch)
+        return found.predicted == self.labels, found.loss
+
     def sums(self) -> tuple[float, float, float]:
         """Number of sentences, number of right answers, and the sum of losses."""
-        found = classify(self.model, self.batch)
-        right = found.predicted == self.labels
-        return float(len(right)), float(right.sum()), float(found.loss.sum(dtype=np.float64))
+        right, loss = self.answers()
+        return float(len(right)), float(right.sum()), float(loss.sum(dtype=np.float64))
 
     def evaluate(self) -> tuple[float, float]:
         """Accuracy and mean loss."""

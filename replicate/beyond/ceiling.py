@@ -25,19 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..config import PAPER, Config, generator
+from ..config import PAPER, generator
 from ..corpus import Corpus
 from ..experiment import check_converged
-from ..fast.device import chainer_device
 from ..inference import ALPHA, mean_interval
 from ..instability import sentence_instability
 from ..io.errors import InputError
 from ..io.files import read_csv, save_csv
-from ..model import TextCNN
+from ..model import TextCNN, initial_model
 from ..parallel.pool import Outcome, Task, run_tasks
 from ..recorder import Recorder
 from ..run import Run
-from ..saliency import classify
 from ..selection import median_halves
 from ..statistics import late_and_mean, window
 from ..training import Evaluator, Parts, train
@@ -133,11 +131,10 @@ class _InTwoParts(Evaluator):
         self.first = first
         self.curve: list[tuple[float, float]] = []
 
-    def sums(self) -> tuple[float, float, float]:
-        found = classify(self.model, self.batch)
-        right = found.predicted == self.labels
+    def answers(self) -> tuple[np.ndarray, np.ndarray]:
+        right, loss = super().answers()
         self.curve.append((float(right[self.first].mean()), float(right[~self.first].mean())))
-        return float(len(right)), float(right.sum()), float(found.loss.sum(dtype=np.float64))
+        return right, loss
 
 
 # --- one seed --------------------------------------------------------------------------
@@ -151,15 +148,6 @@ def _read(place: Path, header: Sequence[str]) -> list[dict[str, Any]]:
     if not place.exists():
         return []
     return read_csv(place, header, {name: float for name in header if name != "name"})
-
-
-def _network(run: Run, seed: int, weights: int, config: Config) -> TextCNN:
-    """A network of these readings with the run's word vectors, on its device."""
-    n_labels = len(run.settings["corpus"]["label_names"])
-    options = run.options
-    model = TextCNN(run.vectors_of(seed), n_labels, config, weights, options.implementation)
-    model.to_device(chainer_device(options.device))
-    return model
 
 
 def _training_seed(seed: int, training: int) -> int:
@@ -206,7 +194,7 @@ def _crossed(run, seed, design, trained):
 
                 own = _training_seed(seed, training)
                 curve, _ = train(
-                    _network(run, seed, own, run.config), run.corpus, added, t3, seed=own,
+                    initial_model(run, seed, own), run.corpus, added, t3, seed=own,
                     folder=place.parent, parts=Parts(evaluator=evaluator),
                     # After a stop the curve would lack its beginning: such a training starts again.
                     snapshot_seconds=float("inf"),
@@ -234,7 +222,7 @@ def _regimes(run, seed, design, trained):
 
         def level(name, half, config=config, part=part, place=place, key=(share, filters)):
             curve, _ = train(
-                _network(run, seed, seed, config), run.corpus,
+                initial_model(run, seed, config=config), run.corpus,
                 np.sort(np.concatenate([part, half])), t3, seed=seed, folder=place.parent,
                 fingerprint=f"{run.identity} {seed} {key} {name}",
             )  # fmt: skip
@@ -265,7 +253,7 @@ def _score_after(run, seed, config, part, phase, folder):
     """A_S of T2 after a first phase on a part of T1."""
     _, t2, t3 = run.split(seed)
     own = _training_seed(seed, phase)
-    model = _network(run, seed, own, config)
+    model = initial_model(run, seed, own, config)
     recorder = Recorder.of_model(model, *run.corpus.take(part), len(run.corpus.words), stored=False)
     rows, _ = train(
         model, run.corpus, part, t3, seed=own, folder=folder, recorder=recorder,
