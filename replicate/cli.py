@@ -799,9 +799,7 @@ def questions(folder, shares, jobs, quiet, verbose):
 
     work = Run(folder)
     beyond.check_run(work)
-    seeds = work.finished_seeds()
-    if not seeds:
-        raise InputError(f"{folder}: no finished seed; run it first")
+    seeds = _finished(work)
 
     def train(on_progress):
         return rivals.run_rivals(work, seeds, shares, jobs or _cores(), on_progress)
@@ -819,6 +817,14 @@ _ANSWERS = (
     ("What the best half gains", "best.csv", ("measure", "mean", "low", "high")),
     ("What a choice could gain", "choice.csv", ("measure", "ours", "low", "high", "answer")),
 )
+
+
+def _finished(work, number=None):
+    """The finished seeds of a run, or the first so many of them."""
+    seeds = work.finished_seeds()[:number]
+    if not seeds:
+        raise InputError(f"{work.out}: no finished seed; run it first")
+    return seeds
 
 
 def _further_models(work, seeds, each, quiet, verbose, train, write):
@@ -891,9 +897,7 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     from .run import Run
 
     work = Run(folder)
-    seeds = work.finished_seeds()[:number]
-    if not seeds:
-        raise InputError(f"{folder}: no finished seed; run it first")
+    seeds = _finished(work, number)
 
     def train(on_progress):
         return beyond.run_choice(work, seeds, halves, phases, jobs or _cores(), on_progress)
@@ -940,9 +944,7 @@ def ceiling(folder, number, halves, trainings, sizes, filters, jobs, quiet, verb
     from .run import Run
 
     work = Run(folder)
-    seeds = work.finished_seeds()[:number]
-    if not seeds:
-        raise InputError(f"{folder}: no finished seed; run it first")
+    seeds = _finished(work, number)
     design = beyond.Design(
         halves, trainings, _whole_numbers("--sizes", sizes), _whole_numbers("--filters", filters)
     )
@@ -988,9 +990,7 @@ def trust(folder, number, draws, jobs, quiet, verbose):
 
     work = Run(folder)
     beyond.check_run(work)
-    seeds = work.finished_seeds()[:number]
-    if not seeds:
-        raise InputError(f"{folder}: no finished seed; run it first")
+    seeds = _finished(work, number)
 
     def train(on_progress):
         return beyond.run_trust(work, seeds, draws, jobs or _cores(), on_progress)

@@ -40,8 +40,6 @@ __all__ = [
 #: An array of NumPy, or of CuPy, whose interface is the same.
 Array = np.ndarray
 
-_ACTIVATIONS = ("relu", "tanh", "sigmoid")
-
 
 def warm_up_blas() -> None:
     """Fill the matrix library's buffer once, as a new process must for its full speed.
@@ -121,8 +119,10 @@ class ConvolutionMax(function_node.FunctionNode):
     """See :func:`convolution_max`."""
 
     def __init__(self, tokens, offsets, activation="relu", padding="wide", ids=None):
-        if activation not in _ACTIVATIONS:
-            raise ValueError(f"activation {activation!r}: choose one of {', '.join(_ACTIVATIONS)}")
+        if activation not in kernels.ACTIVATIONS:
+            raise ValueError(
+                f"activation {activation!r}: choose one of {', '.join(kernels.ACTIVATIONS)}"
+            )
         if padding not in ("wide", "narrow"):
             raise ValueError(f"padding {padding!r}: choose wide or narrow")
         if len(offsets) < 2:

@@ -13,6 +13,7 @@ import numpy as np
 from .compat import cuda
 
 __all__ = [
+    "ACTIVATIONS",
     "adam",
     "gradient_of_filters",
     "gradient_of_words",
@@ -231,7 +232,7 @@ __global__ void adam(real* w0, const real* g0, real* m0, real* v0, int n0,
 """
 
 #: Names of activations, as the kernels number them.
-_ACTIVATIONS = ("relu", "tanh", "sigmoid")
+ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 _modules: dict[str, Any] = {}
 
@@ -337,7 +338,7 @@ def head(
     _launch(
         "head", batch, 128, dtype,
         z, z if mask is None else mask, weight, bias, labels, *sizes,
-        np.int32(_ACTIVATIONS.index(activation)), np.int32(mask is not None), dtype.type(scale),
+        np.int32(ACTIVATIONS.index(activation)), np.int32(mask is not None), dtype.type(scale),
         dropped, loss, logits, gz,
     )  # fmt: skip
     ends = np.cumsum([n_labels * n_filters, n_labels, n_filters, 1]).tolist()
