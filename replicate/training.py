@@ -14,8 +14,8 @@ import numpy as np
 
 from .config import Config, generator
 from .corpus import Corpus
-from .fast.adam import FusedAdam
 from .fast.compat import chainer, cuda, extensions, optimizers, training
+from .fast.optimizers import FUSED
 from .fast.rows import RowDecay, set_row_rule
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
@@ -210,18 +210,13 @@ def make_optimizer(model: TextCNN, config: Config) -> Any:
     Returns:
         chainer.Optimizer: set up for `model`.
     """
-    rate = config.learning_rate
-    adam = FusedAdam if model.implementation == "fused" else optimizers.Adam
-    optimizer = {
-        "Adam": lambda: adam(alpha=rate),
-        "SGD": lambda: optimizers.SGD(lr=rate),
-        "MomentumSGD": lambda: optimizers.MomentumSGD(lr=rate),
-        "AdaDelta": lambda: optimizers.AdaDelta(),
-        "AdaGrad": lambda: optimizers.AdaGrad(lr=rate),
-    }[config.optimizer]()
+    fused = model.implementation == "fused"
+    kind = FUSED[config.optimizer] if fused else getattr(optimizers, config.optimizer)
+    # Zeiler's AdaDelta has no rate.
+    optimizer = kind() if config.optimizer == "AdaDelta" else kind(config.learning_rate)
     optimizer.setup(model)
     stay = config.absent_words == "stay"
-    if not model.embed.static and (stay or model.implementation == "fused"):
+    if not model.embed.static and (stay or fused):
         set_row_rule(optimizer, model.embed.W, stay)
     if config.weight_decay:
         optimizer.add_hook(RowDecay(config.weight_decay))

@@ -16,7 +16,7 @@ ORDER = """
     environment
     io.errors io.published io.files io.table io.wordvectors io.gensim_data io.data io.summary io.lines io.tables
     io.corpora io.download io.public_vectors
-    fast.compat fast.device fast.kernels fast.product fast.convolution fast.rows fast.adam
+    fast.compat fast.device fast.kernels fast.product fast.convolution fast.optimizers fast.rows
     config corpus settings vectors split instability selection run results statistics inference claims
     model saliency recorder training
     show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report

@@ -18,7 +18,7 @@ import pytest
 
 from replicate.config import Config
 from replicate.fast import convolution as functions
-from replicate.fast import kernels, rows
+from replicate.fast import kernels, optimizers
 from replicate.fast.compat import chainer, cuda
 from replicate.model import TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
@@ -533,7 +533,7 @@ def adam_differs(sizes, put, get=lambda array: array):
     for _ in range(3):
         kernels.adam(ours, *constants)
         for arrays in expected:
-            rows._adam(*arrays, *constants)
+            optimizers._adam(*arrays, *constants)
     pairs = [(get(a), b) for found, right in zip(ours, expected) for a, b in zip(found, right)]
     return not all(np.allclose(a, b, rtol=1e-6, atol=1e-7) for a, b in pairs)
 

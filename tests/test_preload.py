@@ -5,8 +5,8 @@ import os
 import pytest
 
 from replicate import training
-from replicate.fast import adam, product
 from replicate.fast import convolution as functions
+from replicate.fast import optimizers, product
 from replicate.parallel import preload
 from replicate.parallel.pool import Task, run_tasks
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("importable")
 
 
 def compiled(on_progress):
-    loops = product.pool_cpu, adam._adam
+    loops = product.pool_cpu, optimizers._step_of_one
     on_progress([len(loop.signatures) for loop in loops])
 
 
@@ -48,10 +48,12 @@ def test_warm_up_calls_every_loop():
     preload.warm_up()
     loops = [
         value
-        for module in (functions, product, adam, training)
+        for module in (functions, product, optimizers, training)
         for value in vars(module).values()
         if hasattr(value, "signatures") and hasattr(value, "py_func")
     ]
     assert len(loops) >= 5
-    cold = [loop.__name__ for loop in loops if not loop.signatures]
-    assert cold == []
+    # The formulas are compiled into the steps that call them.
+    inner = {"_sgd", "_momentum", "_adagrad", "_adadelta", "_decay", "_adam", "step"}
+    cold = {loop.__name__ for loop in loops if not loop.signatures}
+    assert cold <= inner

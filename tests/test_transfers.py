@@ -17,8 +17,8 @@ from replicate import model as model_module
 from replicate import saliency
 from replicate.config import Config
 from replicate.corpus import Corpus
-from replicate.fast import adam, kernels
 from replicate.fast import convolution as functions
+from replicate.fast import kernels, optimizers
 from replicate.fast.compat import chainer
 from replicate.model import Batch, TextCNN
 from replicate.saliency import classify, flat_batch, word_saliency
@@ -130,7 +130,7 @@ def device(monkeypatch):
         stand_in = SimpleNamespace(
             cupy=device, ndarray=Secretive, get_array_module=module_of, to_cpu=to_cpu
         )
-        for module in (adam, kernels, functions, model_module, saliency):
+        for module in (optimizers, kernels, functions, model_module, saliency):
             monkeypatch.setattr(module, "cuda", stand_in)
         monkeypatch.setattr(kernels, "_modules", {})
         at = {Secretive: device, np.ndarray: np}

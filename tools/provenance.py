@@ -40,7 +40,7 @@ PLACE = REPOSITORY / "results" / "provenance.json"
 ACCURACIES = "accuracy.csv.gz"
 #: What numbers of a run on a CPU depend on, below ``replicate/``.
 NUMBERS = (
-    "config.py", "corpus.py", "experiment.py", "fast/adam.py", "fast/compat.py",
+    "config.py", "corpus.py", "experiment.py", "fast/optimizers.py", "fast/compat.py",
     "fast/convolution.py", "fast/product.py", "fast/rows.py", "instability.py", "model.py",
     "recorder.py", "saliency.py", "selection.py", "split.py", "statistics.py", "training.py",
     "vectors.py",

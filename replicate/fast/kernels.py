@@ -352,7 +352,7 @@ def head(
 
 
 def adam(parameters: list[tuple], rate: Any, rest1: Any, rest2: Any, eps: Any) -> None:
-    """Adam's step of some parameters, four a launch; see :mod:`replicate.fast.adam`.
+    """Adam's step of some parameters, four a launch; see :mod:`replicate.fast.optimizers`.
 
     Args:
         parameters: arrays of one dtype for each: weight, gradient and the states m and v.

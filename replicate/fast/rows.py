@@ -7,7 +7,7 @@ leave all others as they are.  Adam, AdaDelta and MomentumSGD move them too,
 by their states: one pass over weights and states does it.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,7 +15,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .compat import chainer, optimizer_hooks, optimizers
+from .compat import chainer, optimizer_hooks
+from .optimizers import ADADELTA, ADADELTA_ABSENT, RULES, CompiledRule, step
 
 __all__ = ["RowDecay", "RowParameter", "RowRule", "set_row_rule"]
 
@@ -114,12 +115,13 @@ class RowDecay(optimizer_hooks.WeightDecay):
             param.decay += self.rate
 
 
-class RowRule(chainer.UpdateRule):
+class RowRule(CompiledRule):
     """Part of an update rule: with a gradient of rows, one compiled pass over what moves.
 
-    It is combined with a rule of Chainer's, which updates with every other gradient.
-    SGD, MomentumSGD, AdaGrad and AdaDelta give the same bits as Chainer's, Adam those
-    of :class:`~replicate.fast.adam.FusedAdam`.
+    It is combined with a rule of :data:`~replicate.fast.optimizers.RULES`, whose formula it
+    takes; with every other gradient Chainer's updates.  SGD, MomentumSGD, AdaGrad and
+    AdaDelta give the same bits as Chainer's, Adam those of
+    :class:`~replicate.fast.optimizers.FusedAdam`.
 
     Args:
         parent_hyperparam: the optimiser's.
@@ -132,17 +134,10 @@ class RowRule(chainer.UpdateRule):
     """
 
     _hooked = False
-    kind: ClassVar[int]
-    names: ClassVar[tuple[str, ...]] = ()
-    moves = True  # rows whose gradient is zero, by the states
 
     def __init__(self, parent_hyperparam: Any, stay: bool = False) -> None:
         super().__init__(parent_hyperparam)
         self.stay = stay
-
-    def constants(self) -> tuple[float, ...] | None:
-        """Numbers of the compiled formula; None where Chainer's form has no compiled one."""
-        raise NotImplementedError
 
     def add_hook(self, *args: Any, **kwargs: Any) -> None:
         """Chainer's: a rule with hooks takes Chainer's whole way through an update."""
@@ -150,7 +145,7 @@ class RowRule(chainer.UpdateRule):
         super().add_hook(*args, **kwargs)
 
     def update(self, param):
-        # As in FusedAdamRule: Chainer's way around a parameter costs as much as the rows.
+        # As in FusedRule: Chainer's way around a parameter costs as much as the rows.
         plain = (
             getattr(param, "values", None) is not None
             and self.enabled
@@ -166,7 +161,7 @@ class RowRule(chainer.UpdateRule):
 
     def update_core(self, param):
         values = getattr(param, "values", None)
-        constants = None if values is None else self.constants()
+        constants = None if values is None else self.constants(self.hyperparam, self)
         if constants is not None:
             arrays = [param.array, *(self._state[name] for name in self.names)]
             numbers = np.zeros(4, dtype=values.dtype)
@@ -199,70 +194,9 @@ class RowRule(chainer.UpdateRule):
             self._state = whole
 
 
-_SGD, _MOMENTUM, _ADAGRAD, _ADADELTA, _ADAM, _ADADELTA_ABSENT = range(6)
-
-
-class SGDRows(RowRule, optimizers.sgd.SGDRule):
-    """SGD: w -= lr g."""
-
-    kind = _SGD
-    moves = False
-
-    def constants(self):
-        return (self.hyperparam.lr,)
-
-
-class MomentumSGDRows(RowRule, optimizers.momentum_sgd.MomentumSGDRule):
-    """MomentumSGD: v = momentum v - lr g; w += v."""
-
-    kind = _MOMENTUM
-    names = ("v",)
-
-    def constants(self):
-        return self.hyperparam.lr, self.hyperparam.momentum
-
-
-class AdaGradRows(RowRule, optimizers.ada_grad.AdaGradRule):
-    """AdaGrad: h += g g; w -= lr g / (sqrt(h) + eps)."""
-
-    kind = _ADAGRAD
-    names = ("h",)
-    moves = False
-
-    def constants(self):
-        return self.hyperparam.lr, self.hyperparam.eps
-
-
-class AdaDeltaRows(RowRule, optimizers.ada_delta.AdaDeltaRule):
-    """AdaDelta: where g = 0, both states decay and the weight rests."""
-
-    kind = _ADADELTA
-    names = ("msg", "msdx")
-
-    def constants(self):
-        rho = self.hyperparam.rho
-        return rho, 1 - rho, self.hyperparam.eps
-
-
-class AdamRows(RowRule, optimizers.adam.AdamRule):
-    """Adam in its first form; its other forms are Chainer's."""
-
-    kind = _ADAM
-    names = ("m", "v")
-
-    def constants(self):
-        hp = self.hyperparam
-        if hp.amsgrad or hp.adabound or hp.weight_decay_rate:
-            return None
-        return self.alpha_t * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps
-
-
-_RULES = {
-    optimizers.SGD: SGDRows,
-    optimizers.MomentumSGD: MomentumSGDRows,
-    optimizers.AdaGrad: AdaGradRows,
-    optimizers.AdaDelta: AdaDeltaRows,
-    optimizers.Adam: AdamRows,
+_ROW_RULES = {
+    kind: type(f"Row{rule.__name__}", (RowRule, rule), {"__doc__": rule.__doc__})
+    for kind, rule in RULES.items()
 }
 
 
@@ -285,7 +219,7 @@ def set_row_rule(optimizer: Any, param: RowParameter, stay: bool = False) -> Non
         >>> link.W.array.ravel().tolist()
         [1.0, 1.0, 0.5]
     """
-    rule = next(rule for kind, rule in _RULES.items() if isinstance(optimizer, kind))
+    rule = next(rule for kind, rule in _ROW_RULES.items() if isinstance(optimizer, kind))
     param.update_rule = rule(optimizer.hyperparam, stay)
     # It would ask for the gradient, which would be made dense; Chainer allows this.
     optimizer.reallocate_cleared_grads = _nothing
@@ -296,54 +230,6 @@ def _nothing():
 
 
 # --- The pass --------------------------------------------------------------------
-
-# The formulas.  Products and sums are rounded one by one, in the order that Chainer has
-# them in; divisions are NumPy's, without a check for zero that would keep them from SIMD.
-
-
-@numba.njit(cache=True, nogil=True)
-def _sgd(w, g, lr):
-    for d in range(len(w)):
-        w[d] -= lr * g[d]
-
-
-@numba.njit(cache=True, nogil=True)
-def _momentum(w, g, v, lr, momentum):
-    for d in range(len(w)):
-        v[d] = v[d] * momentum - lr * g[d]
-        w[d] += v[d]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _adagrad(w, g, h, lr, eps):
-    for d in range(len(w)):
-        h[d] += g[d] * g[d]
-        w[d] -= lr * g[d] / (np.sqrt(h[d]) + eps)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _adadelta(w, g, msg, msdx, rho, rest, eps):
-    for d in range(len(w)):
-        msg[d] = msg[d] * rho + rest * g[d] * g[d]
-        dx = np.sqrt((msdx[d] + eps) / (msg[d] + eps)) * g[d]
-        msdx[d] = msdx[d] * rho + rest * dx * dx
-        w[d] -= dx
-
-
-@numba.njit(cache=True, nogil=True)
-def _decay(msg, msdx, rho):
-    """AdaDelta where g = 0: the weight is not even read."""
-    for d in range(len(msg)):
-        msg[d] *= rho
-        msdx[d] *= rho
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _adam(w, g, m, v, rate, rest1, rest2, eps):
-    for d in range(len(w)):
-        m[d] += rest1 * (g[d] - m[d])
-        v[d] += rest2 * (g[d] * g[d] - v[d])
-        w[d] -= rate * m[d] / (np.sqrt(v[d]) + eps)
 
 
 @intrinsic
@@ -362,30 +248,6 @@ def _prefetch(context, array, place):
     return types.void(array, place), generate
 
 
-@numba.njit(inline="always", cache=True, nogil=True)
-def _step(kind, weight, g, first, second, begin, end, c):
-    """One step of neighbouring rows, which have one gradient."""
-    # A loop for each formula, which is then compiled into it: a call of one costs as much.
-    if kind == _SGD:
-        for i in range(begin, end):
-            _sgd(weight[i], g, c[0])
-    elif kind == _MOMENTUM:
-        for i in range(begin, end):
-            _momentum(weight[i], g, first[i], c[0], c[1])
-    elif kind == _ADAGRAD:
-        for i in range(begin, end):
-            _adagrad(weight[i], g, first[i], c[0], c[1])
-    elif kind == _ADADELTA:
-        for i in range(begin, end):
-            _adadelta(weight[i], g, first[i], second[i], c[0], c[1], c[2])
-    elif kind == _ADADELTA_ABSENT:
-        for i in range(begin, end):
-            _decay(first[i], second[i], c[0])
-    else:
-        for i in range(begin, end):
-            _adam(weight[i], g, first[i], second[i], c[0], c[1], c[2], c[3])
-
-
 @numba.njit(cache=True, nogil=True)
 def _update(kind, weight, first, second, ids, values, every, decay, c):
     """One step of the rows `ids`, or of every row, whose gradient is zero if not among them."""
@@ -401,20 +263,20 @@ def _update(kind, weight, first, second, ids, values, every, decay, c):
             g = zero if place[row] < 0 else values[place[row]]
             for d in range(dimensions):
                 decayed[d] = g[d] + decay * weight[row, d]
-            _step(kind, weight, decayed, first, second, row, row + 1, c)
+            step(kind, weight, decayed, first, second, row, row + 1, c)
     elif every:
         # Absent rows that never occurred, and so do not move, are not left out: over the
         # gaps the processor would not fetch ahead, which takes longer.
-        absent = _ADADELTA_ABSENT if kind == _ADADELTA else kind
+        absent = ADADELTA_ABSENT if kind == ADADELTA else kind
         row = 0
         while row < n:
             begin = row
             while row < n and place[row] < 0:
                 row += 1
-            _step(absent, weight, zero, first, second, begin, row, c)
+            step(absent, weight, zero, first, second, begin, row, c)
             if row < n:
                 g = values[place[row]]
-                _step(kind, weight, g, first, second, row, row + 1, c)
+                step(kind, weight, g, first, second, row, row + 1, c)
                 row += 1
     else:
         for i in range(len(ids)):
@@ -424,4 +286,4 @@ def _update(kind, weight, first, second, ids, values, every, decay, c):
                     _prefetch(weight, d)
                     _prefetch(first, d)
                     _prefetch(second, d)
-            _step(kind, weight, values[i], first, second, ids[i], ids[i] + 1, c)
+            step(kind, weight, values[i], first, second, ids[i], ids[i] + 1, c)

@@ -14,8 +14,8 @@ def warm_up() -> None:
     import numpy as np
 
     from .. import experiment, training  # noqa: F401
-    from ..fast import adam
     from ..fast import convolution as functions
+    from ..fast import optimizers
 
     words = np.ones((3, 2), dtype=np.float32)
     # As those of a run, which are mapped read-only; to Numba that is another type.
@@ -33,9 +33,11 @@ def warm_up() -> None:
     functions.mean_absolute_gradient(gz, where, offsets, weight, 3)
     labels, mark = np.zeros(1, dtype=np.int32), np.zeros((3, 2), dtype=np.int32)
     training._pack(tokens, offsets, labels, np.array([0]), mark, 1)
-    flat = np.ones(2, dtype=np.float32)
-    rate = np.float32(0.1)
-    adam._adam(flat, flat.copy(), flat.copy(), flat.copy(), rate, rate, rate, rate)
+    shapes = (1, 1, 2, 2), (1,), (1, 1), (1,)
+    arrays = [np.ones(shape, dtype=np.float32) for shape in shapes for _ in range(4)]
+    constants = np.ones(4, dtype=np.float32)
+    optimizers._step_of_four(optimizers.ADAM, *arrays, constants)
+    optimizers._step_of_one(optimizers.ADAM, *(array.ravel() for array in arrays[:4]), constants)
 
 
 # An error here would end the server; a worker that meets it again reports it.

@@ -1,12 +1,20 @@
-"""The fused Adam is Chainer's: the same steps to rounding, whatever is hooked to it."""
+"""The fused optimisers are Chainer's: the same steps, whatever is hooked to them."""
 
 import numpy as np
 import pytest
 
-from replicate.fast import adam
-from replicate.fast.adam import FusedAdam
+from replicate.fast import optimizers as fast
 from replicate.fast.compat import chainer, optimizer_hooks, optimizers
+from replicate.fast.optimizers import FUSED, FusedAdam
+from replicate.training import MaxNorm
 
+KIND = pytest.mark.parametrize("kind", FUSED)
+#: Rates at which each step is seen, and one that is a little off.
+RATES = {
+    "SGD": {"lr": 0.1}, "MomentumSGD": {"lr": 0.1}, "AdaGrad": {"lr": 0.1},
+    "AdaDelta": {"rho": 0.95}, "Adam": {"alpha": 0.02},
+}  # fmt: skip
+OFF = {kind: {name: 0.96 * value for name, value in rate.items()} for kind, rate in RATES.items()}
 SHAPES = {"a": (4, 3), "b": (5,), "c": ()}
 
 
@@ -42,9 +50,20 @@ def updated(optimizer, steps=STEPS, missing=(), prepare=lambda optimizer: None, 
 
 
 def assert_alike(ours, chainers):
-    assert ours.keys() == chainers.keys() and len(ours) >= 3
+    assert ours.keys() == chainers.keys() and len(ours) >= 2
     for name, value in chainers.items():
         np.testing.assert_allclose(ours[name], value, rtol=2e-5, atol=1e-7, err_msg=name)
+
+
+def assert_chainers(kind, ours, chainers):
+    """The same bits; of Adam, whose formula Chainer rounds in another order, nearly."""
+    assert_alike(ours, chainers)
+    if kind != "Adam":
+        assert bits(ours) == bits(chainers)
+
+
+def bits(found):
+    return {name: value.tobytes() for name, value in found.items()}
 
 
 def hooked(optimizer):
@@ -57,7 +76,11 @@ def hooked(optimizer):
 
 
 def own_rate(optimizer):
-    optimizer.target.b.update_rule.hyperparam.alpha = 0.1
+    hyperparam = optimizer.target.b.update_rule.hyperparam
+    name = (
+        "rho" if hasattr(hyperparam, "rho") else "alpha" if hasattr(hyperparam, "alpha") else "lr"
+    )
+    setattr(hyperparam, name, 0.5)
 
 
 def disabled(optimizer):
@@ -68,24 +91,42 @@ PREPARED = {
     "nothing": lambda optimizer: None,
     "weight decay": lambda o: o.add_hook(optimizer_hooks.WeightDecay(0.01)),
     "a hook of one": hooked,
+    "max-norm": lambda o: o.target.a.update_rule.add_hook(MaxNorm(0.5)),
     "a rate of its own": own_rate,
     "one that rests": disabled,
 }
 
 
+@KIND
 @pytest.mark.parametrize("name", PREPARED)
-def test_fused_adam_is_adam(name):
-    """Weights and states to rounding after 20 steps."""
+def test_fused_is_chainers(kind, name):
+    """Weights and states after 20 steps."""
     ours, chainers = (
-        updated(kind(alpha=0.02), prepare=PREPARED[name]) for kind in (FusedAdam, optimizers.Adam)
+        updated(make(**RATES[kind]), prepare=PREPARED[name])
+        for make in (FUSED[kind], getattr(optimizers, kind))
     )
-    assert_alike(ours, chainers)
+    assert_chainers(kind, ours, chainers)
     # Twin: each but the first moves the weights elsewhere.
-    plain = updated(FusedAdam(alpha=0.02))
-    if name == "nothing":
-        plain = updated(FusedAdam(alpha=0.021))
+    plain = updated(FUSED[kind](**(OFF if name == "nothing" else RATES)[kind]))
     with pytest.raises(AssertionError):
-        assert_alike(ours, plain)
+        assert_chainers(kind, ours, plain)
+
+
+@KIND
+@pytest.mark.parametrize("name", PREPARED)
+def test_no_parameter_takes_chainers_loop(kind, name, monkeypatch):
+    """Every update after the first is made by the compiled loop."""
+    rule = fast.RULES[getattr(optimizers, kind)].__mro__[2]
+    called = []
+    real = rule.update_core_cpu
+    monkeypatch.setattr(
+        rule, "update_core_cpu", lambda self, param: called.append(param.name) or real(self, param)
+    )
+    updated(FUSED[kind](**RATES[kind]), prepare=PREPARED[name])
+    assert called == []
+    # Twin: Chainer's own goes there.
+    updated(getattr(optimizers, kind)(**RATES[kind]))
+    assert len(called) == len(STEPS) * len(SHAPES)
 
 
 @pytest.mark.parametrize(
@@ -97,29 +138,32 @@ def test_other_forms_of_adam_are_chainers(form):
     assert_alike(updated(FusedAdam(**form)), updated(optimizers.Adam(**form)))
 
 
-def test_a_parameter_without_a_gradient_is_left():
-    """Where Chainer takes a step of size zero."""
-    found = updated(FusedAdam(alpha=0.02), missing=("b",))
+@KIND
+def test_a_parameter_without_a_gradient_is_left(kind):
+    """Where Chainer takes a step of size zero, which the states of some move."""
+    found = updated(FUSED[kind](**RATES[kind]), missing=("b",))
     assert found["/b"].tobytes() == network().b.array.tobytes()
-    others = updated(optimizers.Adam(alpha=0.02), missing=("b",))
-    for name in found.keys() & others.keys():
-        np.testing.assert_allclose(found[name], others[name], rtol=2e-5, atol=1e-7)
+    others = updated(getattr(optimizers, kind)(**RATES[kind]), missing=("b",))
+    assert_alike(*({n: v for n, v in of.items() if "/b" not in n} for of in (found, others)))
 
 
-def test_other_arrays_are_chainers():
+@KIND
+def test_other_arrays_are_chainers(kind):
     """In another order of memory: to the bit what Chainer does."""
     found = []
-    for kind in (FusedAdam, optimizers.Adam):
+    for make in (FUSED[kind], getattr(optimizers, kind)):
         link = network()
         link.a.array = np.asfortranarray(link.a.array)
-        found.append(updated(kind(alpha=0.02), link=link))
+        found.append(updated(make(**RATES[kind]), link=link))
     assert found[0]["/a"].tobytes() == found[1]["/a"].tobytes()
 
 
-def test_an_optimizer_goes_on_from_its_state():
+@KIND
+def test_an_optimizer_goes_on_from_its_state(kind):
     """Serialized after 2 of 4 steps: the same to the bit."""
-    whole = updated(FusedAdam(alpha=0.02), range(4))
-    first, target = FusedAdam(alpha=0.02), {}
+    make = FUSED[kind]
+    whole = updated(make(**RATES[kind]), range(4))
+    first, target = make(**RATES[kind]), {}
     half = updated(first, range(2))
     first.serialize(chainer.serializers.DictionarySerializer(target))
     link = network()
@@ -129,25 +173,40 @@ def test_an_optimizer_goes_on_from_its_state():
     def resume(optimizer):
         optimizer.serialize(chainer.serializers.NpzDeserializer(target))
 
-    again = updated(FusedAdam(alpha=0.02), range(2, 4), prepare=resume, link=link)
-    assert {name: value.tobytes() for name, value in again.items()} == {
-        name: value.tobytes() for name, value in whole.items()
-    }
+    again = updated(make(**RATES[kind]), range(2, 4), prepare=resume, link=link)
+    assert bits(again) == bits(whole)
 
 
 def test_a_wrong_adam_is_noticed(monkeypatch):
-    """Twin: bias correction left out, and the loop's sign."""
+    """Twin: bias correction left out."""
     chainers = updated(optimizers.Adam(alpha=0.02))
-    with monkeypatch.context() as patch:
-        patch.setattr(adam.FusedAdamRule, "alpha_t", property(lambda self: self.hyperparam.alpha))
-        with pytest.raises(AssertionError):
-            assert_alike(updated(FusedAdam(alpha=0.02)), chainers)
-    loop = adam._adam
-    monkeypatch.setattr(
-        adam, "_adam", lambda w, g, m, v, rate, *rest: loop(w, g, m, v, -rate, *rest)
-    )
+    rule = fast._FUSED_RULES[optimizers.Adam]
+    monkeypatch.setattr(rule, "alpha_t", property(lambda self: self.hyperparam.alpha))
     with pytest.raises(AssertionError):
         assert_alike(updated(FusedAdam(alpha=0.02)), chainers)
+
+
+@KIND
+@pytest.mark.parametrize("place", range(4))
+def test_a_wrong_constant_is_noticed(kind, place, monkeypatch):
+    """Twin: each constant of each formula, a little off, as it comes to the loop."""
+    chainers = updated(getattr(optimizers, kind)(**RATES[kind]))
+    real = fast._step_of_one
+    used = []
+
+    def wrong(kind, *arguments):
+        constants = arguments[-1].copy()
+        used.append(constants[place] != 0)
+        constants[place] *= 1.5
+        real(kind, *arguments[:-1], constants)
+
+    monkeypatch.setattr(fast, "_step_of_one", wrong)
+    found = updated(FUSED[kind](**RATES[kind]))
+    if any(used):
+        with pytest.raises(AssertionError):
+            assert_chainers(kind, found, chainers)
+    else:
+        assert_chainers(kind, found, chainers)
 
 
 # --- four parameters at once -----------------------------------------------------------
@@ -163,24 +222,25 @@ def network_of_four():
     return link
 
 
-def test_four_at_once_have_the_bits_of_one_by_one(monkeypatch):
+@KIND
+def test_four_at_once_have_the_bits_of_one_by_one(kind, monkeypatch):
     """One call for a network's four parameters: the same bits, in as many calls as steps."""
     calls = []
-    real = adam._adam_of_four
-    monkeypatch.setattr(adam, "_adam_of_four", lambda *a: calls.append(1) or real(*a))
-    together = updated(FusedAdam(), link=network_of_four())
+    real = fast._step_of_four
+    monkeypatch.setattr(fast, "_step_of_four", lambda *a: calls.append(1) or real(*a))
+    together = updated(FUSED[kind](), link=network_of_four())
     assert len(calls) == len(STEPS)
-    monkeypatch.setattr(adam, "_update_all", one_by_one)
-    single = updated(FusedAdam(), link=network_of_four())
-    assert {n: v.tobytes() for n, v in together.items()} == {
-        n: v.tobytes() for n, v in single.items()
-    }
-    assert_alike(together, updated(optimizers.Adam(), link=network_of_four()))
+    monkeypatch.setattr(fast, "_update_all", one_by_one)
+    single = updated(FUSED[kind](), link=network_of_four())
+    assert bits(together) == bits(single)
+    chainers = updated(getattr(optimizers, kind)(), link=network_of_four())
+    assert_chainers(kind, together, chainers)
 
 
 def one_by_one(waiting):
-    for arrays, constants in waiting:
-        adam._adam(*(array.ravel() for array in arrays), *constants)
+    for kind, arrays, constants in waiting:
+        flat = [array.ravel() for array in arrays]
+        fast._step_of_one(kind, *flat, *flat[:1] * (4 - len(flat)), constants)
 
 
 def test_a_hook_after_the_update_finds_it_made():
