@@ -215,6 +215,10 @@ def cli():
 # --- options that commands share ---------------------------------------------------
 
 
+#: A run of more would take weeks, and its list of seeds alone fills the settings.
+_MOST_SEEDS = 100_000
+
+
 def _seeds(context, parameter, text):
     """``5`` is the first five seeds; ``0,3,7`` and ``100-119`` are these."""
     try:
@@ -222,7 +226,7 @@ def _seeds(context, parameter, text):
         first, last = [pair[0] for pair in ends], [pair[-1] for pair in ends]
         if not ends or max(map(len, ends)) > 2 or min(first) < 0 or max(last) > 2**31:
             raise ValueError
-        if any(a > b for a, b in zip(first, last)) or sum(last) - sum(first) > 1_000_000:
+        if any(a > b for a, b in zip(first, last)) or sum(last) - sum(first) >= _MOST_SEEDS:
             raise ValueError
     except ValueError:
         raise click.BadParameter(
@@ -230,9 +234,15 @@ def _seeds(context, parameter, text):
         ) from None
     if "," in text or "-" in text:
         return sorted({seed for a, b in zip(first, last) for seed in range(a, b + 1)})
-    if first[0] < 1:
+    (number,) = first
+    if number < 1:
         raise click.BadParameter("0 seeds give no result; write 1 or more")
-    return list(range(first[0]))
+    if number > _MOST_SEEDS:
+        raise click.BadParameter(
+            f"{number} is a number of seeds, at most {_MOST_SEEDS};"
+            f" for this one seed write {number}-{number}"
+        )
+    return list(range(number))
 
 
 def _jobs(jobs):
@@ -279,7 +289,7 @@ _data_options = _options(
 
 #: Of commands that train further models for the seeds of a run.
 _number_of_seeds = click.option(
-    "--seeds", "number", type=click.IntRange(1, 100_000), default=None, metavar="N",
+    "--seeds", "number", type=click.IntRange(1, _MOST_SEEDS), default=None, metavar="N",
     help="The first N finished seeds; default: all.",
 )  # fmt: skip
 _seeds_at_once = _options(
@@ -306,7 +316,7 @@ _machine_options = _options(
 )  # fmt: skip
 
 _setting_options = _options(
-    click.option("--epochs", type=click.IntRange(1, 100_000), help="Epochs of each phase."),
+    click.option("--epochs", type=click.IntRange(1, _MOST_SEEDS), help="Epochs of each phase."),
     click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE",
                  help="A reading; see `replicate readings`."),
 )  # fmt: skip
@@ -413,7 +423,7 @@ def _logging(out):
 @click.option("--record-arms", is_flag=True, help="Record T1's saliency in the second phase too.")
 @click.option("--until", type=click.Choice(["decided"]),
               help="Add seeds, ten at a time, until all claims are decided.")  # fmt: skip
-@click.option("--max-seeds", type=click.IntRange(1, 100_000), default=400, show_default=True,
+@click.option("--max-seeds", type=click.IntRange(1, _MOST_SEEDS), default=400, show_default=True,
               help="With --until: the most seeds.")  # fmt: skip
 @click.option("--data-parallel", is_flag=True,
               help="Under mpiexec: all ranks train each model together.")  # fmt: skip
@@ -1029,7 +1039,7 @@ _KIMS = ("mr", "sst1", "sst2", "subj", "trec", "cr", "mpqa")
 )
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
               metavar="N|A,B,…|A-B", help="A number of seeds, or which.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1, 100_000), default=25, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, _MOST_SEEDS), default=25, show_default=True)
 @click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Training runs at once.")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--verbose", "-v", is_flag=True, help="Print a line for every training run.")

@@ -198,6 +198,12 @@ def test_seeds_are_a_number_a_list_or_a_range():
     for odd in ("7-5", "1-2-3", "-3", "0-2000000", "2147483648-2147483649", "a-b"):
         with pytest.raises(click.BadParameter, match="a range 100-119"):
             cli._seeds(None, None, odd)
+    # Somebody who means one seed, and would wait for years.
+    with pytest.raises(click.BadParameter, match="for this one seed write 3000000-3000000"):
+        cli._seeds(None, None, "3000000")
+    assert (
+        len(cli._seeds(None, None, "100000")) == len(cli._seeds(None, None, "1-100000")) == 100_000
+    )
     assert cli._seeds(None, None, "3") == [0, 1, 2]
     assert cli._seeds(None, None, "7,0") == [0, 7]
     assert cli._seeds(None, None, "4,") == [4]

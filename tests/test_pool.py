@@ -429,3 +429,70 @@ def test_no_shared_memory_is_used(tmp_path, monkeypatch):
     monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", refuse)
     outcome = run_tasks([Task("a", write, (tmp_path / "f", "a"), ())], 1)
     assert outcome.failures == {} and (tmp_path / "f").read_text() == "a"
+
+
+class Inline:
+    """Stands in for a pool of two: every task reports ten times, and ends."""
+
+    def __init__(self, jobs, threads=1):
+        self.running = []
+
+    @property
+    def busy(self):
+        return len(self.running)
+
+    @property
+    def free(self):
+        return self.busy < 2
+
+    def start(self, task):
+        self.running.append([task, 10])
+
+    def wait(self):
+        first = self.running[0]
+        first[1] -= 1
+        if first[1] >= 0:
+            return [(first[0], "progress", 10 - first[1])]
+        self.running.pop(0)
+        if first[0].name == "lost":
+            return [(first[0], "died", "gone")]
+        return [(first[0], "done", 1)]
+
+    def stop(self):
+        pass
+
+
+class Counted(tuple):
+    """The names of tasks that come first; counts who asks."""
+
+    asked = 0
+
+    def __iter__(self):
+        Counted.asked += 1
+        return super().__iter__()
+
+
+def test_reports_of_a_long_run_cost_no_search(monkeypatch):
+    """Of a thousand waiting tasks only those next in turn are looked at, and only at an end."""
+    monkeypatch.setattr(pool, "WorkerPool", Inline)
+    Counted.asked = 0
+    tasks = [Task(i, None, (), Counted()) for i in range(1000)]
+    ends = []
+    outcome = run_tasks(tasks, 2, lambda name, message: message == "done" and ends.append(name))
+    assert ends == list(range(1000)) and outcome.failures == {}
+    # Two or three a task, where a look at all of them for each report is five million.
+    assert Counted.asked < 4000
+
+
+def test_tasks_run_in_order_whatever_they_wait_for(monkeypatch):
+    """Those that may run come first, those that need a failure are left out."""
+    monkeypatch.setattr(pool, "WorkerPool", Inline)
+    tasks = [
+        Task("late", None, (), ("b",)), Task("lost", None, (), ()), Task("b", None, (), ()),
+        Task("never", None, (), ("lost",)), Task("nor this", None, (), ("never",)),
+        Task("c", None, (), ()),
+    ]  # fmt: skip
+    ends = []
+    outcome = run_tasks(tasks, 2, lambda name, message: message == "done" and ends.append(name))
+    assert ends == ["b", "c", "late"]
+    assert sorted(outcome.failures) == ["lost", "never", "nor this"]

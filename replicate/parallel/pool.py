@@ -71,16 +71,22 @@ def run_tasks(
     waiting, outcome = list(tasks), Outcome()
     pool = WorkerPool(jobs, threads)
     try:
+        ended = True  # whether another task may be due
         while waiting or pool.busy:
-            for task in list(waiting):
+            # Not at every report: a thousand seeds wait, and each epoch reports.
+            for task in list(waiting) if ended else ():
                 blocked = [name for name in task.after if name in outcome.failures]
                 if blocked:
                     outcome.failures[task.name] = f"needs {blocked[0]}, which failed"
                     waiting.remove(task)
-                elif pool.free and done.issuperset(task.after):
+                elif not pool.free:
+                    break
+                elif done.issuperset(task.after):
                     waiting.remove(task)
                     pool.start(task)
+            ended = False
             for task, kind, message in pool.wait():
+                ended = ended or kind != "progress"
                 if kind == "progress":
                     on_progress(task.name, message)
                 elif kind == "done":
