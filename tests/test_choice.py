@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from replicate import cli
-from replicate.beyond import choice
+from replicate.beyond import choice, trainings
 from replicate.config import generator
 from replicate.io.errors import InputError
 from replicate.io.files import read_csv
@@ -165,7 +165,7 @@ def test_it_goes_on_and_repeats(chosen, recorded_run, tmp_path, monkeypatch):
     """Stopped after any training, the same call does the rest, to the same bytes."""
     out = tmp_path / "run"
     shutil.copytree(recorded_run.out, out)
-    real, trained = choice.train, []
+    real, trained = trainings.train, []
 
     def stopping(*args, **options):
         trained.append(options["fingerprint"])
@@ -173,7 +173,7 @@ def test_it_goes_on_and_repeats(chosen, recorded_run, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    monkeypatch.setattr(choice, "train", stopping)
+    monkeypatch.setattr(trainings, "train", stopping)
     for _ in range(20):
         try:
             choice.work_on_choice(str(out), 0, HALVES, PHASES, lambda message: None)
@@ -225,14 +225,14 @@ def test_each_model_learns_its_half(chosen, recorded_run, tmp_path, monkeypatch)
     out = tmp_path / "run"
     shutil.copytree(chosen.out, out)
     (out / "seed-001" / "choice" / choice.LEVELS).unlink()
-    real, learnt = choice.train, {}
+    real, learnt = trainings.train, {}
 
     def seen(model, corpus, sentences, evaluation, **options):
         learnt[options["fingerprint"].split(" ", 2)[2]] = sentences
         assert options["seed"] == 1
         return real(model, corpus, sentences, evaluation, **options)
 
-    monkeypatch.setattr(choice, "train", seen)
+    monkeypatch.setattr(trainings, "train", seen)
     choice.work_on_choice(str(out), 1, HALVES, PHASES, lambda message: None)
     t1, t2, _ = chosen.split(1)
     rows = rows_of(chosen, 1, choice.SCORES, ("phase", "sentence", "score"))

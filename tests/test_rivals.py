@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from replicate.beyond import rivals
+from replicate.beyond import trainings as further
 from replicate.config import generator
 from replicate.io.files import load_npy, load_npz, read_csv, save_csv
 from replicate.model import initial_model
@@ -170,7 +171,7 @@ def test_matched_halves_are_alike():
 def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch):
     """Rows of a stopped seed are kept, alike selections copied, arms have the right size."""
     run, trained = copied(recorded_run), []
-    real = rivals.train
+    real = further.train
 
     def counted(model, corpus, sentences, *args, **kwargs):
         trained.append(len(sentences))
@@ -178,7 +179,7 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch)
             raise KeyboardInterrupt
         return real(model, corpus, sentences, *args, **kwargs)
 
-    monkeypatch.setattr(rivals, "train", counted)
+    monkeypatch.setattr(further, "train", counted)
     told = []
     with pytest.raises(KeyboardInterrupt):
         rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
@@ -210,7 +211,7 @@ def test_a_model_that_diverged_is_no_rival(recorded_run, copied, monkeypatch, re
     """Its loss is no number: one line, and no row of it."""
     run = copied(recorded_run)
     rows = [(1, 0.5, 0.7, 0.7), (2, 0.5, float("nan"), 0.7)]
-    monkeypatch.setattr(rivals, "train", lambda *a, **k: (rows, None))
+    monkeypatch.setattr(further, "train", lambda *a, **k: (rows, None))
     with refused("seed 0, random_0 0.5: training diverged at epoch 2"):
         rivals.work_on_rivals(str(run.out), 0, (0.5,), lambda message: None)
     assert not (rivals._folder(run, 0) / rivals.CURVES).exists()
@@ -317,7 +318,7 @@ def trainings(ten, copied, monkeypatch):
         seen.append((sentences.tolist(), evaluation.tolist(), seed, model.weights(False)))
         return course(len(seen)), None
 
-    monkeypatch.setattr(rivals, "train", train)
+    monkeypatch.setattr(further, "train", train)
     rivals.work_on_rivals(str(run.out), 1, (0.25, 0.5), lambda message: None)
     rows = read_csv(run.seed_folder(1) / "rivals" / "accuracy.csv", rivals.CURVE)
     return run, seen, rows
@@ -404,7 +405,7 @@ def test_early_scores_are_means_over_the_first_epochs(ten):
 def test_confounds_hold_all_others(ten, copied, monkeypatch):
     """Partial correlation with A_S given the other three, the class among them."""
     run = copied(ten)
-    monkeypatch.setattr(rivals, "train", lambda *a, **k: (course(0), None))
+    monkeypatch.setattr(further, "train", lambda *a, **k: (course(0), None))
     for seed in (0, 1):
         rivals.work_on_rivals(str(run.out), seed, (0.5,), lambda message: None)
     found = {row[0]: row for row in rivals.confounds(run, [0, 1])}
@@ -504,7 +505,7 @@ def test_the_score_sees_the_changed_labels(ten):
 def test_how_many_models_are_told(ten, copied, monkeypatch):
     """What is announced is what is trained, but for selections that are alike."""
     run, rows = copied(ten), []
-    monkeypatch.setattr(rivals, "train", lambda *a, **k: (course(1), None))
+    monkeypatch.setattr(further, "train", lambda *a, **k: (course(1), None))
     for shares in ((0.5,), rivals.SHARES):
         rivals.work_on_rivals(str(run.out), 0, shares, lambda message: None)
         rows = read_csv(run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)

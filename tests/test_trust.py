@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from replicate import cli
-from replicate.beyond import faithful, jumps, trust
+from replicate.beyond import faithful, jumps, trainings, trust
 from replicate.io.files import load_json, read_csv, save_json
 from replicate.model import initial_model
 from replicate.run import Run
@@ -46,14 +46,14 @@ def test_the_same_training_agrees_with_itself(recorded_run, copied):
 def test_one_thing_differs(source, recorded_run, copied, monkeypatch):
     """Initial weights, order, split or vectors of unknown words; or all of them."""
     run, seen = copied(recorded_run), {}
-    real = trust.train
+    real = trainings.train
 
     def train(model, corpus, sentences, evaluation, *, seed, **options):
         weights = {name: array.copy() for name, array in model.weights(True).items()}
         seen.update(weights=weights, t1=sentences, t3=evaluation, seed=seed)
         return real(model, corpus, sentences, evaluation, seed=seed, **options)
 
-    monkeypatch.setattr(trust, "train", train)
+    monkeypatch.setattr(trainings, "train", train)
     found = trust.agreement(run, 1, source, 0)
     own, t1 = initial_model(run, 1).weights(True), run.split(1)[0]
     changed = {
@@ -79,14 +79,14 @@ def test_draws_are_other_trainings(recorded_run, copied):
 def test_agreement_is_of_the_words_and_sentences_of_both(recorded_run, copied, monkeypatch):
     """Of another split: restated from what the other training left."""
     run, kept = copied(recorded_run), {}
-    real = trust.train
+    real = trainings.train
 
     def train(model, corpus, sentences, evaluation, **options):
         made = real(model, corpus, sentences, evaluation, **options)
         kept.update(model=model, t1=sentences, found=options["recorder"].word_instability(0))
         return made
 
-    monkeypatch.setattr(trust, "train", train)
+    monkeypatch.setattr(trainings, "train", train)
     found = trust.agreement(run, 0, "split", 0)
     (wac, count), (own, own_count) = kept["found"], run.instability(0)
     words = [w for w in range(len(wac)) if count[w] and own_count[w]]
@@ -250,7 +250,7 @@ def test_tables_and_figures_have_the_numbers_of_the_seeds(trusted):
 def test_it_goes_on_and_repeats(trusted, recorded_run, copied, monkeypatch):
     """Stopped in any training, the same call does the rest, to the same bytes."""
     run = copied(recorded_run)
-    real, trained = trust.train, []
+    real, trained = trainings.train, []
 
     def stopping(*args, **options):
         trained.append(options["fingerprint"])
@@ -258,7 +258,7 @@ def test_it_goes_on_and_repeats(trusted, recorded_run, copied, monkeypatch):
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    monkeypatch.setattr(trust, "train", stopping)
+    monkeypatch.setattr(trainings, "train", stopping)
     monkeypatch.setattr(jumps, "seed_jumps", one_call(jumps.seed_jumps))
     for _ in range(20):
         try:
@@ -324,13 +324,13 @@ def test_an_unfinished_seed_is_refused(recorded_run, refused):
 def test_a_training_that_diverged_is_refused(recorded_run, copied, monkeypatch, refused):
     """Its wac says nothing: no row of it."""
     run = copied(recorded_run)
-    real = trust.train
+    real = trainings.train
 
     def train(*arguments, **options):
         rows, optimizer = real(*arguments, **options)
         return [(e, a, float("nan"), t) for e, a, _, t in rows], optimizer
 
-    monkeypatch.setattr(trust, "train", train)
+    monkeypatch.setattr(trainings, "train", train)
     with refused("seed 0, order, draw 0: training diverged"):
         trust.agreement(run, 0, "order", 0)
 
@@ -343,7 +343,7 @@ def test_no_two_sources_share_a_snapshot(recorded_run, copied, monkeypatch):
         marks.append(fingerprint)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trust, "train", train)
+    monkeypatch.setattr(trainings, "train", train)
     for source in trust.SOURCES:
         for draw in (0, 1):
             with pytest.raises(KeyboardInterrupt):

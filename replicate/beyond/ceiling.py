@@ -27,19 +27,25 @@ from scipy import stats
 
 from ..config import PAPER, generator
 from ..corpus import Corpus
-from ..experiment import check_converged
 from ..inference import ALPHA, mean_interval
-from ..instability import sentence_instability
 from ..io.errors import InputError
-from ..io.files import read_csv, save_csv
+from ..io.files import save_csv
 from ..model import TextCNN, initial_model
-from ..parallel.pool import Outcome, Task, run_tasks
-from ..recorder import Recorder
+from ..parallel.pool import Outcome
 from ..run import Run
 from ..selection import median_halves
 from ..statistics import late_and_mean, window
-from ..training import Evaluator, Parts, train
-from .choice import check_finished, random_half
+from ..training import Evaluator, Parts
+from .trainings import (
+    check_finished,
+    first_phase,
+    further_seed,
+    random_half,
+    rows_there,
+    run_seeds,
+    scores_of_t2,
+    train_on,
+)
 
 __all__ = [
     "Design",
@@ -144,17 +150,9 @@ def _folder(run: Run, seed: int) -> Path:
     return run.seed_folder(seed) / "ceiling"
 
 
-def _read(place: Path, header: Sequence[str]) -> list[dict[str, Any]]:
-    if not place.exists():
-        return []
-    return read_csv(place, header, {name: float for name in header if name != "name"})
-
-
 def _training_seed(seed: int, training: int) -> int:
     """The seed of a training: the run's own first."""
-    return (
-        seed if training == 0 else int(generator("crossed training", seed, training).randint(2**31))
-    )
+    return seed if training == 0 else further_seed("crossed training", seed, training)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
@@ -178,7 +176,7 @@ def _crossed(run, seed, design, trained):
     t1, t2, t3 = run.split(seed)
     place = _folder(run, seed) / CROSSED
     found = {}
-    for row in _read(place, CROSSED_ROW):
+    for row in rows_there(place, CROSSED_ROW):
         key = int(row["half"]), int(row["training"])
         found[key] = [*key, row["first"], row["second"]]
     first = generator("parts of T3", seed).permutation(len(t3)) < len(t3) // 2
@@ -192,15 +190,12 @@ def _crossed(run, seed, design, trained):
                     made.append(_InTwoParts(model, corpus, sentences, first))
                     return made[0]
 
-                own = _training_seed(seed, training)
-                curve, _ = train(
-                    initial_model(run, seed, own), run.corpus, added, t3, seed=own,
-                    folder=place.parent, parts=Parts(evaluator=evaluator),
+                curve = train_on(
+                    run, seed, added, f"half {half}, training {training}", place.parent,
+                    own=_training_seed(seed, training), parts=Parts(evaluator=evaluator),
                     # After a stop the curve would lack its beginning: such a training starts again.
                     snapshot_seconds=float("inf"),
                 )  # fmt: skip
-                what = f"{run.out}: seed {seed}, half {half}, training {training}"
-                check_converged(curve, run.config, what)
                 epochs = np.array([row[0] for row in curve])
                 late = window(epochs, *PAPER["level_epochs"])
                 parts = np.array(made[0].curve)[late].mean(axis=0)
@@ -210,9 +205,9 @@ def _crossed(run, seed, design, trained):
 
 
 def _regimes(run, seed, design, trained):
-    t1, t2, t3 = run.split(seed)
+    t1, t2, _ = run.split(seed)
     place = _folder(run, seed) / REGIMES
-    rows = _read(place, REGIME_ROW)
+    rows = rows_there(place, REGIME_ROW, text=["name"])
     found = {(int(r["share"]), int(r["filters"]), r["name"]): r["value"] for r in rows}
     order = generator("part of T1", seed).permutation(t1)
     for share, filters in design.regimes(run.config.n_filters):
@@ -221,12 +216,8 @@ def _regimes(run, seed, design, trained):
         part = np.sort(order[:n])
 
         def level(name, half, config=config, part=part, place=place, key=(share, filters)):
-            curve, _ = train(
-                initial_model(run, seed, config=config), run.corpus,
-                np.sort(np.concatenate([part, half])), t3, seed=seed, folder=place.parent,
-                fingerprint=f"{run.identity} {seed} {key} {name}",
-            )  # fmt: skip
-            check_converged(curve, config, f"{run.out}: seed {seed}, {key}, {name}")
+            added = np.sort(np.concatenate([part, half]))
+            curve = train_on(run, seed, added, f"{key} {name}", place.parent, config)
             return late_and_mean(curve)[0]
 
         wanted = {
@@ -251,19 +242,11 @@ def _regimes(run, seed, design, trained):
 
 def _score_after(run, seed, config, part, phase, folder):
     """A_S of T2 after a first phase on a part of T1."""
-    _, t2, t3 = run.split(seed)
     own = _training_seed(seed, phase)
+    what = f"seed {seed}, first phase {phase}, {len(part)} sentences, {config.n_filters} filters"
     model = initial_model(run, seed, own, config)
-    recorder = Recorder.of_model(model, *run.corpus.take(part), len(run.corpus.words), stored=False)
-    rows, _ = train(
-        model, run.corpus, part, t3, seed=own, folder=folder, recorder=recorder,
-        fingerprint=f"{run.identity} {seed} {len(part)} {config.n_filters} first phase {phase}",
-    )  # fmt: skip
-    wac, count = recorder.word_instability(config.ddof)
-    check_converged(rows, config, f"{run.out}: seed {seed}, first phase", wac[count > 0])
-    return sentence_instability(
-        wac, *run.corpus.take(t2), config.unseen_words, config.repeated_words
-    )
+    wac, _ = first_phase(run, model, (part, run.split(seed)[2]), own, what, folder)
+    return scores_of_t2(run, seed, wac)
 
 
 def run_ceiling(
@@ -289,8 +272,7 @@ def run_ceiling(
         InputError: if a seed is not finished.
     """
     check_finished(run, seeds)
-    tasks = [Task(seed, work_on_ceiling, (str(run.out), seed, design), ()) for seed in seeds]
-    return run_tasks(tasks, jobs, on_progress)
+    return run_seeds(run, seeds, work_on_ceiling, design, jobs=jobs, on_progress=on_progress)
 
 
 # --- the answers -----------------------------------------------------------------------
@@ -410,7 +392,7 @@ def seed_regimes(run: Run, seed: int, design: Design) -> dict[tuple[int, int], d
     Raises:
         InputError: if a network is missing.
     """
-    rows = _read(_folder(run, seed) / REGIMES, REGIME_ROW)
+    rows = rows_there(_folder(run, seed) / REGIMES, REGIME_ROW, text=["name"])
     found = {(int(r["share"]), int(r["filters"]), r["name"]): r["value"] for r in rows}
     answers = {}
     for share, filters in design.regimes(run.config.n_filters):
@@ -434,7 +416,7 @@ def _levels(run, seeds, design):
     shape = (design.halves, design.trainings)
     both = np.full((2, len(seeds), *shape), np.nan)
     for i, seed in enumerate(seeds):
-        for row in _read(_folder(run, seed) / CROSSED, CROSSED_ROW):
+        for row in rows_there(_folder(run, seed) / CROSSED, CROSSED_ROW):
             place = int(row["half"]), int(row["training"])
             if place[0] < shape[0] and place[1] < shape[1]:
                 both[:, i, place[0], place[1]] = row["first"], row["second"]

@@ -21,26 +21,29 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ..claims import VERDICTS, Claim, Part, Row, Verdict, judge_part, shown_number
-from ..config import generator
-from ..experiment import check_converged
 from ..inference import ALPHA, mean_interval
-from ..instability import sentence_instability
 from ..io.errors import InputError
-from ..io.files import read_csv, save_csv
+from ..io.files import save_csv
 from ..model import initial_model
-from ..parallel.pool import Outcome, Task, run_tasks
-from ..recorder import Recorder
+from ..parallel.pool import Outcome
 from ..run import Run
-from ..selection import budget, median_halves
+from ..selection import median_halves
 from ..statistics import late_and_mean
-from ..training import train
+from .trainings import (
+    check_finished,
+    first_phase,
+    further_seed,
+    random_half,
+    rows_there,
+    run_seeds,
+    scores_of_t2,
+    train_on,
+)
 
 __all__ = [
     "CLAIM",
     "average_score",
-    "check_finished",
     "judge_choice",
-    "random_half",
     "run_choice",
     "seed_choice",
     "sum_of_ranks_p",
@@ -94,31 +97,6 @@ def average_score(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray((scores / np.where(size > 0, size, 1.0)).mean(axis=0))
 
 
-def random_half(seed: int, k: int, t2: NDArray[np.integer]) -> NDArray[np.integer]:
-    """The k-th random half of T2, as its sentences."""
-    return generator("random half", seed, k).permutation(t2)[: budget(len(t2))]
-
-
-def check_finished(run: Run, seeds: Sequence[int]) -> None:
-    """Look whether all training runs of every seed are complete.
-
-    Raises:
-        InputError: if one is not.
-    """
-    finished = set(run.finished_seeds())
-    for seed in seeds:
-        if seed not in finished:
-            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
-
-
-def _score(run: Run, t2: NDArray[np.integer], wac: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A_S of the sentences of T2 (eq. 10)."""
-    config = run.config
-    return sentence_instability(
-        wac, *run.corpus.take(t2), config.unseen_words, config.repeated_words
-    )
-
-
 def _folder(run: Run, seed: int) -> Path:
     return run.seed_folder(seed) / "choice"
 
@@ -130,24 +108,21 @@ def work_on_choice(
     """Task: the further trainings of a seed; what is there already is kept."""
     run = Run(out)
     scores = _first_phases(run, seed, phases, on_progress)
-    t1, t2, t3 = run.split(seed)
+    t1, t2, _ = run.split(seed)
     h, l = median_halves(average_score(scores), t2)
     added = {"T1andT2h*": h, "T1andT2l*": l}
     for k in range(halves):
         added[f"random_{k}"] = random_half(seed, k, t2)
     place = _folder(run, seed) / LEVELS
-    rows = _read(place, LEVEL)
+    rows = rows_there(place, LEVEL, text=["arm"])
     done = {row["arm"]: list(row.values()) for row in rows}
     for arm, half in added.items():
         # T1andT2h* is another set when it is averaged over another number of phases.
         name = f"{arm} {phases}" if arm.endswith("*") else arm
         if name in done:
             continue
-        curve, _ = train(
-            initial_model(run, seed), run.corpus, np.sort(np.concatenate([t1, half])), t3,
-            seed=seed, folder=place.parent, fingerprint=f"{run.identity} {seed} {name}",
-        )  # fmt: skip
-        check_converged(curve, run.config, f"{run.out}: seed {seed}, {name}")
+        added_to = np.sort(np.concatenate([t1, half]))
+        curve = train_on(run, seed, added_to, name, place.parent)
         done[name] = [name, *late_and_mean(curve)]
         save_csv(place, LEVEL, done.values())
         on_progress((phases - 1 + len(done), None))
@@ -161,23 +136,15 @@ def _first_phases(
     place = _folder(run, seed) / SCORES
     found = _scores_there(run, seed)
     if 0 not in found:
-        found[0] = _score(run, t2, run.instability(seed)[0]).tolist()
+        found[0] = scores_of_t2(run, seed, run.instability(seed)[0]).tolist()
     for phase in range(1, phases):
         if phase in found:
             continue
-        other = int(generator("further first phase", seed, phase).randint(2**31))
+        other = further_seed("further first phase", seed, phase)
+        what = f"seed {seed}, first phase {phase}"
         model = initial_model(run, seed, other)
-        recorder = Recorder.of_model(
-            model, *run.corpus.take(t1), len(run.corpus.words), stored=False
-        )
-        rows, _ = train(
-            model, run.corpus, t1, t3, seed=other, folder=place.parent, recorder=recorder,
-            fingerprint=f"{run.identity} {seed} first phase {phase}",
-        )  # fmt: skip
-        wac, count = recorder.word_instability(run.config.ddof)
-        what = f"{run.out}: seed {seed}, first phase {phase}"
-        check_converged(rows, run.config, what, wac[count > 0])
-        found[phase] = _score(run, t2, wac).tolist()
+        wac, _ = first_phase(run, model, (t1, t3), other, what, place.parent)
+        found[phase] = scores_of_t2(run, seed, wac).tolist()
         table = [
             (phase, sentence, score)
             for phase, scores in sorted(found.items())
@@ -191,16 +158,9 @@ def _first_phases(
 def _scores_there(run: Run, seed: int) -> dict[int, list[float]]:
     """A_S of T2 after each first phase that is done, by its number."""
     found: dict[int, list[float]] = {}
-    for row in _read(_folder(run, seed) / SCORES, SCORE):
+    for row in rows_there(_folder(run, seed) / SCORES, SCORE):
         found.setdefault(int(row["phase"]), []).append(row["score"])
     return found
-
-
-def _read(place: Path, header: Sequence[str]) -> list[dict[str, Any]]:
-    if not place.exists():
-        return []
-    numbers = {name: float for name in header if name != "arm"}
-    return read_csv(place, header, numbers)
 
 
 def trainings(halves: int = HALVES, phases: int = PHASES) -> int:
@@ -234,8 +194,7 @@ def run_choice(
         InputError: if a seed is not finished.
     """
     check_finished(run, seeds)
-    tasks = [Task(seed, work_on_choice, (str(run.out), seed, halves, phases), ()) for seed in seeds]
-    return run_tasks(tasks, jobs, on_progress)
+    return run_seeds(run, seeds, work_on_choice, halves, phases, jobs=jobs, on_progress=on_progress)
 
 
 # --- the answers -----------------------------------------------------------------------
@@ -256,7 +215,9 @@ def seed_choice(run: Run, seed: int, halves: int = HALVES, phases: int = PHASES)
         of them have in common.
         And ``midranks``: twice the ranks of T1andT2h and of all random halves.
     """
-    found = {row["arm"]: row["late"] for row in _read(_folder(run, seed) / LEVELS, LEVEL)}
+    found = {
+        row["arm"]: row["late"] for row in rows_there(_folder(run, seed) / LEVELS, LEVEL, ["arm"])
+    }
     names = [f"random_{k}" for k in range(halves)]
     stars = [f"{arm} {phases}" for arm in ("T1andT2h*", "T1andT2l*")]
     if missing := {*names, *stars} - set(found):

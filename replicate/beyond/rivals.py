@@ -5,7 +5,6 @@ model is trained from fresh weights, as ``T1andT2h`` is.  The result is the
 accuracy on T3 less that of T1 with as many random sentences, paired by seed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +12,17 @@ import numpy as np
 from scipy import stats
 
 from ..config import generator
-from ..experiment import check_converged
 from ..inference import ALPHA, holm, t_test
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError
 from ..io.files import read_csv, save_csv
 from ..model import initial_model
-from ..parallel.pool import Task, run_tasks
 from ..run import Run
 from ..saliency import classify, flat_batch
 from ..selection import budget, select_top
 from ..statistics import late_and_mean
-from ..training import train
 from . import jumps
+from .trainings import check_finished, rows_there, run_seeds, train_on
 from .valuation import (
     Look,
     badge_order,
@@ -41,7 +38,6 @@ __all__ = [
     "SCORES",
     "SHARES",
     "Score",
-    "check_first_phases",
     "check_run",
     "compare",
     "confounds",
@@ -163,17 +159,6 @@ def check_run(run: Run) -> None:
             f"{run.out}: the weights of every epoch were not kept; "
             "run again in another --out, with --epoch-weights all"
         )
-
-
-def check_first_phases(run: Run, seeds: Sequence[int]) -> None:
-    """Look whether the first phase of every seed is complete.
-
-    Raises:
-        InputError: if one is not.
-    """
-    for seed in seeds:
-        if not run.finished(seed, "T1"):
-            raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
 
 
 def _of_words(run, seed, t1, t2):
@@ -399,13 +384,11 @@ def work_on_rivals(out, seed, shares, on_progress):
     run = Run(out)
     folder = _folder(run, seed)
     selections, scores = _selections(run, seed, shares)
-    _, t2, t3 = run.split(seed)
+    t2 = run.split(seed)[1]
     rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
     save_csv(folder / SCORED, ("sentence", *scores), rows)
     place = folder / CURVES
-    rows = (
-        [list(row.values()) for row in read_csv(place, CURVE, _NUMBERS)] if place.exists() else []
-    )
+    rows = [list(row.values()) for row in rows_there(place, CURVE, text=["arm"])]
     have = {(row[0], row[1]) for row in rows}
     # Scores that choose alike (entropy and margin, with two labels) train once.
     alike = {
@@ -418,11 +401,7 @@ def work_on_rivals(out, seed, shares, on_progress):
             rows.append([arm, share, *known[2:]])
             save_csv(place, CURVE, rows)
             continue
-        curve, _ = train(
-            initial_model(run, seed), run.corpus, sentences, t3, seed=seed, folder=folder,
-            fingerprint=f"{run.identity} {seed} {arm} {share}",
-        )  # fmt: skip
-        check_converged(curve, run.config, f"{run.out}: seed {seed}, {arm} {share:g}")
+        curve = train_on(run, seed, sentences, f"{arm} {share:g}", folder)
         rows.append([arm, share, *late_and_mean(curve)])
         alike[sentences.tobytes()] = rows[-1]
         save_csv(place, CURVE, rows)
@@ -443,9 +422,8 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, on_progress=None):
     Returns:
         replicate.parallel.pool.Outcome: failures by seed.
     """
-    check_first_phases(run, seeds)
-    tasks = [Task(seed, work_on_rivals, (str(run.out), seed, tuple(shares)), ()) for seed in seeds]
-    return run_tasks(tasks, jobs, on_progress)
+    check_finished(run, seeds, ["T1"])
+    return run_seeds(run, seeds, work_on_rivals, tuple(shares), jobs=jobs, on_progress=on_progress)
 
 
 def trainings(shares=SHARES):

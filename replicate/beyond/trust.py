@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ..config import generator
-from ..experiment import check_converged
 from ..inference import t_test
 from ..io.files import read_csv, save_csv
 from ..model import TextCNN, initial_model, trained_model
-from ..parallel.pool import Outcome, Task, run_tasks
-from ..recorder import Recorder
+from ..parallel.pool import Outcome
 from ..run import Run
 from ..saliency import flat_batch, word_saliency
 from ..show.figures import CORRECT, WRONG, caption, save_figure, styled, titled
 from ..split import split_corpus
-from ..training import train
 from . import faithful, jumps, rivals
+from .trainings import check_finished, first_phase, further_seed, run_seeds
 
 __all__ = [
     "SOURCES",
@@ -301,7 +299,7 @@ def agreement(run: Run, seed: int, source: str, draw: int) -> dict[str, float]:
         (['wac', 'wac_often', 'top', 'saliency', 'predicted'], True)
     """
     config, corpus = run.config, run.corpus
-    drawn = int(generator("training of trust", seed, draw).randint(2**31))
+    drawn = further_seed("training of trust", seed, draw)
 
     def seed_of(name: str) -> int:
         return drawn if source in (name, "all") else seed
@@ -309,14 +307,8 @@ def agreement(run: Run, seed: int, source: str, draw: int) -> dict[str, float]:
     model = initial_model(run, seed_of("unknown words"), seed_of("initialisation"))
     subset = split_corpus(corpus.labels, seed_of("split"), config.split)
     t1, t3 = np.flatnonzero(subset == 1), np.flatnonzero(subset == 3)
-    recorder = Recorder.of_model(model, *corpus.take(t1), len(corpus.words), stored=False)
-    what = f"{source}, draw {draw}"
-    rows, _ = train(
-        model, corpus, t1, t3, seed=seed_of("order"), folder=_folder(run, seed),
-        recorder=recorder, fingerprint=f"{run.identity} {seed} trust {what}",
-    )  # fmt: skip
-    wac, count = recorder.word_instability(config.ddof)
-    check_converged(rows, config, f"{run.out}: seed {seed}, {what}", wac[count > 0])
+    what = f"seed {seed}, {source}, draw {draw}"
+    wac, count = first_phase(run, model, (t1, t3), seed_of("order"), what, _folder(run, seed))
     own_wac, own_count = run.instability(seed)
     both = np.flatnonzero((count > 0) & (own_count > 0))
     often = both[np.minimum(count, own_count)[both] >= OFTEN]
@@ -366,9 +358,8 @@ def run_trust(
         InputError: if a seed is not finished, or the run kept too little.
     """
     check_run(run)
-    rivals.check_first_phases(run, seeds)
-    tasks = [Task(seed, work_on_trust, (str(run.out), seed, draws), ()) for seed in seeds]
-    return run_tasks(tasks, jobs, on_progress)
+    check_finished(run, seeds, ["T1"])
+    return run_seeds(run, seeds, work_on_trust, draws, jobs=jobs, on_progress=on_progress)
 
 
 # --- all seeds ---------------------------------------------------------------------------
