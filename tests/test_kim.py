@@ -108,7 +108,6 @@ def test_official_parts_are_used(data):
     assert (len(rest), len(dev), test.tolist()) == (72, 8, list(range(80, 110)))
     assert dev.tolist() != kim.division(trec, 1, 0)[1].tolist()
     assert kim.n_folds(sst) == kim.n_folds(trec) == 1
-    assert kim.trainings({"sst2": sst, "cr": read_corpus(["cr"])}, ["static", "rand"], [0, 1]) == 44
 
 
 def test_of_equal_epochs_the_last_counts():

@@ -207,11 +207,6 @@ def _data(
 # --- all of them -------------------------------------------------------------------------
 
 
-def trainings(corpora: Mapping[str, Corpus], variants: Sequence[str], seeds: Sequence[int]) -> int:
-    """How many models are trained."""
-    return sum(map(n_folds, corpora.values())) * len(variants) * len(seeds)
-
-
 def run_kim(
     out: str | Path,
     corpora: Sequence[str] = CORPORA,
