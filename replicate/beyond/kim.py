@@ -45,7 +45,6 @@ __all__ = [
     "locked",
     "published_accuracies",
     "run_kim",
-    "trainings",
     "write_kim",
 ]
 
