@@ -48,7 +48,7 @@ CUPYS = {
 #: Tests of what depends on versions: numbers, Chainer, files.  Not those of the
 #: command line, of downloads and of this repository's own rules.
 CORE = """
-    compat convolution kernels adam model saliency recorder training instability selection split
+    compat convolution kernels optimizers model saliency recorder training instability selection split
     vectors regression restatement statistics inference valuation
     errors files data summary lines table tables corpora corpus published public_vectors wordvectors
     gensim_data inputs run

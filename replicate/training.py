@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from .config import Config, generator
 from .corpus import Corpus
 from .fast.compat import chainer, cuda, extensions, optimizers, training
 from .fast.optimizers import FUSED
+from .fast.product import fetch_to_read, fetch_to_write
 from .fast.rows import RowDecay, set_row_rule
 from .io.errors import InputError
 from .io.files import load_npz, save_npz
@@ -69,6 +71,7 @@ class EpochIterator(chainer.dataset.Iterator):
         self.position = 0
         self.is_new_epoch = False
         self._order: np.ndarray | None = None
+        self._ahead: deque[tuple[np.ndarray, Batch]] = deque()
         # When a word was last packed, and as which of the distinct words: without sorting.
         self._mark = np.zeros((len(corpus.words), 2), dtype=np.int32)
         self._packed = 0
@@ -84,11 +87,10 @@ class EpochIterator(chainer.dataset.Iterator):
         return self._previous if hasattr(self, "_previous") else -1.0
 
     def __next__(self) -> Batch:
-        if self._order is None:
-            order = generator("order", self.seed, self.epoch).permutation(len(self.sentences))
-            self._order = self.sentences[order]
+        if not self._ahead:
+            self._pack_ahead()
         self._previous = self.epoch_detail
-        chosen = self._order[self.position : self.position + self.batch_size]
+        chosen, batch = self._ahead.popleft()
         self.position += len(chosen)
         self.is_new_epoch = self.position >= len(self.sentences)
         if self.is_new_epoch:
@@ -96,9 +98,19 @@ class EpochIterator(chainer.dataset.Iterator):
             self.position = 0
             self._order = None
         self.last = chosen
-        return self._batch(chosen)
+        return batch
 
     next = __next__
+
+    def _pack_ahead(self):
+        """The next batches of the epoch, of which the first takes the longest: caches are cold."""
+        if self._order is None:
+            order = generator("order", self.seed, self.epoch).permutation(len(self.sentences))
+            self._order = self.sentences[order]
+        end = min(self.position + max(_AHEAD, self.batch_size), len(self._order))
+        for begin in range(self.position, end, self.batch_size):
+            chosen = self._order[begin : begin + self.batch_size]
+            self._ahead.append((chosen, self._batch(chosen)))
 
     def _batch(self, chosen):
         corpus = self.corpus
@@ -111,6 +123,12 @@ class EpochIterator(chainer.dataset.Iterator):
     def serialize(self, serializer):
         self.epoch = serializer("epoch", self.epoch)
         self.position = serializer("position", self.position)
+        self._order = None
+        self._ahead.clear()
+
+
+#: Sentences that are packed one after another.
+_AHEAD = 8192
 
 
 @numba.njit(cache=True, nogil=True)
@@ -129,6 +147,13 @@ def _pack(tokens, offsets, labels, chosen, mark, packed):
     distinct = 0
     t = 0
     for i in range(n):
+        # Sentences and words are anywhere in memory: the next are on their way meanwhile.
+        if i + 8 < n:
+            for j in range(offsets[chosen[i + 8]], offsets[chosen[i + 8] + 1], 16):
+                fetch_to_read(tokens, j)
+        if i + 2 < n:
+            for j in range(offsets[chosen[i + 2]], offsets[chosen[i + 2] + 1]):
+                fetch_to_write(mark, 2 * np.int64(tokens[j]))
         for j in range(offsets[chosen[i]], offsets[chosen[i] + 1]):
             word = tokens[j]
             if mark[word, 0] != packed:

@@ -180,10 +180,41 @@ def test_an_optimizer_goes_on_from_its_state(kind):
 def test_a_wrong_adam_is_noticed(monkeypatch):
     """Twin: bias correction left out."""
     chainers = updated(optimizers.Adam(alpha=0.02))
-    rule = fast._FUSED_RULES[optimizers.Adam]
-    monkeypatch.setattr(rule, "alpha_t", property(lambda self: self.hyperparam.alpha))
+    rule = fast.RULES[optimizers.Adam]
+    real = rule.constants
+    monkeypatch.setattr(
+        rule, "constants", staticmethod(lambda hp, rule: (hp.alpha, *real(hp, rule)[1:]))
+    )
     with pytest.raises(AssertionError):
         assert_alike(updated(FusedAdam(alpha=0.02)), chainers)
+
+
+@KIND
+@pytest.mark.parametrize("scale", [None, 4.0])
+def test_a_loss_that_is_scaled_and_a_function_of_the_loss(kind, scale):
+    """Chainer's other ways to an update: the same steps."""
+
+    def run(make):
+        link = network()
+        optimizer = make(**RATES[kind]).setup(link)
+        if scale:
+            optimizer.set_loss_scale(scale)
+
+        def loss():
+            total = 0
+            for _, param in sorted(link.namedparams()):
+                total += chainer.functions.sum((param - 0.3) ** 2)
+            return total
+
+        for _ in range(4):
+            optimizer.update(loss)
+        return {name: param.array for name, param in link.namedparams()} | {
+            "t": np.array(optimizer.t)
+        }
+
+    ours, chainers = run(FUSED[kind]), run(getattr(optimizers, kind))
+    assert_chainers(kind, ours, chainers)
+    assert ours["t"] == 4
 
 
 @KIND

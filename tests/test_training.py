@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from replicate import training
-from replicate.config import Config
+from replicate.config import Config, generator
 from replicate.corpus import Corpus
 from replicate.fast.compat import chainer, optimizers
 from replicate.fast.optimizers import FUSED
@@ -110,6 +110,27 @@ def test_an_iterator_goes_on_from_its_state(done):
         assert (first.epoch, first.position, first.epoch_detail) == (
             second.epoch, second.position, second.epoch_detail,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 5, 8, 1000])
+def test_how_far_batches_are_packed_ahead_changes_none(ahead, monkeypatch):
+    """The same batches, where one was packed at a time; also where a state is loaded half-way."""
+    wanted = []
+    iterator = EpochIterator(CORPUS, TRAINED, 4, seed=1)
+    for epoch in range(2):
+        order = generator("order", 1, epoch).permutation(len(TRAINED))
+        wanted += [iterator._batch(TRAINED[order[i : i + 4]]) for i in range(0, len(TRAINED), 4)]
+    monkeypatch.setattr(training, "_AHEAD", ahead)
+    iterator = EpochIterator(CORPUS, TRAINED, 4, seed=1)
+    found = [next(iterator) for _ in wanted]
+    assert [batch.ids.tolist() for batch in found] == [batch.ids.tolist() for batch in wanted]
+    assert [batch.tokens.tolist() for batch in found] == [batch.tokens.tolist() for batch in wanted]
+    # One that has packed its first epoch, and is then set to the middle of the second.
+    state = {"epoch": np.array(1), "position": np.array(8)}
+    iterator = EpochIterator(CORPUS, TRAINED, 4, seed=1)
+    next(iterator)
+    iterator.serialize(chainer.serializers.NpzDeserializer(state))
+    assert next(iterator).ids.tolist() == wanted[len(wanted) // 2 + 2].ids.tolist()
 
 
 def test_packing_is_what_unique_does():

@@ -87,7 +87,7 @@ def rows_there(
     Args:
         place: of the table.
         header: its columns.
-        text: those that are no numbers.
+        text: those that hold text; all others hold numbers.
     """
     if not place.exists():
         return []

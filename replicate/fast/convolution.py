@@ -322,16 +322,17 @@ def _on_device(words, filters, out_W, out_b, labels, mask, weight, convolutions)
 
 def _cross_entropy(logits, labels, weight):
     """Weighted mean cross entropy and its gradient, as Chainer rounds them."""
-    own = np.arange(len(labels)), labels
-    greatest = logits.max(axis=1, keepdims=True)
-    total = np.exp(logits - greatest).sum(axis=1, keepdims=True)
+    # NumPy's methods and index pairs take twice as long as these for a batch's few numbers.
+    own = np.arange(0, logits.size, logits.shape[1]) + labels
+    greatest = np.maximum.reduce(logits, axis=1, keepdims=True)
+    total = np.add.reduce(np.exp(logits - greatest), axis=1, keepdims=True)
     log_p = logits - (greatest + np.log(total))
     # NumPy's float64, as Chainer has it: a float of Python would round otherwise.
     share = np.float64(1.0) / len(labels)
-    loss = log_p[own].sum(keepdims=True) * -share
+    loss = np.add.reduce(log_p.ravel()[own], keepdims=True) * -share
     weight = logits.dtype.type(weight)
     gradient = np.exp(log_p)
-    gradient[own] -= 1
+    gradient.reshape(-1)[own] -= 1
     gradient *= weight * share
     return loss.astype(logits.dtype, copy=False).reshape(()) * weight, gradient
 

@@ -6,6 +6,7 @@ training step.  Here the formula of an optimiser stands once, for a whole parame
 for the rows of one (:mod:`replicate.fast.rows`).
 """
 
+import math
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -181,7 +182,9 @@ class AdamRule(CompiledRule, optimizers.adam.AdamRule):
     def constants(hp, rule):
         if hp.amsgrad or hp.adabound or hp.weight_decay_rate:
             return None
-        return rule.alpha_t * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps
+        # Chainer's alpha_t, which looks each hyperparameter up in a chain.
+        fix1, fix2 = 1.0 - math.pow(hp.beta1, rule.t), 1.0 - math.pow(hp.beta2, rule.t)
+        return hp.alpha * math.sqrt(fix2) / fix1 * hp.eta, 1 - hp.beta1, 1 - hp.beta2, hp.eps
 
 
 #: The compiled rule of each of Chainer's optimisers.
@@ -287,7 +290,11 @@ class _Fused:
     """Part of an optimiser: its rules are fused, and update together."""
 
     hyperparam: Any
+    target: Any
+    t: int
     _hookable: Any
+    _loss_scale: Any
+    _loss_scaling_is_dynamic: bool
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -298,16 +305,28 @@ class _Fused:
         rule = next(rule for kind, rule in _FUSED_RULES.items() if isinstance(self, kind))
         return rule(self.hyperparam, self._shared)
 
-    def update(self, *args, **kwargs):
-        shared = self._shared
+    def update(self, lossfun=None, *args, **kwargs):
+        shared, hooks = self._shared, self._hookable
         # A hook after the update must find it made.
-        if not self._hookable._post_update_hooks:
+        if not hooks._post_update_hooks:
             shared["waiting"] = []
         try:
-            super().update(*args, **kwargs)
+            if lossfun or hooks._pre_update_hooks or hooks._post_update_hooks or self._scales:
+                super().update(lossfun, *args, **kwargs)
+            else:
+                # What is left of Chainer's way, which takes as long as the arithmetic.
+                self.t += 1
+                for param in self.target.params():
+                    if param.update_rule is not None:
+                        param.update_rule.update(param)
             _update_all(shared.get("waiting", ()))
         finally:
             shared.clear()
+
+    @property
+    def _scales(self):
+        """Whether the loss is scaled, which Chainer undoes."""
+        return self._loss_scale is not None or self._loss_scaling_is_dynamic
 
     def reallocate_cleared_grads(self) -> None:
         """Nothing: the rule leaves out a parameter without a gradient (Chainer allows this)."""

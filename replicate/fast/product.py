@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, register_jitable
 
-__all__ = ["filters_cpu", "pool_cpu", "project_rows"]
+__all__ = ["fetch_to_read", "fetch_to_write", "filters_cpu", "pool_cpu", "project_rows"]
 
 #: Words of a block: as many sums run side by side as hide the time of one addition.
 _WORDS = 8
@@ -185,6 +185,31 @@ def _block(n_vectors: int) -> Any:
 _narrow, _wide = _block(1), _block(2)
 
 
+def _fetch(write: bool) -> Any:
+    """A function for compiled code that asks the processor for a cache line ahead of its use."""
+
+    @intrinsic
+    def fetch(typingctx, array, place):
+        def generate(context, builder, signature, arguments):
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
+            address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+            prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+            builder.call(prefetch, [address, number(int(write)), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return types.void(array, place), generate
+
+    return fetch
+
+
+#: Ask for the line of a number of a C-contiguous array, by its flat place, to be read.
+fetch_to_read = _fetch(False)
+#: The same, to be written to.
+fetch_to_write = _fetch(True)
+
+
 @numba.njit(cache=True, nogil=True)
 def _project_cpu(vectors, ids, rows, flat):
     n_rows, dimensions = rows.shape
@@ -201,11 +226,18 @@ def _project_cpu(vectors, ids, rows, flat):
     panel = np.zeros((dimensions, width), dtype=vectors.dtype)
     # The last rows first: a block writes all of its lanes, and those without a row fall
     # on the first numbers of the next word, which is written after it.
-    for column in range((n_rows - 1) // width * width, -1, -width):
+    last = (n_rows - 1) // width * width
+    for column in range(last, -1, -width):
         for r in range(width):
             for d in range(dimensions):
                 panel[d, r] = rows[column + r, d] if column + r < n_rows else 0
         for first in range(0, len(ids), _WORDS):
+            # Words are anywhere in memory: those of the next block are on their way meanwhile.
+            following = first + _WORDS if column == last else len(ids)
+            for i in range(following, min(following + _WORDS, len(ids))):
+                start = np.int64(ids[i]) * dimensions
+                for d in range(start, start + dimensions, _LANES):
+                    fetch_to_read(vectors, d)
             if width == _LANES:
                 _narrow(vectors, ids, first, panel, flat, n_rows, column)
             else:

@@ -11,12 +11,10 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 from .compat import chainer, optimizer_hooks
 from .optimizers import ADADELTA, ADADELTA_ABSENT, RULES, CompiledRule, step
+from .product import fetch_to_write
 
 __all__ = ["RowDecay", "RowParameter", "RowRule", "set_row_rule"]
 
@@ -232,22 +230,6 @@ def _nothing():
 # --- The pass --------------------------------------------------------------------
 
 
-@intrinsic
-def _prefetch(context, array, place):
-    """Ask the processor to fetch the cache line of a flat place, to be written to."""
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        builder.call(fetch, [address, number(1), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, place), generate
-
-
 @numba.njit(cache=True, nogil=True)
 def _update(kind, weight, first, second, ids, values, every, decay, c):
     """One step of the rows `ids`, or of every row, whose gradient is zero if not among them."""
@@ -283,7 +265,7 @@ def _update(kind, weight, first, second, ids, values, every, decay, c):
             if i + 1 < len(ids):
                 after = np.int64(ids[i + 1]) * dimensions
                 for d in range(after, after + dimensions, 16):
-                    _prefetch(weight, d)
-                    _prefetch(first, d)
-                    _prefetch(second, d)
+                    fetch_to_write(weight, d)
+                    fetch_to_write(first, d)
+                    fetch_to_write(second, d)
             step(kind, weight, values[i], first, second, ids[i], ids[i] + 1, c)
