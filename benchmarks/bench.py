@@ -9,9 +9,12 @@ import os
 import sys
 
 THREADS = sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv else "1"
-for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+names = "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"
+for name in names:
     # Before a matrix library is loaded, because it reads them once.
     os.environ[name] = THREADS
+# As replicate.parallel.pool has it for workers.
+os.environ["OPENBLAS_THREAD_TIMEOUT"] = "4"
 
 import argparse
 import contextlib

@@ -6,7 +6,9 @@ would make eq. (4) depend on the batch.  Looking changes nothing: no parameter,
 no gradient, no random generator.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -288,7 +290,29 @@ def _chunks(batch, chunk):
     if chunk is None:
         longest = int(np.diff(batch.host_offsets).max())
         chunk = max(1, _CHUNK // (longest + 4))
-    return [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+    return _ranges(n, chunk)
+
+
+def _threads(xp):
+    """Threads of a look at many sentences: those of compiled loops (``--threads``), or one."""
+    return int(os.environ.get("NUMBA_NUM_THREADS") or 1) if xp is np else 1
+
+
+def _cuts(n, pieces):
+    """Bounds of at most so many pieces of n things, of about one length."""
+    return _ranges(n, max(1, -(-n // pieces)))
+
+
+def _ranges(n, length):
+    return [(start, min(start + length, n)) for start in range(0, n, length)]
+
+
+def _side_by_side(work: Callable[[int, int], Any], bounds: Sequence[tuple[int, int]], threads: int):
+    """``work(start, stop)`` for all bounds, in their order; compiled loops let others run."""
+    if threads == 1 or len(bounds) == 1:
+        return [work(*pair) for pair in bounds]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda pair: work(*pair), bounds))
 
 
 def _part(batch, start, stop):
@@ -350,18 +374,20 @@ def _fused_features(model, batch, chunk):
     for each sentence.
     """
     config, vectors = model.config, model.embed.array
-    wide = config.padding == "wide"
+    wide, threads = config.padding == "wide", _threads(model.xp)
+    bounds = _chunks(batch, chunk) if chunk else _cuts(len(batch), threads)
     of_heights = []
     for conv, height in zip(model.convolutions, config.heights):
-        projected = _projected(vectors, batch.ids, conv.W.array)
-        bias, parts = conv.b.array, []
-        for start, stop in _chunks(batch, chunk or len(batch)):
+        projected = _projected(vectors, batch.ids, conv.W.array, threads)
+
+        def pooled(start, stop, projected=projected, bias=conv.b.array, height=height):
             part = _part(batch, start, stop)
-            parts.append(functions.pool(projected, bias, part.tokens, part.offsets, height, wide))
-        of_heights.append(_joined(parts, axis=0))
-    pooled = _joined(of_heights, axis=1)
+            return functions.pool(projected, bias, part.tokens, part.offsets, height, wide)
+
+        of_heights.append(_joined(_side_by_side(pooled, bounds, threads), axis=0))
+    found = _joined(of_heights, axis=1)
     weight = functions.stack_filters([conv.W.array for conv in model.convolutions])
-    return functions.activate(pooled.value, config.activation), pooled, weight
+    return functions.activate(found.value, config.activation), found, weight
 
 
 def _joined(parts, axis):
@@ -372,11 +398,20 @@ def _joined(parts, axis):
     return functions.MaxPool(*(xp.concatenate(arrays, axis=axis) for arrays in zip(*parts)))
 
 
-def _projected(vectors, ids, weight):
+def _projected(vectors, ids, weight, threads):
     """Words times filters: on a device in blocks of one shape, on which its rounding depends."""
     xp = cuda.get_array_module(weight)
     if not isinstance(weight, cuda.ndarray):
-        return functions.project(vectors, weight, ids)
+        bounds = _cuts(len(ids), threads)
+        if len(bounds) == 1:
+            return functions.project(vectors, weight, ids)
+        out = np.empty((len(ids), weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
+
+        def some(start, stop):
+            out[start:stop] = functions.project(vectors, weight, ids[start:stop])
+
+        _side_by_side(some, bounds, threads)
+        return out
     block = min(_PROJECTION_BLOCK, max(64, 1 << (len(ids) - 1).bit_length()))
     projected = xp.empty((len(ids), weight.shape[0] * weight.shape[2]), dtype=weight.dtype)
     for start in range(0, len(ids), block):
@@ -415,18 +450,15 @@ def _fused_saliency(model, batch, chunk, windows=None):
         # Whether a ReLU lets a gradient through is the other network's.
         slopes = xp.ones_like(features) if activation == "relu" else features
         gz = functions.gradient_before_activation(at_features, slopes, activation) * active
-    parts = []
-    for start, stop in _chunks(batch, chunk or len(batch)):
+
+    def of_words(start, stop):
         part = _part(batch, start, stop)
-        parts.append(
-            functions.mean_absolute_gradient(
-                gz[start:stop],
-                argmax[start:stop],
-                part.offsets,
-                weight,
-                len(part.tokens),
-            )
-        )
+        some = gz[start:stop], argmax[start:stop]
+        return functions.mean_absolute_gradient(*some, part.offsets, weight, len(part.tokens))
+
+    threads = _threads(xp)
+    bounds = _chunks(batch, chunk) if chunk else _cuts(len(batch), threads)
+    parts = _side_by_side(of_words, bounds, threads)
     out = xp.concatenate(parts) if len(parts) > 1 else parts[0]
     out = out.astype(np.float32, copy=False)
     return Saliency(*(cuda.to_cpu(a) for a in (out, own, uncertainty)))

@@ -158,6 +158,43 @@ def test_whatever_the_batch(chunk, device):
     )
 
 
+@pytest.mark.parametrize("threads", [2, 3, 5, 100])
+@pytest.mark.parametrize("changes", [{}, {"padding": "narrow"}, {"activation": "tanh"}], ids=str)
+def test_threads_give_the_bytes_of_one(threads, changes, monkeypatch):
+    """Saliency, windows and predictions, with more threads than sentences too."""
+    model = model_of(**changes)
+    batch = flat_batch(model, TOKENS, OFFSETS)
+    one = looked(model), saliency.winning_windows(model, batch), saliency.classify(model, batch)
+    monkeypatch.setenv("NUMBA_NUM_THREADS", str(threads))
+    started = []
+    real = saliency.ThreadPoolExecutor
+    monkeypatch.setattr(saliency, "ThreadPoolExecutor", lambda n: started.append(n) or real(n))
+    many = looked(model), saliency.winning_windows(model, batch), saliency.classify(model, batch)
+    for a, b in zip(one, many):
+        for name, value in vars(a).items():
+            assert getattr(b, name).tobytes() == value.tobytes(), name
+    # The projection, the maxima and the gradients; the other two have no gradients.
+    assert started == [threads] * 7
+    # Nobody said how many: one, and no pool.
+    monkeypatch.delenv("NUMBA_NUM_THREADS")
+    looked(model)
+    assert started == [threads] * 7
+
+
+def test_a_wrong_cut_would_be_noticed(monkeypatch):
+    """Twin: a piece that begins one sentence late."""
+    model = model_of()
+    one = looked(model)
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
+    real = saliency._part
+    monkeypatch.setattr(
+        saliency,
+        "_part",
+        lambda batch, start, stop: real(batch, start - (start > 0), stop - (start > 0)),
+    )
+    assert looked(model).token_saliency.tobytes() != one.token_saliency.tobytes()
+
+
 def test_a_mean_loss_would_be_noticed(monkeypatch):
     """Twin: losses averaged over the batch make saliency depend on it."""
 

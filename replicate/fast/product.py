@@ -24,6 +24,8 @@ __all__ = ["fetch_to_read", "fetch_to_write", "filters_cpu", "pool_cpu", "projec
 
 #: Words of a block: as many sums run side by side as hide the time of one addition.
 _WORDS = 8
+#: Words that stay in the cache, a multiple of a block's.
+_CACHED = 128
 
 
 def project_rows(vectors: np.ndarray, ids: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
@@ -223,25 +225,28 @@ def _project_cpu(vectors, ids, rows, flat):
         flat[:] = 0
         return True
     width = _LANES if n_rows <= _LANES else 2 * _LANES
-    panel = np.zeros((dimensions, width), dtype=vectors.dtype)
-    # The last rows first: a block writes all of its lanes, and those without a row fall
-    # on the first numbers of the next word, which is written after it.
-    last = (n_rows - 1) // width * width
-    for column in range(last, -1, -width):
+    panels = np.empty((-(-n_rows // width), dimensions, width), dtype=vectors.dtype)
+    for i in range(len(panels)):
         for r in range(width):
             for d in range(dimensions):
-                panel[d, r] = rows[column + r, d] if column + r < n_rows else 0
-        for first in range(0, len(ids), _WORDS):
-            # Words are anywhere in memory: those of the next block are on their way meanwhile.
-            following = first + _WORDS if column == last else len(ids)
-            for i in range(following, min(following + _WORDS, len(ids))):
-                start = np.int64(ids[i]) * dimensions
-                for d in range(start, start + dimensions, _LANES):
-                    fetch_to_read(vectors, d)
-            if width == _LANES:
-                _narrow(vectors, ids, first, panel, flat, n_rows, column)
-            else:
-                _wide(vectors, ids, first, panel, flat, n_rows, column)
+                panels[i, d, r] = rows[i * width + r, d] if i * width + r < n_rows else 0
+    # Some words at a time, which stay in the cache while they meet all rows.
+    for begin in range(0, len(ids), _CACHED):
+        end = min(begin + _CACHED, len(ids))
+        # The last rows first: a block writes all of its lanes, and those without a row fall
+        # on the first numbers of the next word, which is written after it.
+        for i in range(len(panels) - 1, -1, -1):
+            for first in range(begin, end, _WORDS):
+                # Words are anywhere in memory: the next block's are on their way meanwhile.
+                following = first + _WORDS if i == len(panels) - 1 else end
+                for j in range(following, min(following + _WORDS, end)):
+                    start = np.int64(ids[j]) * dimensions
+                    for d in range(start, start + dimensions, _LANES):
+                        fetch_to_read(vectors, d)
+                if width == _LANES:
+                    _narrow(vectors, ids, first, panels[i], flat, n_rows, i * width)
+                else:
+                    _wide(vectors, ids, first, panels[i], flat, n_rows, i * width)
     return True
 
 

@@ -251,6 +251,8 @@ def _surroundings(threads):
     """
     names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
     settings = dict.fromkeys(names, str(threads))
+    # OpenBLAS's own threads would wait for its next product in a loop, and keep ours from a core.
+    settings["OPENBLAS_THREAD_TIMEOUT"] = "4"
     settings["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, _module_path()))
     before = {name: os.environ.get(name) for name in settings}
     folder, temporary = os.getcwd(), tempfile.tempdir
