@@ -42,6 +42,7 @@ from replicate.fast.convolution import gather_rows
 from replicate.io.data import find_data
 from replicate.io.files import read_csv, save_csv
 from replicate.model import TextCNN
+from replicate.parallel.memory import memory_of_family
 from replicate.recorder import Recorder
 from replicate.run import Options, Run
 from replicate.saliency import flat_batch, word_saliency
@@ -201,12 +202,12 @@ def torch_variants(matrix, corpus, sentences, config=CASE):
 
 
 def timed(variants, repetitions):
-    """Seconds of each variant, run in turn after one warm-up each."""
-    for run in variants.values():
-        run()
+    """Seconds of each variant, run in turn, each time after one run that is not timed."""
     seconds = {name: [] for name in variants}
     for _ in range(repetitions):
         for name, run in variants.items():
+            time.sleep(0.5)  # threads of the one before still wait for more, in loops
+            run()
             began = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - began)
@@ -356,7 +357,7 @@ def of_all_processes(command):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
-        peak = max(peak, proportional_memory(process.pid))
+        peak = max(peak, memory_of_family(process.pid))
         time.sleep(0.25)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -370,26 +371,6 @@ def of_all_processes(command):
 
 #: PR_SET_CHILD_SUBREAPER of <linux/prctl.h>.
 _SUBREAPER = 36
-
-
-def proportional_memory(root):
-    """PSS in bytes of a process and all its descendants, as they are now."""
-    parents, total = {}, 0
-    for place in Path("/proc").iterdir():
-        if place.name.isdigit():
-            with contextlib.suppress(OSError):
-                fields = (place / "stat").read_text().rpartition(")")[2].split()
-                parents[int(place.name)] = int(fields[1])
-    family, grown = {root}, True
-    while grown:
-        more = {child for child, parent in parents.items() if parent in family} - family
-        family, grown = family | more, bool(more)
-    for pid in family:
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
-    return total
 
 
 def seed_parts(corpus, vectors, config):

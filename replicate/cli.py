@@ -494,7 +494,7 @@ def run(
                     outcome = run_all(work, _jobs(jobs), on_progress, threads)
             if not until or outcome.failures or not _goes_on(work, max_seeds, statistics):
                 break
-        _timing(work, time.monotonic() - began, outcome.peak_memory, _jobs(jobs))
+        _timing(work, time.monotonic() - began, outcome, _jobs(jobs))
         for (seed, arm), reason in outcome.failures.items():
             log.error("seed %s, %s: %s", seed, arm, reason)
             click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
@@ -560,15 +560,16 @@ def _report_differences(out, settings):
         click.echo(line, err=True)
 
 
-def _timing(work, seconds, peak, jobs):
+def _timing(work, seconds, outcome, jobs):
     """Add this command's time to that of the run."""
-    before = {"seconds": 0.0, "peak_memory_bytes": 0}
+    before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0}
     with contextlib.suppress(InputError):
         before.update(work.timing or {})
     work.save_timing(
         {
             "seconds": before["seconds"] + seconds,
-            "peak_memory_bytes": max(peak, before["peak_memory_bytes"]),
+            "peak_memory_bytes": max(outcome.peak_memory, before["peak_memory_bytes"]),
+            "peak_together_bytes": max(outcome.peak_together, before["peak_together_bytes"]),
             "jobs": jobs,
             "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores",
         },

@@ -1,6 +1,7 @@
 """The commands: exit codes, one clear line for bad input, and nothing half written."""
 
 import json
+import sys
 
 import click
 import pytest
@@ -80,6 +81,10 @@ def test_a_run_ends_with_the_path_of_its_report(command, corpus, tmp_path):
     assert (out / "report.html").is_file()
     config = json.loads((out / "config.json").read_text())
     assert config["n_filters"] == 2 and config["seeds"] == [0, 2] and config["activation"] == "relu"
+    timing = json.loads((out / "timing.json").read_text())
+    assert timing["peak_memory_bytes"] > 0 and timing["seconds"] > 0
+    if sys.platform == "linux":
+        assert timing["peak_together_bytes"] > timing["peak_memory_bytes"] / 2
     code, printed, err = command("verify", out)
     assert code == 2 and "undecided: 2 finished seeds" in printed, printed
     assert "not a full range" in printed

@@ -21,7 +21,7 @@ ORDER = """
     model saliency recorder training
     show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report
     show.crate show.exchange show.explain show.terminal
-    experiment parallel.preload parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
+    experiment parallel.preload parallel.memory parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.jumps beyond.faithful beyond.valuation beyond.trainings beyond.rivals beyond.convergence beyond.sweep beyond.questions
     beyond.choice beyond.ceiling beyond.multiverse beyond.kim beyond.other_corpora beyond.own_data beyond.trust
     cli

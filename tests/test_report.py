@@ -89,6 +89,7 @@ def run(reported_run, tmp_path_factory):
     text = {
         "seconds": 754.25,
         "peak_memory_bytes": 171237376,
+        "peak_together_bytes": 402653184,
         "jobs": 2,
         "machine": "Linux, 2 cores",
     }
@@ -473,6 +474,7 @@ def file_numbers(run):
     timing = json.loads((run.out / "timing.json").read_text())
     settings = run.settings["vectors"]
     derived = [timing["seconds"] / 60, timing["peak_memory_bytes"] / 1e6]
+    derived += [timing["peak_together_bytes"] / 1e6]
     derived += [100 * settings[n] for n in ("known_words", "known_tokens")]
     derived += [len(run.settings["seeds"]), run.settings["versions"]["replicate"]]
     derived += [commit(), run.last_trained, 0.4 * run.settings["epochs"]]

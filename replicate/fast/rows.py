@@ -234,6 +234,16 @@ def _nothing():
 def _update(kind, weight, first, second, ids, values, every, decay, c):
     """One step of the rows `ids`, or of every row, whose gradient is zero if not among them."""
     n, dimensions = weight.shape
+    if not every and decay == 0:
+        for i in range(len(ids)):
+            if i + 2 < len(ids):
+                after = np.int64(ids[i + 2]) * dimensions
+                for d in range(after, after + dimensions, 16):
+                    fetch_to_write(weight, d)
+                    fetch_to_write(first, d)
+                    fetch_to_write(second, d)
+            step(kind, weight, values[i], first, second, ids[i], ids[i] + 1, c)
+        return
     zero = np.zeros(dimensions, dtype=weight.dtype)
     decayed = np.empty(dimensions, dtype=weight.dtype)
     place = np.full(n, -1, dtype=np.int32)
@@ -246,7 +256,7 @@ def _update(kind, weight, first, second, ids, values, every, decay, c):
             for d in range(dimensions):
                 decayed[d] = g[d] + decay * weight[row, d]
             step(kind, weight, decayed, first, second, row, row + 1, c)
-    elif every:
+    else:
         # Absent rows that never occurred, and so do not move, are not left out: over the
         # gaps the processor would not fetch ahead, which takes longer.
         absent = ADADELTA_ABSENT if kind == ADADELTA else kind
@@ -260,12 +270,3 @@ def _update(kind, weight, first, second, ids, values, every, decay, c):
                 g = values[place[row]]
                 step(kind, weight, g, first, second, row, row + 1, c)
                 row += 1
-    else:
-        for i in range(len(ids)):
-            if i + 1 < len(ids):
-                after = np.int64(ids[i + 1]) * dimensions
-                for d in range(after, after + dimensions, 16):
-                    fetch_to_write(weight, d)
-                    fetch_to_write(first, d)
-                    fetch_to_write(second, d)
-            step(kind, weight, values[i], first, second, ids[i], ids[i] + 1, c)

@@ -102,6 +102,7 @@ def run_shares(
     for tasks, other in list(zip(shares, comm.gather(outcome) or ()))[1:]:
         outcome.failures.update(other.failures)
         outcome.peak_memory = max(outcome.peak_memory, other.peak_memory)
+        outcome.peak_together += other.peak_together
         for task in tasks:
             on_progress(task.name, "failed" if task.name in other.failures else "done")
     return outcome

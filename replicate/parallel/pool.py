@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.errors import InputError
+from .memory import Peak
 
 __all__ = ["Outcome", "Task", "WorkerPool", "run_tasks", "start_server"]
 
@@ -34,10 +35,17 @@ Task = namedtuple("Task", "name function arguments after")
 
 @dataclass
 class Outcome:
-    """How tasks ended: failures by name, and the greatest memory of a process in bytes."""
+    """How tasks ended: failures by name, and the greatest memory in bytes.
+
+    Attributes:
+        peak_memory: of a worker.
+        peak_together: of all processes together, of several ranks the sum of theirs; 0 where
+            the system does not say.
+    """
 
     failures: dict = field(default_factory=dict)
     peak_memory: int = 0
+    peak_together: int = 0
 
 
 def run_tasks(
@@ -68,7 +76,7 @@ def run_tasks(
         return Outcome()
     on_progress = on_progress or (lambda name, message: None)
     done: set = set()
-    waiting, outcome = list(tasks), Outcome()
+    waiting, outcome, together = list(tasks), Outcome(), Peak()
     pool = WorkerPool(jobs, threads)
     try:
         ended = True  # whether another task may be due
@@ -85,7 +93,9 @@ def run_tasks(
                     waiting.remove(task)
                     pool.start(task)
             ended = False
-            for task, kind, message in pool.wait():
+            events = pool.wait()
+            together.look()
+            for task, kind, message in events:
                 ended = ended or kind != "progress"
                 if kind == "progress":
                     on_progress(task.name, message)
@@ -100,6 +110,7 @@ def run_tasks(
                     on_progress(task.name, "failed")
     finally:
         pool.stop()
+    outcome.peak_together = together.bytes
     return outcome
 
 

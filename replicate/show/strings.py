@@ -575,6 +575,7 @@ TEXTS = {
     "repeat.minutes": ("{minutes} min", "{minutes} 分"),
     "repeat.jobs": ("parallel training runs", "並列の学習"),
     "repeat.memory": ("memory per process", "プロセスごとのメモリ"),
+    "repeat.together": ("memory of all processes together", "全プロセスのメモリの合計"),
     "repeat.machine": ("machine", "計算機"),
     "repeat.untimed": (
         "Time and memory were not recorded.",
