@@ -84,6 +84,7 @@ bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python benchmarks/bench.py --threads 1
 	$(VENV)-bench/bin/python benchmarks/bench.py --threads 2
 	$(VENV)-bench/bin/python benchmarks/bench.py --seed
+	$(VENV)-bench/bin/python benchmarks/bench.py --seeds 100
 	$(VENV)-bench/bin/python benchmarks/bench.py --reader
 	$(VENV)-bench/bin/python benchmarks/bench.py --growth 100
 	$(VENV)-bench/bin/python benchmarks/bench.py --full-seed

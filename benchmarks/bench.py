@@ -373,6 +373,25 @@ def of_all_processes(command):
 _SUBREAPER = 36
 
 
+SEEDS_HEADER = ("seeds", "jobs", "core_seconds", "seconds", "peak_memory_mb", "thousand_minutes")
+
+
+def many_seeds(corpus, vectors, seeds, jobs=2):
+    """Core-seconds, seconds and memory of so many seeds of the preset, in one command.
+
+    The last column is the minutes that a thousand would take.
+    """
+    command = [sys.executable, "-m", "replicate", "run", "--preset", "paper", "-q"]
+    for path in corpus:
+        command += ["--corpus", str(path)]
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--vectors", str(vectors), "--seeds", str(seeds), "--jobs", str(jobs)]
+        began = time.monotonic()
+        core, memory = of_all_processes([*command, "--out", f"{folder}/run"])
+        seconds = time.monotonic() - began
+    return seeds, jobs, core, seconds, memory, seconds / seeds * 1000 / 60
+
+
 def seed_parts(corpus, vectors, config):
     """Core-seconds of a seed by part, all of it in this process; and of the floor.
 
@@ -588,6 +607,7 @@ def main():
     parser.add_argument("--out", default="results")
     parser.add_argument("--full-seed", action="store_true", help="half an hour for the reference")
     parser.add_argument("--seed", action="store_true", help="where a seed's core-seconds go")
+    parser.add_argument("--seeds", type=int, metavar="N", help="so many seeds in one command")
     parser.add_argument("--seed-parts", type=int, metavar="FILTERS", help="its parts, printed")
     parser.add_argument("--growth", type=int, default=0, metavar="TIMES", help="up to TIMES x MR")
     parser.add_argument("--growth-point", metavar="NAME=VALUE", help="one point of it, printed")
@@ -609,6 +629,10 @@ def main():
     if chosen.seed_parts:
         config = PRESETS["paper"].replace(n_filters=chosen.seed_parts)
         print(json.dumps(seed_parts(paths, vectors, config)))
+        return
+    if chosen.seeds:
+        row = many_seeds(paths, vectors, chosen.seeds)
+        save_csv(Path(chosen.out) / "seeds.csv", SEEDS_HEADER, [row])
         return
     if chosen.seed:
         rows = list(seed_rows(paths, vectors))
