@@ -17,7 +17,7 @@ def made(n_rows, dtype, n_words=21, dimensions=7):
     return vectors, ids, random.randn(n_rows, dimensions).astype(dtype)
 
 
-@pytest.mark.parametrize("n_words", [0, 1, 7, 8, 9, 21])
+@pytest.mark.parametrize("n_words", [0, 1, 7, 8, 9, 21, 127, 128, 129, 300])
 @pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("dtype, bound", [(np.float32, 1e-5), (np.float64, 1e-13)])
 def test_the_product(dtype, bound, n_rows, n_words):
