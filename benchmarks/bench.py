@@ -320,12 +320,12 @@ def draw_growth(rows, stem):
     figure.savefig(stem.with_suffix(".png"), dpi=120)
 
 
-def seed_command(corpus, vectors, out, config, implementation="fused", jobs=1, threads=1):
-    """The command line of a whole seed into a new folder `out`."""
+def seed_command(corpus, vectors, out, config, implementation="fused", jobs=1, threads=1, seeds=1):
+    """The command line of whole seeds into a new folder `out`."""
     command = [
         sys.executable, "-m", "replicate", "run", "--preset", "paper", "--quiet",
         "--set", f"n_filters={config.n_filters}", "--set", f"batch_size={config.batch_size}",
-        "--epochs", str(config.epochs), "--seeds", "1",
+        "--epochs", str(config.epochs), "--seeds", str(seeds),
         "--implementation", implementation, "--jobs", str(jobs), "--threads", str(threads),
         "--out", str(out), "--vectors", str(vectors),
     ]  # fmt: skip
@@ -381,13 +381,12 @@ def many_seeds(corpus, vectors, seeds, jobs=2):
 
     The last column is the minutes that a thousand would take.
     """
-    command = [sys.executable, "-m", "replicate", "run", "--preset", "paper", "-q"]
-    for path in corpus:
-        command += ["--corpus", str(path)]
     with tempfile.TemporaryDirectory() as folder:
-        command += ["--vectors", str(vectors), "--seeds", str(seeds), "--jobs", str(jobs)]
+        command = seed_command(
+            corpus, vectors, f"{folder}/run", PRESETS["paper"], jobs=jobs, seeds=seeds
+        )
         began = time.monotonic()
-        core, memory = of_all_processes([*command, "--out", f"{folder}/run"])
+        core, memory = of_all_processes(command)
         seconds = time.monotonic() - began
     return seeds, jobs, core, seconds, memory, seconds / seeds * 1000 / 60
 

@@ -182,9 +182,7 @@ def test_a_wrong_adam_is_noticed(monkeypatch):
     chainers = updated(optimizers.Adam(alpha=0.02))
     rule = fast.RULES[optimizers.Adam]
     real = rule.constants
-    monkeypatch.setattr(
-        rule, "constants", staticmethod(lambda hp, rule: (hp.alpha, *real(hp, rule)[1:]))
-    )
+    monkeypatch.setattr(rule, "constants", lambda self, hp: (hp.alpha, *real(self, hp)[1:]))
     with pytest.raises(AssertionError):
         assert_alike(updated(FusedAdam(alpha=0.02)), chainers)
 

@@ -131,27 +131,13 @@ class RowRule(CompiledRule):
         RuntimeError: in an update, if rows are to stay and nobody said which occurred.
     """
 
-    _hooked = False
-
     def __init__(self, parent_hyperparam: Any, stay: bool = False) -> None:
         super().__init__(parent_hyperparam)
         self.stay = stay
 
-    def add_hook(self, *args: Any, **kwargs: Any) -> None:
-        """Chainer's: a rule with hooks takes Chainer's whole way through an update."""
-        self._hooked = True
-        super().add_hook(*args, **kwargs)
-
     def update(self, param):
         # As in FusedRule: Chainer's way around a parameter costs as much as the rows.
-        plain = (
-            getattr(param, "values", None) is not None
-            and self.enabled
-            and self._state is not None
-            and not self._hooked
-            and param._loss_scale is None
-        )
-        if not plain:
+        if getattr(param, "values", None) is None or not self._plain(param):
             super().update(param)
             return
         self.t += 1
@@ -159,7 +145,7 @@ class RowRule(CompiledRule):
 
     def update_core(self, param):
         values = getattr(param, "values", None)
-        constants = None if values is None else self.constants(self.hyperparam, self)
+        constants = None if values is None else self.constants(self.hyperparam)
         if constants is not None:
             arrays = [param.array, *(self._state[name] for name in self.names)]
             numbers = np.zeros(4, dtype=values.dtype)
