@@ -315,6 +315,17 @@ def _side_by_side(work: Callable[[int, int], Any], bounds: Sequence[tuple[int, i
         return list(pool.map(lambda pair: work(*pair), bounds))
 
 
+def _of_parts(model, batch, chunk, work):
+    """``work(part, sentences)`` for runs of a batch's sentences: of `chunk`, or one a thread."""
+    threads = _threads(model.xp)
+    bounds = _chunks(batch, chunk) if chunk else _cuts(len(batch), threads)
+
+    def some(start, stop):
+        return work(_part(batch, start, stop), slice(start, stop))
+
+    return _side_by_side(some, bounds, threads)
+
+
 def _part(batch, start, stop):
     """Sentences start ... stop of a batch, distinct words unchanged."""
     if stop - start == len(batch):
@@ -374,17 +385,15 @@ def _fused_features(model, batch, chunk):
     for each sentence.
     """
     config, vectors = model.config, model.embed.array
-    wide, threads = config.padding == "wide", _threads(model.xp)
-    bounds = _chunks(batch, chunk) if chunk else _cuts(len(batch), threads)
+    wide = config.padding == "wide"
     of_heights = []
     for conv, height in zip(model.convolutions, config.heights):
-        projected = _projected(vectors, batch.ids, conv.W.array, threads)
+        projected = _projected(vectors, batch.ids, conv.W.array)
 
-        def pooled(start, stop, projected=projected, bias=conv.b.array, height=height):
-            part = _part(batch, start, stop)
+        def pooled(part, _, projected=projected, bias=conv.b.array, height=height):
             return functions.pool(projected, bias, part.tokens, part.offsets, height, wide)
 
-        of_heights.append(_joined(_side_by_side(pooled, bounds, threads), axis=0))
+        of_heights.append(_joined(_of_parts(model, batch, chunk, pooled), axis=0))
     found = _joined(of_heights, axis=1)
     weight = functions.stack_filters([conv.W.array for conv in model.convolutions])
     return functions.activate(found.value, config.activation), found, weight
@@ -398,10 +407,11 @@ def _joined(parts, axis):
     return functions.MaxPool(*(xp.concatenate(arrays, axis=axis) for arrays in zip(*parts)))
 
 
-def _projected(vectors, ids, weight, threads):
+def _projected(vectors, ids, weight):
     """Words times filters: on a device in blocks of one shape, on which its rounding depends."""
     xp = cuda.get_array_module(weight)
     if not isinstance(weight, cuda.ndarray):
+        threads = _threads(xp)
         bounds = _cuts(len(ids), threads)
         if len(bounds) == 1:
             return functions.project(vectors, weight, ids)
@@ -451,14 +461,11 @@ def _fused_saliency(model, batch, chunk, windows=None):
         slopes = xp.ones_like(features) if activation == "relu" else features
         gz = functions.gradient_before_activation(at_features, slopes, activation) * active
 
-    def of_words(start, stop):
-        part = _part(batch, start, stop)
-        some = gz[start:stop], argmax[start:stop]
+    def of_words(part, sentences):
+        some = gz[sentences], argmax[sentences]
         return functions.mean_absolute_gradient(*some, part.offsets, weight, len(part.tokens))
 
-    threads = _threads(xp)
-    bounds = _chunks(batch, chunk) if chunk else _cuts(len(batch), threads)
-    parts = _side_by_side(of_words, bounds, threads)
+    parts = _of_parts(model, batch, chunk, of_words)
     out = xp.concatenate(parts) if len(parts) > 1 else parts[0]
     out = out.astype(np.float32, copy=False)
     return Saliency(*(cuda.to_cpu(a) for a in (out, own, uncertainty)))
