@@ -316,7 +316,7 @@ _machine_options = _options(
 )  # fmt: skip
 
 _setting_options = _options(
-    click.option("--epochs", type=click.IntRange(1, _MOST_SEEDS), help="Epochs of each phase."),
+    click.option("--epochs", type=click.IntRange(1, 100_000), help="Epochs of each phase."),
     click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE",
                  help="A reading; see `replicate readings`."),
 )  # fmt: skip
@@ -1040,7 +1040,7 @@ _KIMS = ("mr", "sst1", "sst2", "subj", "trec", "cr", "mpqa")
 )
 @click.option("--seeds", callback=_seeds, default="1", show_default=True,
               metavar="N|A,B,…|A-B", help="A number of seeds, or which.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1, _MOST_SEEDS), default=25, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, 100_000), default=25, show_default=True)
 @click.option("--jobs", type=click.IntRange(1, 4096), default=None, help="Training runs at once.")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--verbose", "-v", is_flag=True, help="Print a line for every training run.")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config, generator
+from ..config import ARMS, Config, generator
 from ..experiment import check_converged
 from ..instability import sentence_instability
 from ..io.errors import InputError
@@ -37,20 +37,19 @@ __all__ = [
 Progress = Callable[[Any, Any], None]
 
 
-def check_finished(run: Run, seeds: Sequence[int], arms: Sequence[str] = ()) -> None:
+def check_finished(run: Run, seeds: Sequence[int], arms: Sequence[str] = ARMS) -> None:
     """Look whether the training runs of every seed are complete.
 
     Args:
         run: of an experiment.
         seeds: which.
-        arms: those that must be complete; default: all.
+        arms: those that must be complete.
 
     Raises:
         InputError: if one is not.
     """
-    whole = set() if arms else set(run.finished_seeds())
     for seed in seeds:
-        if seed not in whole and not (arms and all(run.finished(seed, arm) for arm in arms)):
+        if not all(run.finished(seed, arm) for arm in arms):
             raise InputError(f"{run.out}: seed {seed} is not finished; run it first")
 
 
