@@ -9,9 +9,10 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["THREADS", "commit", "inherited", "set_surroundings", "versions"]
+__all__ = ["THREADS", "commit", "conflicts", "inherited", "set_surroundings", "versions"]
 
 #: Variables that matrix libraries read the number of their threads from.
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -120,6 +121,27 @@ def commit(folder: str | Path = Path(__file__).parents[1]) -> str:
     except (OSError, UnicodeDecodeError):
         pass
     return ""
+
+
+def conflicts() -> Iterator[str]:
+    """A line for each other distribution that installs a package ``replicate`` over this one.
+
+    Example:
+        >>> list(conflicts())
+        []
+    """
+    from importlib import metadata
+
+    package = Path(__file__).parent
+    for found in metadata.distributions(path=[str(package.parent)]):
+        if found.name == "word-saliency-replication":
+            continue
+        if "replicate/__init__.py," in (found.read_text("RECORD") or ""):
+            yield (
+                f"warning: the distribution {found.name} {found.version} installs a package "
+                f"replicate too, and files in {package} are mixed; "
+                "install one of them in another environment"
+            )
 
 
 def inherited() -> dict[str, str]:

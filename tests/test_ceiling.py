@@ -7,6 +7,7 @@ import pytest
 
 from replicate import cli
 from replicate.beyond import ceiling, choice
+from replicate.commands.beyond import _whole_numbers
 from replicate.io.files import read_csv
 from replicate.run import Run
 from replicate.statistics import late_and_mean
@@ -236,4 +237,4 @@ def test_the_command(recorded_run, tmp_path, capsys):
 @pytest.mark.parametrize("text", ["5;15", "x", "1.5", "-3"])
 def test_sizes_that_are_no_numbers_are_refused(text, refused):
     with refused("not whole numbers"):
-        cli._whole_numbers("--sizes", text)
+        _whole_numbers("--sizes", text)

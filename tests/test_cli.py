@@ -6,8 +6,10 @@ import sys
 import click
 import pytest
 
-from replicate import claims, cli
+from replicate import claims
 from replicate.cli import main
+from replicate.commands import experiment
+from replicate.commands.options import cores, read_seeds
 from replicate.config import Config
 from replicate.environment import versions
 from replicate.run import Run
@@ -159,7 +161,7 @@ def test_an_interrupt_is_exit_code_130(command, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_config", interrupted)
+    monkeypatch.setattr(experiment, "config_of", interrupted)
     code, _, err = command("run")
     assert code == 130 and "continues" in err
 
@@ -185,7 +187,7 @@ def test_doctor_says_what_is_there_and_what_is_not(command, monkeypatch, tmp_pat
 
     found = rows()
     assert {**found, **versions()} == found and found["chainer"] == "7.8.1"
-    assert found["cores"] == str(cli._cores()) and found["processor"]
+    assert found["cores"] == str(cores()) and found["processor"]
     assert found["corpus"].startswith("missing: run `replicate fetch`")
     assert found["word vectors"].startswith("missing: ")
     assert found["package replicate"] == "this distribution's only"
@@ -198,20 +200,20 @@ def test_doctor_says_what_is_there_and_what_is_not(command, monkeypatch, tmp_pat
 
 
 def test_seeds_are_a_number_a_list_or_a_range():
-    assert cli._seeds(None, None, "100-102") == [100, 101, 102]
-    assert cli._seeds(None, None, "5-6,0,6-7") == [0, 5, 6, 7]
+    assert read_seeds(None, None, "100-102") == [100, 101, 102]
+    assert read_seeds(None, None, "5-6,0,6-7") == [0, 5, 6, 7]
     for odd in ("7-5", "1-2-3", "-3", "0-2000000", "2147483648-2147483649", "a-b"):
         with pytest.raises(click.BadParameter, match="a range 100-119"):
-            cli._seeds(None, None, odd)
+            read_seeds(None, None, odd)
     # Somebody who means one seed, and would wait for years.
     with pytest.raises(click.BadParameter, match="for this one seed write 3000000-3000000"):
-        cli._seeds(None, None, "3000000")
+        read_seeds(None, None, "3000000")
     assert (
-        len(cli._seeds(None, None, "100000")) == len(cli._seeds(None, None, "1-100000")) == 100_000
+        len(read_seeds(None, None, "100000")) == len(read_seeds(None, None, "1-100000")) == 100_000
     )
-    assert cli._seeds(None, None, "3") == [0, 1, 2]
-    assert cli._seeds(None, None, "7,0") == [0, 7]
-    assert cli._seeds(None, None, "4,") == [4]
+    assert read_seeds(None, None, "3") == [0, 1, 2]
+    assert read_seeds(None, None, "7,0") == [0, 7]
+    assert read_seeds(None, None, "4,") == [4]
 
 
 # --- a run that was interrupted ---------------------------------------------------------

@@ -234,6 +234,7 @@ def test_a_run_that_goes_on_under_another_version_keeps_both(corpus, tmp_path, m
 def test_a_command_says_that_the_version_is_another(corpus, tmp_path, monkeypatch, capsys):
     """One line on standard error, and in the log."""
     from replicate import cli
+    from replicate.commands import progress
 
     arguments = ["run", "--corpus", str(corpus), "--vectors", "random", "--dimensions", "4"]
     arguments += ["--epochs", "2", "-q", "--jobs", "1", "--out", str(tmp_path / "run")]
@@ -245,8 +246,8 @@ def test_a_command_says_that_the_version_is_another(corpus, tmp_path, monkeypatc
         return capsys.readouterr().err
 
     assert run() == "" and run() == ""
-    real = cli.versions()
-    monkeypatch.setattr(cli, "versions", lambda: {**real, "python": "3.99"})
+    real = progress.versions()
+    monkeypatch.setattr(progress, "versions", lambda: {**real, "python": "3.99"})
     line = f"{tmp_path / 'run'}: goes on with another python {real['python']} (now 3.99); its settings keep both\n"
     assert run() == line and "3.99" in (tmp_path / "run" / "run.log").read_text()
 
@@ -330,7 +331,7 @@ def test_committed_verdicts_are_found_for_their_data(mr_folder, mr_vectors, tmp_
     """By the identity that expected.csv has; also for the same vectors unpacked, under another name."""
     import gzip
 
-    from replicate.cli import _committed
+    from replicate.commands.experiment import _committed
     from replicate.settings import read_settings
 
     place = environment.Path(__file__).parents[1] / "results/paper-googlenews-subset/config.json"

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from replicate import claims, cli
+from replicate import claims, environment
 from replicate.cli import main
+from replicate.commands import options
 from replicate.config import Config
 from replicate.corpus import sample_path
 from replicate.io.errors import InputError
@@ -68,7 +69,7 @@ def raising(error):
 )
 def test_an_error_has_its_code_and_one_line(error, code, words, command, monkeypatch):
     """1 is for a claim that failed, 130 for somebody's interrupt, and for nothing else."""
-    monkeypatch.setattr(cli, "_config", raising(error))
+    monkeypatch.setattr("replicate.commands.experiment.config_of", raising(error))
     found, told = command("run")
     lines = [line for line in told.splitlines() if line and not line.startswith(("Usage", "Try"))]
     assert found == code and len(lines) == 1 and words in lines[0], told
@@ -332,9 +333,9 @@ def test_cores_are_those_of_the_container(files, cores, tmp_path, monkeypatch):
         place = tmp_path / name
         place.parent.mkdir(exist_ok=True)
         place.write_text(text + "\n")
-    monkeypatch.setattr(cli, "CGROUP", tmp_path)
+    monkeypatch.setattr(options, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
-    assert cli._cores() == cores
+    assert options.cores() == cores
 
 
 @pytest.mark.parametrize(
@@ -353,7 +354,7 @@ def test_another_package_of_our_name_is_noticed(name, listed, named, tmp_path, c
     folder.mkdir()
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0.7\n")  # fmt: skip
     (folder / "RECORD").write_text(listed)
-    monkeypatch.setattr(cli, "__file__", str(package / "cli.py"))
+    monkeypatch.setattr(environment, "__file__", str(package / "environment.py"))
     code, told = command("readings")
     assert code == 0 and ("the distribution replicate 1.0.7" in told) == named
     assert len(told.splitlines()) == named
@@ -363,4 +364,4 @@ def test_presets_of_each_command(command):
     """What is not offered is said, with what is."""
     code, told = command("run", "--preset", "own")
     assert code == 2 and "choose sample, paper," in told
-    assert cli._config("paper", None, []) == Config()
+    assert options.config_of("paper", None, []) == Config()

@@ -14,6 +14,7 @@ from odd_corpus import LABELS, ODD_WORDS
 from rich.console import Console
 
 from replicate import cli
+from replicate.commands.experiment import _epochs
 from replicate.config import Config
 from replicate.experiment import prepare, run_first_phase
 from replicate.io.errors import InputError
@@ -198,13 +199,13 @@ def test_some_epochs(run, explained, refused):
     "text, epochs", [("1,10,last", [1, 10, -1]), ("2-4", [2, 3, 4]), ("last", [-1]), (None, None)]
 )
 def test_epochs_are_a_list_or_a_range(text, epochs):
-    assert cli._epochs(None, None, text) == epochs
+    assert _epochs(None, None, text) == epochs
 
 
 @pytest.mark.parametrize("text", ["", "0", "x", "4-2", "1-", "-1", "99999999"])
 def test_odd_epochs_are_refused(text):
     with pytest.raises(click.BadParameter, match="write epochs"):
-        cli._epochs(None, None, text)
+        _epochs(None, None, text)
 
 
 def test_the_command_shows_some_epochs(run):

@@ -21,8 +21,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from replicate import cli, training
+from replicate import training
 from replicate.cli import main
+from replicate.config import ARMS
 from replicate.experiment import run_seed
 from replicate.io.errors import InputError
 from replicate.parallel import preload
@@ -411,7 +412,7 @@ def test_a_worker_that_the_system_kills(struck, whole, again, tmp_path):
     assert code == 3 and len(lines) == 2, told
     assert lines[0] == "seed 0, T2h: its process was ended (signal 9)"
     work = Run(folder)
-    assert [arm for arm in cli.ARMS if not work.finished(0, arm)] == ["T2h"]
+    assert [arm for arm in ARMS if not work.finished(0, arm)] == ["T2h"]
     code, told = again(folder)
     assert (code, told) == (0, "") and differences(folder, whole) == []
 

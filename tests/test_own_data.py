@@ -231,7 +231,7 @@ def test_the_command_takes_the_preset_that_it_states(labelled, pool, tmp_path, m
         with pytest.raises(SystemExit):
             cli.main([*map(str, arguments), "--out", str(tmp_path / "o")])
     assert seen == [PRESET, PRESET.replace(epochs=7), PRESETS["paper"]]
-    option = next(p for p in cli.select.params if p.name == "preset")
+    option = next(p for p in cli.cli.commands["select"].params if p.name == "preset")
     assert (option.default, option.show_default) == ("own", True)
     assert (PRESET.n_filters, PRESET.dropout, PRESET.max_norm) == (100, 0.5, 3.0)
 

@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from rich.console import Console
 from replicate import cli
 from replicate.beyond import sweep
 from replicate.claims import judge
+from replicate.commands import progress
 from replicate.show.terminal import Display, print_claims, print_table, summary, working
 
 CASES = {
@@ -59,11 +61,11 @@ def test_all_epochs_are_counted_in_one_bar():
 
 
 def test_a_log_file_tells_every_run(tmp_path):
-    with cli._logging(tmp_path):
+    with progress.log_file(tmp_path):
         shown(False, True, False)
     lines = (tmp_path / "run.log").read_text().splitlines()
     assert [line.split(" INFO ")[1] for line in lines] == ["seed 0, T1: done", "seed 0, T2h: done"]
-    assert not [h for h in cli.log.handlers if isinstance(h, logging.FileHandler)]
+    assert not [h for h in progress.log.handlers if isinstance(h, logging.FileHandler)]
 
 
 # --- claims, summary, tables ---------------------------------------------------------
@@ -161,7 +163,7 @@ def test_examples_are_in_the_help_line_by_line(name):
     assert all(line in text for line in examples)
     for line in examples:
         if line.startswith("replicate "):
-            words = cli.shlex.split(line, comments=True)
+            words = shlex.split(line, comments=True)
             assert words[1] in cli.cli.commands
             offered = {o for p in cli.cli.commands[words[1]].params for o in p.opts}
             assert {w for w in words if w.startswith("--")} <= offered

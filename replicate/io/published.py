@@ -57,8 +57,8 @@ class Published:
             :attr:`files` are not there.
 
     Example:
-        >>> PUBLISHED["trec"].titles(("0", "5")), PUBLISHED["trec"].has_parts
-        (('description', 'number'), True)
+        >>> PUBLISHED["trec"].titles(("0", "5"))
+        ('description', 'number')
     """
 
     name: str
@@ -69,16 +69,6 @@ class Published:
     terms: str
     archives: tuple[str, ...] = ()
     copies: tuple[Source, ...] = ()
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether there is an official split; ten folds are drawn elsewhere.
-
-        Example:
-            >>> PUBLISHED["mr"].has_parts, PUBLISHED["sst1"].has_parts
-            (False, True)
-        """
-        return not any(file.label for file in self.files)
 
     def titles(self, label_names: tuple[str, ...]) -> tuple[str, ...]:
         """What labels mean; a label that this corpus lacks stays as it is.

@@ -1,0 +1,1 @@
+"""The commands, a module for each section of ``replicate --help``."""

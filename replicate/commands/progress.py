@@ -1,0 +1,89 @@
+"""What commands show and log while they work."""
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..environment import inherited, versions
+from ..io.errors import InputError
+from ..parallel import mpi
+from ..show.terminal import Display
+
+#: The log of the package; :func:`log_file` gives it a file.
+log = logging.getLogger("replicate")
+
+
+def on_read(quiet):
+    """What prints the lines on what was read, on standard error; None where nothing is wanted."""
+
+    def show(read):
+        console = Console(stderr=True)
+        console.print(*read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True)
+
+    return None if quiet else show
+
+
+def display_on(console, total, quiet, verbose):
+    """Bars of what is under way, or lines where the output is no terminal."""
+    # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
+    return Display(console, total, quiet, verbose, live=not mpi.active())
+
+
+class _LogFile(logging.FileHandler):
+    """A log that stops no run when it cannot be written."""
+
+    lost = False
+
+    def handleError(self, record):
+        """Report it once; logging would print a traceback for every line."""
+        if not self.lost:
+            self.lost = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
+            click.echo(
+                f"{self.baseFilename}: cannot be written ({reason}); going on without", err=True
+            )
+
+    def close(self):
+        """Close it, be it full or not."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def log_file(out):
+    """A log file in the run folder."""
+    try:
+        # A name of a file may have bytes that are not characters.
+        handler = _LogFile(Path(out) / "run.log", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except (InputError, click.ClickException, click.Abort):
+        raise
+    except Exception:
+        log.exception("ended by an error")
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def report_differences(out, settings):
+    """Say that results go on under other versions than they began with."""
+    from ..settings import differences
+
+    found = differences(settings, versions(), inherited())
+    if found:
+        line = f"{out}: goes on with another {', '.join(found)}; its settings keep both"
+        log.warning(line)
+        click.echo(line, err=True)
