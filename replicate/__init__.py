@@ -5,8 +5,8 @@ The modules follow the paper's method section: :mod:`~replicate.corpus`
 :mod:`~replicate.model` (Fig. 2), :mod:`~replicate.saliency` (eqs 4-6),
 :mod:`~replicate.recorder` (4.3.1), :mod:`~replicate.training` (4.3),
 :mod:`~replicate.instability` (eqs 7-10), :mod:`~replicate.selection` (4.3.3),
-:mod:`~replicate.experiment` (4), :mod:`~replicate.statistics` and
-:mod:`~replicate.claims` (5-6).
+:mod:`~replicate.experiment` (4), :mod:`~replicate.statistics`, :mod:`~replicate.claims` and
+:mod:`~replicate.verdicts` (5-6).
 
 The names in ``__all__`` cover most uses.  A module is imported when its name is first used.
 """
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from .environment import set_surroundings
 
 if TYPE_CHECKING:
-    from .claims import judge as judge
     from .config import Config as Config
     from .corpus import Corpus as Corpus
     from .corpus import read_corpus as read_corpus
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from .run import Run as Run
     from .saliency import token_saliency as token_saliency
     from .show.explain import explain as explain
+    from .verdicts import judge as judge
 
 __version__ = "1.1.0"
 
@@ -47,7 +47,7 @@ _HOME = {
     "SaliencyRecorder": "recorder",
     "conclude": "experiment",
     "explain": "show.explain",
-    "judge": "claims",
+    "judge": "verdicts",
     "load_results": "results",
     "read_corpus": "corpus",
     "run_experiment": "parallel.schedule",

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .claims import Verdict, is_paper_corpus, judge
+from .claims import is_paper_corpus
 from .config import ARMS, Config
 from .corpus import Corpus, read_corpus
 from .environment import inherited, versions
@@ -45,6 +45,7 @@ from .split import split_corpus, subset_sizes
 from .statistics import seed_statistics
 from .training import PARTS, EpochCheckpoints, Parts, make_optimizer, train
 from .vectors import coverage, embedding_matrix, identified
+from .verdicts import Verdict, judge
 
 __all__ = [
     "Inputs",
@@ -226,7 +227,7 @@ def conclude(run: Run, language: str = "en") -> list[Verdict]:
             are there already are written again.
 
     Returns:
-        The verdict on every claim, see :func:`replicate.claims.judge`.
+        The verdict on every claim, see :func:`replicate.verdicts.judge`.
 
     Example:
         >>> verdicts = conclude(sample_run())

@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from replicate.claims import judge
 from replicate.show import charts, report
 from replicate.show.charts import KINDS, REACH, Level, Line, interval, most_changing, panel, ticks
 from replicate.show.strings import Words
+from replicate.verdicts import judge
 
 
 def parsed(drawing):

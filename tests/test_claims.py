@@ -7,9 +7,13 @@ import pytest
 from scipy import stats
 
 from replicate import claims
-from replicate.claims import CLAIMS, LEAST_SEEDS, VERDICTS, Part, alike_verdict, effect_verdict
+from replicate import verdicts as judging
+from replicate.claims import CLAIMS, VERDICTS, Part, alike_verdict, effect_verdict
 from replicate.config import ARMS, PAPER
 from replicate.io.published import PUBLISHED
+from replicate.show import wording
+from replicate.statistics import OTHERS
+from replicate.verdicts import LEAST_SEEDS
 
 #: What a paper that is right in everything would measure, in statistics.
 TRUE = {
@@ -43,7 +47,7 @@ def rows(truth, seeds=60, spread=1e-3, seed=0):
 
 
 def judged(table, **options):
-    return {v.claim.id: v for v in claims.judge(table, **options)}
+    return {v.claim.id: v for v in judging.judge(table, **options)}
 
 
 def verdicts(table, **options):
@@ -152,7 +156,7 @@ def test_more_than_one_point_apart_is_never_alike():
 
 
 def test_every_claim_of_the_paper_has_one_row():
-    ids = [v.claim.id for v in claims.judge([])]
+    ids = [v.claim.id for v in judging.judge([])]
     assert ids == "S1 F3 F4 F4b F5 F5c F5b A1 A2 A3 R1 O1 O2 O3 O4 O5 H".split()
 
 
@@ -302,8 +306,8 @@ def test_verdicts_do_not_depend_on_the_order_of_seeds():
     table = rows(TRUE, 70, spread=0.02)
     other = [table[i] for i in np.random.RandomState(1).permutation(len(table))]
     # All digits; NaN does not equal NaN.
-    assert repr(claims.judge(table)) == repr(claims.judge(other))
-    assert repr(claims.judge(table)) != repr(claims.judge([*table[:-1], table[0]]))
+    assert repr(judging.judge(table)) == repr(judging.judge(other))
+    assert repr(judging.judge(table)) != repr(judging.judge([*table[:-1], table[0]]))
 
 
 # --- the numbers -------------------------------------------------------------------------
@@ -468,26 +472,26 @@ def test_the_papers_corpus_is_known_by_its_bytes():
 
 
 def test_decided_asks_the_confidence_sequences():
-    sure = claims.judge(rows(TRUE, 60, 1e-4))
-    assert claims.decided(sure)
+    sure = judging.judge(rows(TRUE, 60, 1e-4))
+    assert judging.decided(sure)
     # Decided for who fixed the number of seeds, and not for who looks.
     table = rows({**TRUE, "A.T1andT2l": 0.76}, 60, 0.0075)
     found = judged(table)["H"]
     assert found.verdict == "no such effect" and found.always == "undecided"
-    assert not claims.decided([*claims.judge(rows(TRUE, 60, 1e-4))[:-1], found])
-    assert not claims.decided([])
+    assert not judging.decided([*judging.judge(rows(TRUE, 60, 1e-4))[:-1], found])
+    assert not judging.decided([])
 
 
 def test_what_is_not_measured_need_not_be_decided():
     table = [{k: v for k, v in row.items() if k[:2] != "F4"} for row in rows(TRUE, 60, 1e-4)]
-    assert verdicts(table)["F4"] == "undecided" and claims.decided(claims.judge(table))
-    assert claims.decided(claims.judge(table, paper_corpus=False))
+    assert verdicts(table)["F4"] == "undecided" and judging.decided(judging.judge(table))
+    assert judging.decided(judging.judge(table, paper_corpus=False))
 
 
 def test_seeds_that_are_not_a_full_range_are_pointed_out():
-    assert claims.seeds_note(range(1_000_000, 1_000_200)) == "" == claims.seeds_note([])
-    assert "without 3, 4" in claims.seeds_note([2, 5, 6])
-    assert claims.seeds_note([0, 10**6]).endswith(
+    assert wording.seeds_note(range(1_000_000, 1_000_200)) == "" == wording.seeds_note([])
+    assert "without 3, 4" in wording.seeds_note([2, 5, 6])
+    assert wording.seeds_note([0, 10**6]).endswith(
         "1, 2, 3, 4, 5 and 999,994 more: not a full range, so seeds may have been chosen"
     )
 
@@ -500,17 +504,17 @@ def test_a_line_says_what_was_found_how_sure_and_what_one_run_shows():
     for i, row in enumerate(table):
         row["O1.share"] = 1.0 if i % 8 == 0 else 0.5
     found = judged(table)["O1"]
-    assert claims.sentence(found) == (
+    assert wording.sentence(found) == (
         "On average an effect that is large enough to matter is excluded. The mean (epochs 21-30) is "
         "-0.10 points; with 95 % certainty it lies in "
         f"{100 * found.parts[2].low:+.2f} … {100 * found.parts[2].high:+.2f} points. "
         "The paper reports +1.00 points; +0.50 points is the least that matters. "
         "25 of 200 single runs show the claim, so 8 to 18 % of all such runs would."
     )  # fmt: skip
-    assert "the interval includes a limit (T1andT2)" in claims.sentence(
+    assert "the interval includes a limit (T1andT2)" in wording.sentence(
         judged(rows({**TRUE, "A.T1andT2": 0.775}, 200))["A1"]
     )
-    assert claims.sentence(judged(rows(TRUE, 3))["H"]).startswith(
+    assert wording.sentence(judged(rows(TRUE, 3))["H"]).startswith(
         "Undecided: 3 of 50 seeds. The mean"
     )
 
@@ -520,17 +524,17 @@ def test_a_line_says_what_was_found_how_sure_and_what_one_run_shows():
 
 def committed(table, rounding=0.0):
     return {
-        (v.claim.id, p.part.statistic): claims.Committed(p.low, p.high, rounding, p.seeds)
-        for v in claims.judge(table)
+        (v.claim.id, p.part.statistic): judging.Committed(p.low, p.high, rounding, p.seeds)
+        for v in judging.judge(table)
         for p in v.parts
     }
 
 
 def test_verify_agrees_with_itself_and_with_other_seeds():
     table = rows(TRUE, 60, 0.01)
-    assert claims.verify(claims.judge(table), committed(table))[0] == 0
+    assert judging.verify(judging.judge(table), committed(table))[0] == 0
     other = rows({**TRUE, "A.T1andT2l": 0.752}, 20, 0.01, seed=1)
-    code, lines = claims.verify(claims.judge(other), committed(table))
+    code, lines = judging.verify(judging.judge(other), committed(table))
     assert code == 0 and "20 seeds agree" in lines[0]
 
 
@@ -539,26 +543,26 @@ def test_verify_fails_where_an_estimate_is_elsewhere(statistic):
     """Also where the verdict is the same, and for parts that are undecided."""
     table = rows(TRUE, 20, 0.001)
     moved = rows({**TRUE, statistic: TRUE[statistic] - 0.06}, 20, 0.001)
-    code, lines = claims.verify(claims.judge(moved), committed(table))
+    code, lines = judging.verify(judging.judge(moved), committed(table))
     assert code == 1 and lines
     # What rounding may do is not held against it.
-    assert claims.verify(claims.judge(moved), committed(table, rounding=3.0))[0] == 0
+    assert judging.verify(judging.judge(moved), committed(table, rounding=3.0))[0] == 0
 
 
 def test_verify_without_anything_committed_is_no_failure():
-    code, lines = claims.verify(claims.judge(rows(TRUE)), None)
+    code, lines = judging.verify(judging.judge(rows(TRUE)), None)
     assert code == 0 and lines[0].startswith("nothing to compare with")
-    assert claims.verify(claims.judge(rows(TRUE, 3)), committed(rows(TRUE)))[0] == 2
-    assert claims.verify(claims.judge([]), None)[0] == 2
+    assert judging.verify(judging.judge(rows(TRUE, 3)), committed(rows(TRUE)))[0] == 2
+    assert judging.verify(judging.judge([]), None)[0] == 2
     wrong = rows({**TRUE, "size.T1": 4798.0, "size.T3": 1066.0})
-    assert claims.verify(claims.judge(wrong), None)[0] == 1
-    other = {("H", "another statistic"): claims.Committed(0, 1, 0, 20)}
-    assert claims.verify(claims.judge(rows(TRUE)), other)[0] == 2
+    assert judging.verify(judging.judge(wrong), None)[0] == 1
+    other = {("H", "another statistic"): judging.Committed(0, 1, 0, 20)}
+    assert judging.verify(judging.judge(rows(TRUE)), other)[0] == 2
 
 
 def test_parts_name_arms_that_exist():
     for part in (p for c in CLAIMS for p in c.parts if p.statistic.startswith("A.")):
         for name in part.statistic.split(" - "):
             assert name.removeprefix("A.") in (*ARMS, "others")
-    assert claims.column([{f"A.{a}": i for i, a in enumerate(claims.OTHERS)}], "A.others") == 1.5
+    assert judging.column([{f"A.{a}": i for i, a in enumerate(OTHERS)}], "A.others") == 1.5
     assert isinstance(CLAIMS[0].parts[0], Part)

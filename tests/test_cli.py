@@ -6,7 +6,7 @@ import sys
 import click
 import pytest
 
-from replicate import claims
+from replicate import verdicts
 from replicate.cli import main
 from replicate.commands import experiment
 from replicate.commands.options import cores, read_seeds
@@ -48,14 +48,14 @@ def small(corpus, out, *more):
 @pytest.mark.parametrize("after", [3, 4])
 def test_seeds_are_added_until_all_is_decided(command, corpus, tmp_path, monkeypatch, after):
     """Three seeds, then more; it ends when all is decided, or with the most seeds."""
-    monkeypatch.setattr(claims, "LEAST_SEEDS", 3)
+    monkeypatch.setattr(verdicts, "LEAST_SEEDS", 3)
     asked = []
 
     def decided(verdicts):
         asked.append(max(v.seeds for v in verdicts))
         return asked[-1] >= after and after == 3
 
-    monkeypatch.setattr(claims, "decided", decided)
+    monkeypatch.setattr(verdicts, "decided", decided)
     out = tmp_path / "out"
     options = ("--seeds", "1", "--until", "decided", "--max-seeds", "4")
     code, printed, err = command(*small(corpus, out, *options))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from replicate import claims, environment
+from replicate import environment, verdicts
 from replicate.cli import main
 from replicate.commands import options
 from replicate.config import Config
@@ -76,7 +76,7 @@ def test_an_error_has_its_code_and_one_line(error, code, words, command, monkeyp
 
 
 def test_a_claim_that_failed_is_1(recorded_run, command, monkeypatch):
-    monkeypatch.setattr(claims, "verify", lambda *a: (1, ["S1: another size"]))
+    monkeypatch.setattr(verdicts, "verify", lambda *a: (1, ["S1: another size"]))
     assert command("verify", recorded_run.out)[0] == 1
 
 

@@ -12,7 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 from scipy import stats
 
-from replicate import claims, inference, statistics
+from replicate import inference, statistics
+from replicate import verdicts as judging
 from replicate.config import PAPER, Config
 from replicate.experiment import prepare, run_seed, statistics_of
 from replicate.run import Options, Run
@@ -194,7 +195,7 @@ def test_no_misclassified_sentence(run, copied, monkeypatch):
     assert rows(folder / "fig4.csv") == [] and rows(folder / "fig3.csv")
     assert (folder / "fig4.png").stat().st_size > 5000
     table = [statistics_of(run, 0)]
-    judged = claims.judge(table)[1:7]
+    judged = judging.judge(table)[1:7]
     assert [v.claim.id[0] for v in judged] == ["F"] * 6
     assert {v.reason for v in judged} == {"undecided: not measured"}
 

@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_figures import cut_off
 
 from replicate import inference
-from replicate.claims import judge
 from replicate.show import forest
+from replicate.verdicts import judge
 
 
 @pytest.fixture(scope="module")

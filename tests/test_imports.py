@@ -17,9 +17,9 @@ ORDER = """
     io.errors io.published io.files io.table io.wordvectors io.gensim_data io.data io.summary io.lines io.tables
     io.corpora io.download io.public_vectors
     fast.compat fast.device fast.kernels fast.product fast.convolution fast.optimizers fast.rows
-    config corpus settings vectors split instability selection run results statistics inference claims
+    config corpus settings vectors split instability selection run results statistics inference claims verdicts
     model saliency recorder training
-    show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report
+    show.wording show.charts show.strings show.outcome show.panels show.answers show.figures show.forest show.explorer show.report
     show.crate show.exchange show.explain show.terminal
     experiment parallel.preload parallel.memory parallel.pool parallel.mpi parallel.data_parallel parallel.schedule
     beyond.jumps beyond.faithful beyond.valuation beyond.trainings beyond.rivals beyond.convergence beyond.sweep beyond.questions

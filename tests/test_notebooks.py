@@ -266,8 +266,8 @@ def test_another_package_is_noticed():
     name = "06_deciding_a_claim"
     source, stored = tool.from_source(name), tool.stored(name)
     sabotage = """
-import replicate.claims as c
-c.family_alpha = lambda family: 0.05
+import replicate.verdicts as v
+v.family_alpha = lambda family: 0.05
 """
     cell = next(
         cell
@@ -426,7 +426,7 @@ def test_a_notebook_defines_nothing_that_belongs_in_the_package(name):
         ("f = lambda x: [\n x,\n x,\n x]", ["lambda"], []),
         ("import replicate\nreplicate.word_instability", [], []),
         ("import replicate\nreplicate.generator", [], ["generator"]),
-        ("from replicate.claims import judge", [], ["replicate.claims.judge"]),
+        ("from replicate.claims import judge", [], ["replicate.verdicts.judge"]),
         ("from replicate.beyond import jumps", [], []),
         ("from replicate import cli", [], ["replicate.cli"]),
         ("import replicate.cli", [], ["replicate.cli"]),

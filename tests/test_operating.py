@@ -10,9 +10,11 @@ import operating
 import pytest
 
 from replicate import claims
+from replicate import verdicts as judging
 from replicate.claims import CLAIMS, VERDICTS
 from replicate.config import generator
 from replicate.inference import mean_interval
+from replicate.statistics import OTHERS
 
 #: Claims about accuracies.
 OF_ACCURACY = ("R1", "O1", "O2", "O3", "O4", "O5", "H")
@@ -99,7 +101,7 @@ def test_simulated_verdicts_are_those_of_judge(seeds):
             for i in mine:
                 table = [{parts[i].statistic: float(v)} for v in raw(parts[i], values[:, i])]
                 one = claims.Part(**{**vars(parts[i]), "statistic": parts[i].statistic})
-                whole = claims.judge_part(one, [named(one, row) for row in table], alpha)
+                whole = judging.judge_part(one, [named(one, row) for row in table], alpha)
                 assert whole.verdict == words[i], (name, claim.id, parts[i].title)
 
 
@@ -113,7 +115,7 @@ def named(part, row):
     """A row with the statistic of a difference as its first, less zero."""
     value = row[part.statistic]
     first, _, second = part.statistic.partition(" - ")
-    made = dict.fromkeys((f"A.{arm}" for arm in claims.OTHERS), 0.0) if "A.others" in second else {}
+    made = dict.fromkeys((f"A.{arm}" for arm in OTHERS), 0.0) if "A.others" in second else {}
     if second and second != "A.others":
         made[second] = 0.0
     if second == "A.others" and first in made:

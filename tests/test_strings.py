@@ -8,14 +8,15 @@ import pytest
 
 from replicate import claims
 from replicate.beyond import ceiling, choice, convergence, rivals
-from replicate.claims import judge, seeds_note, sentence
 from replicate.config import Config
 from replicate.settings import VECTOR_TITLES
-from replicate.show import strings
+from replicate.show import strings, wording
 from replicate.show.answers import TRUST
 from replicate.show.outcome import TILES
 from replicate.show.report import COLOUR_OF, FIGURES
 from replicate.show.strings import LANGUAGES, TEXTS, TRANSLATED, Words
+from replicate.show.wording import seeds_note, sentence
+from replicate.verdicts import judge
 
 SHOW = Path(strings.__file__).parent
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
@@ -25,7 +26,7 @@ FAMILIES = {
     "verdict.": COLOUR_OF,
     "outcome.changes.": EFFECTS,
     "outcome.gain.": (*EFFECTS, "both", "each"),
-    "said.": claims.PHRASES,
+    "said.": wording.PHRASES,
     "tile.": (*TILES, *(f"{name}.asks" for name in TILES), "paper"),
     "tile.number.": [claim for _, shown in TILES.values() for claim in shown],
     **{f"{name}.": ("short", "title", "says", "caption") for name in ("fig3", "fig4")},
@@ -147,7 +148,7 @@ def test_a_wrong_pair_is_noticed(pair):
 def elsewhere():
     """Texts of claims, readings and answers that a page may show."""
     found = []
-    for claim in (claims._S1, *claims.CLAIMS):
+    for claim in (claims.S1, *claims.CLAIMS):
         found += [claim.statement, claim.paper, claim.how, *(part.title for part in claim.parts)]
     found += [row[3] for row in Config.readings()]
     for _, measure, _, _, says in convergence.QUESTIONS:

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from replicate import cli
 from replicate.beyond import sweep
-from replicate.claims import judge
 from replicate.commands import progress
 from replicate.show.terminal import Display, print_claims, print_table, summary, working
+from replicate.verdicts import judge
 
 CASES = {
     # terminal, quiet, verbose: bars shown, lines printed

@@ -23,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate.claims import CLAIMS, LEAST_SEEDS, VERDICTS, Part, family_alpha
-from replicate.claims import column as column_of
+from replicate.claims import CLAIMS, VERDICTS, Part, family_alpha
 from replicate.config import ARMS, PAPER, generator
 from replicate.inference import confidence_sequence, mean_interval
 from replicate.io.files import read_csv, save_csv
 from replicate.results import read_accuracies
 from replicate.statistics import accuracy_statistics
+from replicate.verdicts import LEAST_SEEDS
+from replicate.verdicts import column as column_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 RUNS = ("paper-googlenews-subset", "paper-imdb")

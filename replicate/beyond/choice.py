@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..claims import VERDICTS, Claim, Part, Row, Verdict, judge_part, shown_number
+from ..claims import VERDICTS, Claim, Part
 from ..inference import ALPHA, mean_interval
 from ..io.errors import InputError
 from ..io.files import save_csv
@@ -28,7 +28,9 @@ from ..model import initial_model
 from ..parallel.pool import Outcome
 from ..run import Run
 from ..selection import median_halves
+from ..show.wording import shown_number
 from ..statistics import late_and_mean
+from ..verdicts import Row, Verdict, judge_part
 from .trainings import (
     check_finished,
     first_phase,

@@ -9,7 +9,6 @@ it ``T1andT2h`` brings than ``T1andT2ran``, which is as large and random.
 import numpy as np
 from scipy import stats
 
-from ..claims import column
 from ..config import generator
 from ..inference import ALPHA, holm, t_test
 from ..instability import sentence_instability
@@ -18,6 +17,7 @@ from ..model import trained_model
 from ..run import Record, Run
 from ..saliency import classify, flat_batch
 from ..statistics import window
+from ..verdicts import column
 
 __all__ = ["ARMS_ASKED", "answers", "matched_words", "seed_answers"]
 

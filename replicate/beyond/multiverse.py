@@ -21,11 +21,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..claims import Part, column, judge, part_of
+from ..claims import Part, part_of
 from ..config import generator
 from ..inference import ALPHA, mean_interval
 from ..io.files import save_csv
 from ..show.figures import caption, save_figure, styled, titled
+from ..verdicts import column, judge
 
 __all__ = [
     "PARTS",

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..claims import Part, Row, Verdict, column, is_paper_corpus, judge, part_of, shown_number
+from ..claims import Part, is_paper_corpus, part_of
 from ..config import Config
 from ..experiment import statistics_of
 from ..inference import LEAST_SEEDS, RandomEffects, mean_interval, random_effects
@@ -24,6 +24,8 @@ from ..io.files import check_own_folder, folder_lock, read_csv, save_csv
 from ..io.published import published_as
 from ..run import Run
 from ..show.figures import save_figure, styled, titled
+from ..show.wording import shown_number
+from ..verdicts import Row, Verdict, column, judge
 
 __all__ = ["PARTS", "Study", "judge_studies", "locked", "read_study", "write_corpora"]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..claims import column
 from ..inference import t_test
 from ..io.errors import InputError
 from ..io.files import save_csv
 from ..run import Run
 from ..show.figures import save_figure, styled, titled
+from ..verdicts import column
 from . import convergence, rivals
 
 __all__ = ["check_run", "draw_convergence", "draw_rivals", "write_answers"]

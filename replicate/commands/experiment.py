@@ -135,7 +135,8 @@ def run(
 
 def _first_seeds(seeds, most):
     """The seeds that ``--until decided`` starts with: a full range, long enough for a verdict."""
-    from ..claims import LEAST_SEEDS, seeds_note
+    from ..show.wording import seeds_note
+    from ..verdicts import LEAST_SEEDS
 
     if mpi.active():
         raise InputError("--until: not offered under mpiexec; run the seeds of one range")
@@ -151,8 +152,9 @@ def _goes_on(work, most, statistics, step=10):
 
     Judged by intervals that hold while seeds are added, so that stopping by them is fair.
     """
-    from ..claims import decided, is_paper_corpus, judge
+    from ..claims import is_paper_corpus
     from ..experiment import statistics_of
+    from ..verdicts import decided, judge
 
     for seed in set(work.finished_seeds()) - set(statistics):
         statistics[seed] = statistics_of(work, seed)
@@ -194,7 +196,7 @@ def verify(folder):
     Exit 0 when the run agrees with the committed results, or nothing is committed for
     its settings; 1 when it does not agree, 2 with too few seeds.
     """
-    from .. import claims
+    from .. import verdicts as judging
     from ..experiment import verdicts_of
     from ..run import Run
 
@@ -202,7 +204,7 @@ def verify(folder):
     verdicts = verdicts_of(work)
     print_claims(Console(), verdicts, work.seeds)
     _report_unfinished(work, verdicts)
-    code, lines = claims.verify(verdicts, _committed(work.identity))
+    code, lines = judging.verify(verdicts, _committed(work.identity))
     for line in lines:
         click.echo(line)
     return code
@@ -220,8 +222,8 @@ def _report_unfinished(work, verdicts):
 
 def _committed(identity):
     """What is committed of runs like this: (claim, statistic) -> numbers, or None."""
-    from ..claims import Committed
     from ..io.files import read_csv
+    from ..verdicts import Committed
 
     numbers = {"low": float, "high": float, "rounding": float, "seeds": int}
     header = ("identity", "id", "statistic", *numbers)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..claims import Judged, Verdict, shown_number
 from ..inference import simultaneous_band
 from ..io.files import save_csv
 from ..run import Run
+from ..verdicts import Judged, Verdict
 from .figures import over_epochs, save_figure, styled, titled
 from .panels import DIFFERENCES
+from .wording import shown_number
 
 __all__ = ["PAIRS", "difference", "differences", "draw", "forest"]
 
@@ -41,7 +42,7 @@ def draw(run: Run, verdicts: Sequence[Verdict], seeds: Sequence[int]) -> None:
 
     Args:
         run: where to.
-        verdicts: of :func:`replicate.claims.judge`.
+        verdicts: of :func:`replicate.verdicts.judge`.
         seeds: those that are finished.
     """
     if not seeds:
@@ -63,7 +64,7 @@ def forest(
     effects too small to matter, of every row.
 
     Args:
-        found: title -> verdicts of :func:`replicate.claims.judge`; two sets at most.
+        found: title -> verdicts of :func:`replicate.verdicts.judge`; two sets at most.
         stem: path without suffix for PNG, SVG and CSV.
         heading: of the picture.
 

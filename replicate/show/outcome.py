@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..claims import LEAST_SEEDS, Verdict, deciding, shown_number, shown_range
+from ..verdicts import LEAST_SEEDS, Verdict
 from .strings import Words
+from .wording import deciding, shown_number, shown_range
 
 __all__ = ["TILES", "banners", "outcome", "tiles"]
 
@@ -22,12 +23,12 @@ def outcome(verdicts: Sequence[Verdict], words: Words, sample: bool = False) -> 
     """One sentence: how saliency changes (F4), and what choosing by it gains (H, O2).
 
     Args:
-        verdicts: of :func:`replicate.claims.judge`.
+        verdicts: of :func:`replicate.verdicts.judge`.
         words: the page's language.
         sample: whether the corpus is the package's sample, which decides nothing.
 
     Example:
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> outcome(judge([]), Words("en"))
         'No seed is finished yet, so there is no result.'
     """
@@ -63,14 +64,14 @@ def banners(
     """What a reader must know before the verdicts: nothing can be decided, or another corpus.
 
     Args:
-        verdicts: of :func:`replicate.claims.judge`.
+        verdicts: of :func:`replicate.verdicts.judge`.
         words: the page's language.
         sentences: of the corpus.
         sample: whether it is the package's sample.
         paper_corpus: whether it is the paper's.
 
     Example:
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> len(banners(judge([]), Words("en"), 200, True, False))
         1
     """
@@ -91,7 +92,7 @@ def tiles(
     """Three groups of claims: their verdicts, and the numbers that matter most.
 
     Args:
-        verdicts: of :func:`replicate.claims.judge`.
+        verdicts: of :func:`replicate.verdicts.judge`.
         words: the page's language.
         colours: verdict -> class of its colour.
 
@@ -100,7 +101,7 @@ def tiles(
         claims, and lines of what was measured, ours and the paper's.
 
     Example:
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> [tile["name"] for tile in tiles(judge([]), Words("en"), {"undecided": "open"})]
         ['dynamics', 'levels', 'selection']
     """

@@ -20,16 +20,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from ..claims import (
-    LEAST_SEEDS,
-    Judged,
-    Verdict,
-    deciding,
-    is_paper_corpus,
-    seeds_note,
-    shown_number,
-    shown_range,
-)
+from ..claims import is_paper_corpus
 from ..config import PAPER, PRESETS, Config
 from ..environment import commit
 from ..inference import ALPHA
@@ -38,12 +29,14 @@ from ..io.files import read_csv, save_text
 from ..io.published import published_as
 from ..run import CLAIMS, Run
 from ..settings import VECTOR_TITLES
+from ..verdicts import LEAST_SEEDS, Judged, Verdict
 from . import explorer
 from .answers import answers
 from .charts import interval
 from .outcome import banners, outcome, tiles
 from .panels import ARM_KINDS, experiment, panels, read_sentences
 from .strings import Words
+from .wording import deciding, seeds_note, shown_number, shown_range
 
 __all__ = ["write_claims", "write_report"]
 
@@ -88,10 +81,10 @@ def write_claims(run: Run, verdicts: list[Verdict]) -> None:
 
     Args:
         run: the run to write to.
-        verdicts: the result of :func:`replicate.claims.judge`.
+        verdicts: the result of :func:`replicate.verdicts.judge`.
 
     Example:
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> write_claims(sample_run(), judge([]))
         >>> sample_run().verdicts["verdict"][0]
         'undecided'
@@ -152,7 +145,7 @@ def write_report(
 
     Args:
         run: a run; it may have no finished seed.
-        verdicts: the result of :func:`replicate.claims.judge`.
+        verdicts: the result of :func:`replicate.verdicts.judge`.
         seeds: the finished seeds, if they are known already.
         language: ``"en"`` or ``"ja"``.
 
@@ -160,7 +153,7 @@ def write_report(
         The path of the page.
 
     Example:
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> write_report(sample_run(), judge([])).name
         'report.html'
     """

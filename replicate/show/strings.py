@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from ..claims import PHRASES, sentence
-from ..claims import Verdict as _Verdict
+from ..verdicts import Verdict as _Verdict
+from .wording import PHRASES, sentence
 
 __all__ = ["LANGUAGES", "TEXTS", "TRANSLATED", "Words"]
 
@@ -621,7 +621,7 @@ TEXTS = {
     "verdict.not applicable": ("not applicable", "対象外"),
     "verdict.checked": ("checked", "確認済み"),
     "verdict.failed": ("failed", "不一致"),
-    # --- what a verdict means (claims.PHRASES) -------------------------------------
+    # --- what a verdict means (wording.PHRASES) -------------------------------------
     **{
         f"said.{name}": (PHRASES[name], japanese)
         for name, japanese in {
@@ -1030,10 +1030,10 @@ class Words:
         return text
 
     def said(self, verdict: _Verdict) -> str:
-        """The sentence of a verdict, see :func:`replicate.claims.sentence`.
+        """The sentence of a verdict, see :func:`replicate.show.wording.sentence`.
 
         Example:
-            >>> from replicate.claims import judge
+            >>> from replicate.verdicts import judge
             >>> Words("ja").said(judge([])[0])
             '未決定：測っていません。'
         """

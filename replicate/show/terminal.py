@@ -23,8 +23,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ..claims import LEAST_SEEDS, Judged, Verdict, seeds_note, shown_number, shown_range
 from ..io.files import read_csv
+from ..verdicts import LEAST_SEEDS, Judged, Verdict
+from .wording import seeds_note, shown_number, shown_range
 
 __all__ = [
     "Display",
@@ -148,13 +149,13 @@ def summary(verdicts: Sequence[Verdict], out: Path, sample: bool, asked: int) ->
     """A run in one line: its verdicts, and what to do next.
 
     Args:
-        verdicts: the result of :func:`replicate.claims.judge`.
+        verdicts: the result of :func:`replicate.verdicts.judge`.
         out: the folder of the run.
         sample: whether its corpus is the sample's 200 sentences.
         asked: the number of seeds that were asked for.
 
     Example:
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> summary(judge([]), Path("out/paper"), False, 1)
         '16 claims: 16 undecided. Next: the same command with --seeds 50, which a verdict needs.'
     """
@@ -219,12 +220,12 @@ def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int]
 
     Args:
         console: where to print; only one of 110 columns or more gets all parts of a claim.
-        verdicts: the result of :func:`replicate.claims.judge`.
+        verdicts: the result of :func:`replicate.verdicts.judge`.
         seeds: of the run; a note is printed if they are not a full range.
 
     Example:
         >>> import io
-        >>> from replicate.claims import judge
+        >>> from replicate.verdicts import judge
         >>> console = Console(file=io.StringIO())
         >>> print_claims(console, judge([]))
         >>> "undecided" in console.file.getvalue()
