@@ -131,7 +131,8 @@ RUN sh /build/program.sh
 FROM jupyter-runtime AS jupyter
 COPY --from=jupyter-program /program /opt/replicate
 COPY --chown=1000:1000 notebooks /replication/notebooks
-COPY results/fresh-googlenews-31530 /replication/results/fresh-googlenews-31530
+COPY results/calibrated-googlenews-31530/statistics.csv /replication/results/calibrated-googlenews-31530/
+COPY results/as-written-googlenews-31530/statistics.csv /replication/results/as-written-googlenews-31530/
 USER 1000:1000
 WORKDIR /replication/notebooks
 EXPOSE 8888

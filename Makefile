@@ -45,21 +45,28 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Both specifications, with the first of the committed seeds; a quarter of an hour.  Uses the
+# full GoogleNews file where it is there: VECTORS=data/googlenews-31530.bin.gz (replicate
+# fetch --vectors public --dest data) is the file of the committed results.
+SEEDS ?= 3000000-3000019
+VECTORS ?=
 paper: $(VENV)/.installed
 	$(BIN)/replicate fetch --dest data
-	$(BIN)/replicate run --preset paper --seeds 20 --out out/paper
-	$(BIN)/python tools/regression.py out/paper
-	$(BIN)/replicate verify out/paper
+	for preset in calibrated as-written; do \
+	  $(BIN)/replicate run --preset $$preset --seeds $(SEEDS) $(VECTORS:%=--vectors %) --out out/$$preset && \
+	  $(BIN)/python tools/regression.py out/$$preset && \
+	  $(BIN)/replicate verify out/$$preset || exit; done
 
 # How far rounding alone moves a seed, which tools/regression.py goes by: the same
 # run under four sets of OpenBLAS's kernels.  Needs a processor with AVX-512.
 KERNELS := SkylakeX Haswell Nehalem Prescott
-RESULT ?= paper-googlenews-subset
+PRESET ?= calibrated
+RESULT ?= $(PRESET)-googlenews-31530
 rounding: $(VENV)/.installed
 	for kernels in $(KERNELS); do \
-	  OPENBLAS_CORETYPE=$$kernels $(BIN)/replicate run --preset paper --seeds 20 \
-	    --out out/rounding/$$kernels || exit; done
-	$(BIN)/python tools/regression.py --rounding $(RESULT) $(KERNELS:%=out/rounding/%)
+	  OPENBLAS_CORETYPE=$$kernels $(BIN)/replicate run --preset $(PRESET) --seeds $(SEEDS) \
+	    $(VECTORS:%=--vectors %) --out out/rounding/$(PRESET)/$$kernels || exit; done
+	$(BIN)/python tools/regression.py --rounding $(RESULT) $(KERNELS:%=out/rounding/$(PRESET)/%)
 
 # After `make paper`: the multiverse, and what the paper left open; an hour or two.
 answers: $(VENV)/.installed

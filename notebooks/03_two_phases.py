@@ -221,7 +221,7 @@ plt.show()
 # were run beforehand and are stored in `results/`:
 
 # %%
-many = pd.read_csv(Path("../results/fresh-googlenews-31530/statistics.csv"))
+many = pd.read_csv(Path("../results/calibrated-googlenews-31530/statistics.csv"))
 many = 100 * (many["A.T1andT2h"] - many["A.T1andT2l"])
 
 figure, axis = plt.subplots(figsize=(6, 2.4))
@@ -257,12 +257,12 @@ print(
 # <details><summary>Solution</summary>
 #
 # ```python
-# tables = pd.read_csv("../results/fresh-googlenews-31530/statistics.csv")
+# tables = pd.read_csv("../results/calibrated-googlenews-31530/statistics.csv")
 # over_random = 100 * (tables["A.T1andT2h"] - tables["A.T1andT2ran"])
 # print(f"{over_random.mean():+.2f} points; {(over_random >= 1).sum()} of {len(over_random)} runs")
 # ```
 #
-# Nothing on average, and yet every sixth run or so shows a point.
+# Nothing on average, and yet one run in twenty or so shows a point.
 #
 # </details>
 #

@@ -183,7 +183,7 @@ for _command in (
 EXAMPLES = {
     "run": """
         replicate run                                       # the sample, about a minute
-        replicate run --preset paper --corpus mr --vectors GoogleNews.bin.gz --seeds 50
+        replicate run --preset calibrated --corpus mr --vectors GoogleNews.bin.gz --seeds 50
         replicate run --preset paper --set n_filters=20 --epochs 30 --out out/twenty
     """,
     "verify": "replicate verify out/paper && echo agrees",

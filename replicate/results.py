@@ -166,7 +166,7 @@ def load_results(name: str | Path) -> Results:
 
     Args:
         name: a folder, or the name of one in ``results`` of this repository, as
-            ``"fresh-googlenews-31530"``.
+            ``"calibrated-googlenews-31530"``.
 
     Returns:
         Results: reads its files when they are first used.
@@ -175,10 +175,10 @@ def load_results(name: str | Path) -> Results:
         InputError: if there are no such results.
 
     Example:
-        >>> load_results("fresh-elsewhere")
+        >>> load_results("results-elsewhere")
         Traceback (most recent call last):
             ...
-        replicate.io.errors.InputError: fresh-elsewhere: no such results, neither as a folder nor \
+        replicate.io.errors.InputError: results-elsewhere: no such results, neither as a folder nor \
 in results/ of the source code; name the folder
     """
     own = Path(__file__).resolve().parents[1] / "results"

@@ -18,7 +18,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 def folder(tmp_path):
     """A run's folder with the committed answers."""
     shutil.copytree(RESULTS / "questions-googlenews-subset", tmp_path / "questions")
-    shutil.copytree(RESULTS / "fresh-googlenews-31530" / "choice", tmp_path / "choice")
+    shutil.copytree(RESULTS / "five-filters-googlenews-31530" / "choice", tmp_path / "choice")
     return tmp_path
 
 

@@ -28,7 +28,7 @@ from replicate.show.strings import Words
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 QUESTIONS = RESULTS / "questions-googlenews-subset"
-CHOICE = RESULTS / "fresh-googlenews-31530" / "choice"
+CHOICE = RESULTS / "five-filters-googlenews-31530" / "choice"
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 WIDTHS = (390, 1440)
 LANGUAGES = ("en", "ja")

@@ -94,7 +94,7 @@ def test_the_manifest_names_files_that_are_there():
         names
     )
     assert wrong_manifest(text.replace("fig3.png", "fig9.png", 1)) == {
-        "results/fresh-googlenews-31530/figures/fig9.png"
+        "results/calibrated-googlenews-31530/figures/fig9.png"
     }
     assert wrong_manifest(text.replace("fig4.png", "fig3.png", 1)) != set()
 
@@ -110,7 +110,7 @@ def claims_without_a_command(page):
         page.partition("## From claims")[2].partition("## What")[0],
     )
     firsts = " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| "))
-    wanted = {claim.id for claim in (*claims.CLAIMS, claims._S1)}
+    wanted = {claim.id for claim in (*claims.CLAIMS, claims.S1)}
     return wanted - set(re.findall(r"\w+", firsts))
 
 

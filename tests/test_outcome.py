@@ -9,11 +9,11 @@ import operating
 import pytest
 
 from replicate import claims
-from replicate.claims import LEAST_SEEDS, judge
 from replicate.show import outcome as module
 from replicate.show.outcome import TILES, banners, outcome, tiles
 from replicate.show.report import COLOUR_OF
 from replicate.show.strings import TEXTS, Words
+from replicate.verdicts import LEAST_SEEDS, judge
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 EFFECTS = ("reproduced", "weaker", "direction only", "no such effect", "reversed", "undecided")
@@ -118,7 +118,7 @@ def test_another_corpus_is_pointed_out():
     assert "Too few seeds" in few and other == banner
 
 
-@pytest.mark.parametrize("name", ["fresh-googlenews-31530", "fresh-imdb"])
+@pytest.mark.parametrize("name", ["calibrated-googlenews-31530", "as-written-googlenews-31530"])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_committed_runs(name, language):
     """What the two runs of 200 seeds found, and the numbers of their tiles."""

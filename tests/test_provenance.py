@@ -133,4 +133,4 @@ def test_a_seed_that_does_not_repeat_is_noticed(
 def test_without_the_vectors_nothing_is_compared(tmp_path, monkeypatch, refused):
     monkeypatch.setattr(provenance, "data_folders", list)
     with refused("is not there; set REPLICATE_DATA"):
-        provenance.repeat(provenance.PLACE.parent / "fresh-imdb", 1000000)
+        provenance.repeat(provenance.PLACE.parent / "five-filters-imdb", 1000000)

@@ -19,6 +19,8 @@ from odd_corpus import LABELS, ODD_WORDS, conclude, odd_run
 from scipy import stats
 
 from replicate import claims, cli, inference
+from replicate import verdicts as judging
+from replicate.commands.options import config_of, data_of
 from replicate.config import PRESETS, Config
 from replicate.corpus import sample_path
 from replicate.environment import commit
@@ -26,7 +28,7 @@ from replicate.experiment import prepare, statistics_of, verdicts_of
 from replicate.io.published import PUBLISHED
 from replicate.run import Options, Run
 from replicate.settings import VECTOR_TITLES
-from replicate.show import explorer, report
+from replicate.show import explorer, report, wording
 from replicate.show.outcome import TILES, tiles
 from replicate.show.strings import TEXTS, Words
 
@@ -374,9 +376,9 @@ def test_claims_csv_has_the_interval_that_decides(run):
 def test_what_the_report_says_of_a_claim(page, run):
     """Asked, found, how sure, and what one run could have shown: in words that stand in the page."""
     for verdict in verdicts_of(run):
-        assert claims.sentence(verdict) in page.texts
+        assert wording.sentence(verdict) in page.texts
         assert verdict.claim.statement in page.texts
-    assert "Undecided: 3 of 50 seeds." in claims.sentence(verdicts_of(run)[-1])
+    assert "Undecided: 3 of 50 seeds." in wording.sentence(verdicts_of(run)[-1])
 
 
 def test_seeds_that_are_not_a_full_range_are_pointed_out(run, html):
@@ -438,12 +440,12 @@ def fixed_text(run):
     """Text that is the same in every report: the page's own, and that of claims and readings."""
     parts = [re.sub(r"<[^>]*>", " ", text) for text, _ in TEXTS.values()]
     parts += [str(part) for row in Config.readings() for part in row]
-    for claim in claims.CLAIMS + (claims._S1,):
+    for claim in claims.CLAIMS + (claims.S1,):
         parts += [claim.id, claim.statement, claim.paper, claim.how]
         parts += [part.title for part in claim.parts]
     parts += list(VECTOR_TITLES.values())
     # Coverage and seeds that a verdict needs, as the page says them.
-    parts += [f"{100 * (1 - inference.ALPHA):.0f} {claims.LEAST_SEEDS}"]
+    parts += [f"{100 * (1 - inference.ALPHA):.0f} {judging.LEAST_SEEDS}"]
     parts.append(report.citation(run))
     return " ".join(parts)
 
@@ -482,12 +484,12 @@ def file_numbers(run):
     derived += [len(readings), sum(row["changed"] for row in readings)]
     derived += {row["panel"] for row in rows(run.out / "figures" / "fig5.csv")}
     judged = verdicts_of(run)
-    forms = set(NUMBER.findall(" ".join(map(claims.sentence, judged))))
+    forms = set(NUMBER.findall(" ".join(map(wording.sentence, judged))))
     for verdict in judged:
         for found in verdict.parts:
-            texts = [claims.shown_number(found.part, found.mean)]
+            texts = [wording.shown_number(found.part, found.mean)]
             for low, high in ((found.low, found.high), (found.other_low, found.other_high)):
-                texts.append(claims.shown_range(found.part, low, high))
+                texts.append(wording.shown_range(found.part, low, high))
             forms |= set(NUMBER.findall(" ".join(texts)))
     for verdict in judged:
         given = [other.verdict for other in judged]
@@ -681,7 +683,7 @@ def test_answers_are_shown_where_the_folder_has_them(run, html):
     assert 'id="answers"' not in html
     try:
         shutil.copytree(results / "questions-googlenews-subset", run.out / "questions")
-        shutil.copytree(results / "fresh-googlenews-31530" / "choice", run.out / "choice")
+        shutil.copytree(results / "five-filters-googlenews-31530" / "choice", run.out / "choice")
         page = Page(report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8"))
     finally:
         for name in ("questions", "choice"):
@@ -766,7 +768,7 @@ def parsed(command):
     assert words[:2] == ["replicate", "run"]
     context = cli.cli.commands["run"].make_context("run", words[2:])
     given = context.params
-    config = cli._config(given["preset"], given["epochs"], given["assignments"])
+    config = config_of(given["preset"], given["epochs"], given["assignments"])
     return config, given
 
 
@@ -822,7 +824,7 @@ def test_command_of_the_sample_needs_no_file(tmp_path, changed):
     command = report.command(run)
     found, given = parsed(command)
     assert found == config and given["seeds"] == [0, 1]
-    assert cli._data(given["preset"], given["corpus"], given["vectors"]) == ([sample], vectors)
+    assert data_of(given["preset"], given["corpus"], given["vectors"]) == ([sample], vectors)
     assert command.count("--") == 3 + len(changed)
     other = prepare(tmp_path / "other", config, Options(), [0], [sample], "random", dimensions=4)
     assert parsed(report.command(other))[1]["vectors"] == "random"

@@ -4,11 +4,15 @@ import numpy as np
 import operating
 import pytest
 
-from replicate import claims, statistics
+from replicate import statistics
+from replicate import verdicts as judging
 from replicate.claims import CLAIMS
 from replicate.config import ARMS
 from replicate.io.files import load_json, read_csv
 from replicate.run import Record, last_with_enough
+
+#: The runs that the verdicts of the README come from.
+PRIMARY = ("calibrated-googlenews-31530", "as-written-googlenews-31530")
 
 
 def curves(epochs=50, **levels):
@@ -88,7 +92,7 @@ def test_a_missing_arm_takes_its_statistics_and_no_others():
     assert set(made) == set(whole) == set(statistics.accuracy_statistics({}))
 
 
-@pytest.mark.parametrize("name", [*operating.RUNS, "fresh-googlenews-31530", "fresh-imdb"])
+@pytest.mark.parametrize("name", [*operating.RUNS, *PRIMARY, "five-filters-googlenews-31530"])
 def test_accuracies_alone_give_the_same_statistics(name):
     """``accuracy.csv.gz`` of the committed runs against what was measured when they were made."""
     place = operating.RESULTS / name / "statistics.csv"
@@ -103,17 +107,17 @@ def test_accuracies_alone_give_the_same_statistics(name):
         )
 
 
-@pytest.mark.parametrize("name", ["fresh-googlenews-31530", "fresh-imdb"])
+@pytest.mark.parametrize("name", PRIMARY)
 def test_committed_verdicts_are_those_of_the_committed_tables(name):
     """Judged again from statistics and accuracies; the rule and the data are the stored ones."""
     rows = operating.committed_rows(name)
     assert len(rows) == 200
     stored = load_json(operating.RESULTS / name / "claims.json")
-    judged = claims.judge(rows)
+    judged = judging.judge(rows)
     assert [v.verdict for v in judged] == [found["verdict"] for found in stored]
     # Twin: with exchanged halves the main claim is another.
     turned = [{**row, "A.T1andT2h": row["A.T1andT2l"] + 0.01} for row in rows]
-    assert [v.verdict for v in claims.judge(turned)] != [v.verdict for v in judged]
+    assert [v.verdict for v in judging.judge(turned)] != [v.verdict for v in judged]
 
 
 def test_level_is_the_mean_of_epochs_40_to_50():

@@ -172,7 +172,7 @@ def test_the_picture_is_that_of_the_results(monkeypatch):
 def test_the_verdicts_of_all_claims_fit_beside_a_text():
     """One row a claim, in English and in Japanese, and no verdict without a word for it."""
     verdicts = tool("readme").verdicts
-    ids = [claim.id for claim in (claims._S1, *claims.CLAIMS)]
+    ids = [claim.id for claim in (claims.S1, *claims.CLAIMS)]
     for language, word in (("en", "no such effect"), ("ja", "その大きさの効果なし")):
         rows = verdicts(language).splitlines()[2:]
         assert sorted(row.split(" | ")[0].strip("| ") for row in rows) == sorted(ids)
@@ -505,9 +505,10 @@ def recipe(target):
 @pytest.mark.parametrize("seeds, code", [(5, 0), (4, 2)])
 def test_what_make_paper_ends_with(seeds, code, tmp_path, capsys, monkeypatch):
     """With vectors of which no results are committed: 0 where S1 holds and seeds suffice."""
-    *_, compare, verify = recipe("paper")
-    assert compare.endswith("python tools/regression.py out/paper")
-    assert verify.endswith("replicate verify out/paper")
+    *_, train, compare, verify = recipe("paper")
+    assert "replicate run --preset $$preset --seeds $(SEEDS)" in train
+    assert compare.startswith("$(BIN)/python tools/regression.py out/$$preset &&")
+    assert verify.startswith("$(BIN)/replicate verify out/$$preset || exit")
     # A corpus of the size of MR; training itself is not what is tested.
     n = sum(PAPER["sizes"].values())
     rows = "".join(f"{i % 2}\t{'fine' if i % 2 else 'dull'} film {i % 9}\n" for i in range(n))
@@ -545,6 +546,58 @@ def test_a_committed_run_from_before_a_reading_is_compared(
     place.write_text(json.dumps({**settings, "absent_words": "stay"}))
     assert regression.main(recorded_run.out) == 0
     assert "no committed run has these readings" in capsys.readouterr().out
+
+
+@pytest.fixture
+def published(recorded_run, tmp_path, monkeypatch):
+    """The recorded run as committed results, which the tool finds."""
+    regression, collect = tool("regression"), tool("collect")
+    real = regression.committed
+    monkeypatch.setattr(regression, "committed", lambda same: real(same, tmp_path))
+    place = tmp_path / "mine"
+    collect.save_seeds(recorded_run, place)
+    collect.save_statistics(recorded_run, place)
+    (place / "claims.csv").touch()
+    return place
+
+
+@pytest.mark.slow
+def test_where_the_committed_run_was_made_the_last_bit_counts(
+    published, recorded_run, capsys, monkeypatch
+):
+    """And one accuracy that is off by it is named; on another processor it is not asked for."""
+    regression = tool("regression")
+    assert regression.main(recorded_run.out) == 0
+    assert "3 seeds repeat results/mine to the last bit" in capsys.readouterr().out
+    rows = read_csv(published / "accuracy.csv.gz", ("seed", "arm", "epoch", "accuracy"))
+    at = next(i for i, row in enumerate(rows) if (row["seed"], row["arm"]) == ("1", "T2l"))
+    rows[at]["accuracy"] = repr(float(np.nextafter(float(rows[at]["accuracy"]), 1)))
+    header = tuple(rows[0])
+    save_csv(published / "accuracy.csv.gz", header, [list(row.values()) for row in rows])
+    assert regression.main(recorded_run.out) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "seed 1, T2l: other accuracies, on the same kind of machine"
+    ]
+    settings = json.loads((published / "config.json").read_text())
+    settings["environment"]["processor"] = "another"
+    (published / "config.json").write_text(json.dumps(settings))
+    assert regression.main(recorded_run.out) == 0
+    assert "has no rounding.csv" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_with_other_vectors_the_levels_of_both_are_shown(published, recorded_run, capsys):
+    settings = json.loads((published / "config.json").read_text())
+    settings["vectors"].update(matrix="0" * 64, known_tokens=0.25)
+    (published / "config.json").write_text(json.dumps(settings))
+    regression = tool("regression")
+    assert regression.main(recorded_run.out) == 0
+    first, _, known, *levels = capsys.readouterr().out.splitlines()
+    assert first == "other vectors than results/mine: nothing to compare seed by seed"
+    assert known.split()[-1] == "25.0%" and len(levels) == len(ARMS)
+    for line in levels:
+        _, here, there = line.split()
+        assert here == there and 0 < float(here) < 1
 
 
 @pytest.mark.parametrize("what", ["choice", "ceiling", "trust"])

@@ -8,6 +8,7 @@ Usage: python tools/collect.py DIR NAME
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --judge NAME=IDENTITY…
+       python tools/collect.py --forest NAME…
 
 ``--seeds`` writes only what :func:`replicate.load_results` reads, of a run whose other files
 are committed already.  ``--questions`` copies the answers of ``replicate questions``, ``--choice``, ``--ceiling`` and
@@ -17,21 +18,27 @@ of ``replicate corpora``, and the statistics of the runs that it compares, to
 of epochs.  ``--judge`` judges
 committed runs again from their tables, after a change of the claims: statistics of
 accuracies are computed again from ``accuracy.csv.gz``, those of saliency are as stored.
+``--forest`` draws the intervals of committed runs into one picture, ``results/forest.png``.
 """
 
+import re
 import shutil
 import sys
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import operating
 import regression
+from PIL import Image
 
 from replicate import claims
+from replicate import verdicts as judging
 from replicate.beyond import kim
 from replicate.beyond.rivals import CURVE
 from replicate.experiment import statistics_of, verdicts_of
-from replicate.io.files import load_json, read_csv, save_csv
+from replicate.io.files import load_json, read_csv, save_csv, save_json
 from replicate.results import save_seeds
 from replicate.run import Run
 from replicate.show import forest, report
@@ -39,6 +46,8 @@ from replicate.show import forest, report
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPECTED = REPOSITORY / "replicate" / "data" / "expected.csv"
 EXPECTED_HEADER = ("identity", "id", "statistic", "low", "high", "rounding", "seeds")
+#: How a line of ``run.log`` begins.
+STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 MEMORY = ("epochs", "seeds", "peak_memory_bytes")
 
 
@@ -51,15 +60,41 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     run = Run(folder)
     place = Path(root) / name
     (place / "figures").mkdir(parents=True, exist_ok=True)
-    for file in ("timing.json", "claims.csv", "claims.json"):
+    for file in ("claims.csv", "claims.json"):
         shutil.copy(run.out / file, place / file)
+    timing = {**run.timing, "seconds_by_log": seconds_by_log(run.out / "run.log")}
+    save_json(place / "timing.json", timing)
     for file in sorted((run.out / "figures").iterdir()):
         # Vector graphics of thousands of points are large, and can be redrawn.
         if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
             shutil.copy(file, place / "figures" / file.name)
+    for picture in (place / "figures").glob("*.png"):
+        smaller(picture)
     save_statistics(run, place)
     save_seeds(run, place)
     expect(run.identity, verdicts_of(run), place, expected)
+
+
+#: A pause between two lines of a log, in seconds: nothing was trained meanwhile.
+PAUSE = 60
+
+
+def seconds_by_log(log):
+    """Seconds between the lines of a log, without pauses: of all commands, stopped ones too.
+
+    ``timing.json`` has the time of the commands that came to their end.
+    """
+    lines = log.read_text(encoding="utf-8").splitlines()
+    times = [datetime.fromisoformat(line[:23]) for line in lines if STAMP.match(line)]
+    gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
+    return sum(gap for gap in gaps if 0 <= gap < PAUSE)
+
+
+def smaller(picture):
+    """Keep a picture's 256 commonest colours: no eye sees the difference, and it is a third as large."""
+    with Image.open(picture) as image:
+        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(picture, optimize=True)
 
 
 def save_statistics(run, place):
@@ -76,7 +111,6 @@ def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
     Args:
         names: ``NAME=IDENTITY``: the identity needs corpus and vectors, which are not there.
     """
-    found = {}
     for name, identity in (pair.split("=") for pair in names):
         place, run = Path(root) / name, Run(Path(root) / name)
         table = operating.committed_rows(name, Path(root))
@@ -84,14 +118,21 @@ def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
         rows = [[int(row["seed"]), *(row[column] for column in header[1:])] for row in table]
         save_csv(place / "statistics.csv", header, rows)
         of_paper = claims.is_paper_corpus(run.settings["corpus"]["sha256"])
-        verdicts = claims.judge(table, of_paper)
+        verdicts = judging.judge(table, of_paper)
         run.save_claims(*report.claims_tables(verdicts))
         curves = operating.committed_curves(name, Path(root))
         forest.difference(run.title, curves, place / "figures" / "difference")
         (place / "figures" / "difference.svg").unlink()
         expect(identity, verdicts, place, expected)
-        if of_paper:
-            found[run.title] = verdicts
+
+
+def draw_forest(names, root=REPOSITORY / "results"):
+    """``forest.png`` and ``forest.csv``: every part of every claim, of several committed runs."""
+    found = {}
+    for name in names:
+        run = Run(Path(root) / name)
+        rows = operating.committed_rows(name, Path(root))
+        found[f"{run.settings['preset']}: {run.title}"] = judging.judge(rows)
     forest.forest(found, Path(root) / "forest")
     (Path(root) / "forest.svg").unlink()
 
@@ -106,7 +147,7 @@ def expect(identity, verdicts, place, expected=EXPECTED):
             by_kernels.setdefault(row["kernels"], []).append(numbers)
         names = {judged.part.statistic for verdict in verdicts for judged in verdict.parts}
         for name in names:
-            means = [claims.column(rows, name).mean() for rows in by_kernels.values()]
+            means = [judging.column(rows, name).mean() for rows in by_kernels.values()]
             rounding[name] = float(np.nan_to_num(np.ptp(means)))
     kept = [r for r in read_csv(expected, EXPECTED_HEADER) if r["identity"] != identity]
     new = [
@@ -114,7 +155,7 @@ def expect(identity, verdicts, place, expected=EXPECTED):
          rounding.get(judged.part.statistic, 0.0), judged.seeds)
         for verdict in verdicts
         for judged in verdict.parts
-        if judged.seeds >= claims.SEEDS_TO_VERIFY and verdict.verdict != "not applicable"
+        if judged.seeds >= judging.SEEDS_TO_VERIFY and verdict.verdict != "not applicable"
     ]  # fmt: skip
     save_csv(expected, EXPECTED_HEADER, [list(r.values()) for r in kept] + new)
 
@@ -201,6 +242,8 @@ if __name__ == "__main__":
         collect_corpora(sys.argv[2], sys.argv[3:])
     elif sys.argv[1:2] == ["--judge"]:
         judge_again(sys.argv[2:])
+    elif sys.argv[1:2] == ["--forest"]:
+        draw_forest(sys.argv[2:])
     elif sys.argv[1:2] == ["--memory"]:
         collect_memory(sys.argv[2], sys.argv[3:])
     else:

@@ -19,10 +19,12 @@ from replicate.io.files import save_text
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 #: Run -> its name in the picture, and its colour.
 RUNS = {
-    "fresh-googlenews-31530": ("GoogleNews, part", "#0072b2"),
-    "fresh-imdb": ("IMDB vectors", "#d55e00"),
+    "calibrated-googlenews-31530": ("calibrated", "#0072b2"),
+    "as-written-googlenews-31530": ("as written", "#d55e00"),
 }
 MAIN = next(iter(RUNS))
+#: The longest word that there is room for beside its curve.
+LETTERS = 9
 INK, SOFT, LINE, CARD = "#1f2933", "#52606d", "#cbd2d9", "#f5f7fa"
 STEADY, UNSTABLE = "#52606d", "#b3261e"
 
@@ -65,7 +67,8 @@ def two_words():
     found = defaultdict(list)
     for row in rows_of(f"{MAIN}/figures/fig3.csv"):
         found[row["sentence"], row["position"], row["word"]].append(float(row["saliency"]))
-    jumps = {key: np.var(np.diff(curve)) for key, curve in found.items() if key[2].isalpha()}
+    short = [key for key in found if key[2].isalpha() and len(key[2]) <= LETTERS]
+    jumps = {key: np.var(np.diff(found[key])) for key in short}
     unstable = max(jumps, key=jumps.get)
     steady = min((key for key in jumps if key[0] == unstable[0]), key=jumps.get)
     return (steady[2], found[steady]), (unstable[2], found[unstable])
@@ -164,7 +167,7 @@ def changes():
     made = [
         box(20, 300, 448, 236, CARD, LINE, 8),
         text(34, 327, "Misclassified sentences change more,", 16, weight="700"),
-        text(34, 347, "and for longer: as the paper says", 16, weight="700"),
+        text(34, 347, "as the paper says: the model is less sure", 16, weight="700"),
         text(34, 370, "change of saliency from epoch to epoch", 12, SOFT),
         f'<path d="M{left} {bottom - height}V{bottom}H{right}" fill="none" stroke="{LINE}"/>',
         text(left, bottom + 17, "0", 12, SOFT, anchor="middle"),

@@ -37,10 +37,12 @@ from pathlib import Path
 import numpy as np
 import regression
 
-from replicate import claims as judging
+from replicate import claims as paper
 from replicate import inference
+from replicate import verdicts as judging
 from replicate.config import ARMS, Config
 from replicate.io.files import load_json, save_text
+from replicate.show import wording
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
@@ -63,10 +65,15 @@ PAGES = (
     "docs/versions.md",
 )
 
-#: The runs that verdicts come from, and those whose rounding was measured.
+#: The runs that verdicts come from, and with five filters, as version 1.0.0 had them; those
+#: whose rounding was measured.
 RUNS = {
-    "fresh-googlenews-31530": "GoogleNews, 31,530 words (not the full file)",
-    "fresh-imdb": "IMDB vectors (not GoogleNews)",
+    "calibrated-googlenews-31530": "calibrated",
+    "as-written-googlenews-31530": "as written",
+}
+FIVE_FILTERS = {
+    "five-filters-googlenews-31530": "five filters",
+    "five-filters-imdb": "five filters, IMDB vectors",
 }
 ROUNDED = {
     "paper-googlenews-subset": "GoogleNews subset (not the full file)",
@@ -201,7 +208,7 @@ def estimate(values, digits=2, sign="", scale=1):
 
 def claims(name):
     """Every claim of a run, with its parts."""
-    places = {(c.id, p.statistic): p for c in judging.CLAIMS for p in c.parts}
+    places = {(c.id, p.statistic): p for c in paper.CLAIMS for p in c.parts}
     rows = []
     for found in load_json(RESULTS / name / "claims.json"):
         verdict = f"**{found['verdict']}**" + found["reason"].removeprefix(found["verdict"])
@@ -214,8 +221,8 @@ def claims(name):
             mean, low, high = (
                 float("nan") if part[n] is None else part[n] for n in ("mean", "low", "high")
             )
-            interval = judging.shown_range(where, low, high)
-            ours = judging.shown_number(where, mean)
+            interval = wording.shown_range(where, low, high)
+            ours = wording.shown_number(where, mean)
             ours += f" ({interval})" if interval != "–" else ""
             if len(found["parts"]) == 1:
                 rows.append((*about, ours, verdict, runs))
@@ -243,12 +250,13 @@ def effects():
         "F5b.log_ratio": ("log of total change, misclassified / correct", {}),
         "F5b.log_ratio.logit": ("the same, gradient of the logit difference", {}),
     }
-    runs = [numbers_of(f"{name}/statistics.csv") for name in RUNS]
+    shown = RUNS | FIVE_FILTERS
+    runs = [numbers_of(f"{name}/statistics.csv") for name in shown]
     made = [
         (title, *(estimate(judging.column(run, name), **options) for run in runs))
         for name, (title, options) in rows.items()
     ]
-    return table(("statistic: mean (95 % interval)", *RUNS.values()), made)
+    return table(("statistic: mean (95 % interval)", *shown.values()), made)
 
 
 def numbers_of(name):
@@ -314,16 +322,16 @@ def gpu():
 
 def multiverse():
     """Every pooled part: mean over specifications, how they differ, what a further one would give."""
-    places = {(c.id, p.title): p for c in judging.CLAIMS for p in c.parts}
+    places = {(c.id, p.title): p for c in paper.CLAIMS for p in c.parts}
     rows = []
     for row in rows_of("multiverse/multiverse.csv"):
         part = places[row["id"], row["part"]]
         number = {
             name: float(row[name]) for name in row if name not in ("id", "part") and row[name]
         }
-        mean = judging.shown_number(part, number["mean"])
+        mean = wording.shown_number(part, number["mean"])
         ranges = (
-            judging.shown_range(part, number[f"{name}low"], number[f"{name}high"])
+            wording.shown_range(part, number[f"{name}low"], number[f"{name}high"])
             for name in ("", "new_")
         )
         spread = (
@@ -414,14 +422,11 @@ def readings():
     return table(("setting", "default", "alternatives", "about"), rows)
 
 
-def verdicts(language="en"):
-    """The verdict on every claim, in a table that fits beside a text."""
-    runs = [{row["id"]: row for row in rows_of(f"{name}/claims.csv")} for name in RUNS]
-    heads = (
-        ("claim", "GoogleNews, part", "IMDB")
-        if language == "en"
-        else ("主張", "GoogleNews の一部", "IMDB")
-    )
+def verdicts(language="en", more=""):
+    """The verdict on every claim, in a table that fits beside a text; `more`: five filters too."""
+    shown = RUNS | FIVE_FILTERS if more else RUNS
+    runs = [{row["id"]: row for row in rows_of(f"{name}/claims.csv")} for name in shown]
+    heads = ("claim", *shown.values()) if language == "en" else ("主張", "較正済み", "原文どおり")
     page = (REPOSITORY / "docs" / "results.ja.md").read_text(encoding="utf-8")
     japanese = dict(re.findall(r"^\| (\w+) \| (.*?) \|", page.split("<!-- table")[0], flags=re.M))
     rows = []

@@ -5,9 +5,12 @@ Usage: python tools/regression.py DIR
 
 The exit code is 0 if every seed repeats, and 1 if one does not.  It is also 0,
 with a message, if there is nothing to compare with: no committed run has these
-readings, corpus and vectors, or its spread under rounding was not measured.
+readings, corpus and vectors, or its spread under rounding was not measured.  If only
+the vectors are others, the message has the levels of both runs.
 
-Rounding differs between matrix libraries and processors.  It moves sentences
+On the kind of processor and with the versions that the committed run had, every
+accuracy must be the same to the last bit.  Elsewhere the levels must agree within rounding:
+rounding differs between matrix libraries and processors.  It moves sentences
 near the median into the other half of T2, and fifty epochs amplify it, so the
 levels of a seed cannot repeat exactly.  We measured how far it moves them: `make
 rounding` runs the same seeds with several sets of OpenBLAS's kernels, and
@@ -33,6 +36,7 @@ from replicate.config import ARMS
 from replicate.experiment import UNSCORED
 from replicate.io.errors import InputError
 from replicate.io.files import load_json, read_csv, save_csv
+from replicate.results import read_accuracies
 from replicate.run import Run
 from replicate.settings import ADDED
 
@@ -156,30 +160,83 @@ def compare(run, folder):
     return wrong, len(both)
 
 
+def compare_exactly(run, folder):
+    """Compare the accuracies of a run with committed ones, to the last bit.
+
+    Args and Returns: those of :func:`compare`; `folder` needs ``accuracy.csv.gz``.
+    """
+    curves = read_accuracies(folder)
+    both = [seed for seed in run.finished_seeds() if seed in curves]
+    wrong = [] if both else ["the runs have no seed in common"]
+    for seed in both:
+        mine = run.accuracies(seed)
+        wrong += [
+            f"seed {seed}, {arm}: other accuracies, on the same kind of machine"
+            for arm in ARMS
+            if not np.array_equal(mine[arm][:, :2], curves[seed][arm])
+        ]
+    return wrong, len(both)
+
+
+def levels_of_both(run, folder):
+    """A table: the level of every arm, mean over seeds, of a run and of committed results."""
+    place = folder / "statistics.csv"
+    rows = read_csv(place, place.read_text(encoding="utf-8").splitlines()[0].split(","))
+    mine = [statistics.accuracy_statistics(run.accuracies(s)) for s in run.finished_seeds()]
+    known = (
+        r["vectors"]["known_tokens"] for r in (run.settings, load_json(folder / "config.json"))
+    )
+    lines = ["tokens with a vector   {:.1%}   {:.1%}".format(*known)]
+    for name in LEVELS:
+        means = (np.mean([float(row[name]) for row in table]) for table in (mine, rows))
+        lines.append("{:22} {:.4f}  {:.4f}".format(name.removeprefix("A."), *means))
+    return "\n".join(lines)
+
+
 def main(folder):
     """Compare and print the outcome; returns the exit code."""
     run = Run(folder)
     mine = {**run.settings, **run.data_facts()}
 
-    def same(settings):
+    def same(settings, checksums=("corpus", "vectors")):
         settings = {**ADDED, **settings}
         readings = all(settings.get(name) == mine[name] for name in run.config.to_dict())
-        return readings and all(_same_data(settings, mine, *names) for names in CHECKSUMS)
+        return readings and all(_same_data(settings, mine, n, CHECKSUMS[n]) for n in checksums)
 
     place = committed(same)
     if place is None:
-        print("no committed run has these readings, corpus and vectors: nothing to compare with")
+        place = committed(lambda settings: same(settings, ("corpus",)))
+        if place is None:
+            print("no committed run has these readings and this corpus: nothing to compare with")
+        else:
+            print(f"other vectors than results/{place.name}: nothing to compare seed by seed")
+            print(f"{'':22} here    there\n{levels_of_both(run, place)}")
         return 0
-    if not (place / "rounding.csv").is_file():
+    alike = _made_alike(run.settings, load_json(place / "config.json"))
+    if alike and (place / "accuracy.csv.gz").is_file():
+        wrong, seeds = compare_exactly(run, place)
+        how = "to the last bit"
+    elif (place / "rounding.csv").is_file():
+        wrong, seeds = compare(run, place)
+        how = "within rounding"
+    else:
         print(f"results/{place.name} has no rounding.csv (make rounding): nothing to compare with")
         return 0
-    wrong, seeds = compare(run, place)
-    print("\n".join(wrong) or f"{seeds} seeds repeat results/{place.name}")
+    print("\n".join(wrong) or f"{seeds} seeds repeat results/{place.name} {how}")
     return int(bool(wrong))
 
 
 #: Entry of the settings -> its checksum of what was used.
-CHECKSUMS = (("corpus", "content"), ("vectors", "matrix"))
+CHECKSUMS = {"corpus": "content", "vectors": "matrix"}
+#: Versions that the bytes of a run depend on, beside the code.
+VERSIONS = ("numpy", "numba", "chainer")
+
+
+def _made_alike(mine, committed):
+    """Whether two runs were made on one kind of processor, with the same libraries."""
+    return mine["environment"] == committed.get("environment") and all(
+        mine["versions"][name] == committed["versions"].get(name) for name in VERSIONS
+    )
 
 
 def _same_data(committed, mine, entry, checksum):
