@@ -426,7 +426,7 @@ def test_a_notebook_defines_nothing_that_belongs_in_the_package(name):
         ("f = lambda x: [\n x,\n x,\n x]", ["lambda"], []),
         ("import replicate\nreplicate.word_instability", [], []),
         ("import replicate\nreplicate.generator", [], ["generator"]),
-        ("from replicate.claims import judge", [], ["replicate.verdicts.judge"]),
+        ("from replicate.verdicts import judge", [], ["replicate.verdicts.judge"]),
         ("from replicate.beyond import jumps", [], []),
         ("from replicate import cli", [], ["replicate.cli"]),
         ("import replicate.cli", [], ["replicate.cli"]),
