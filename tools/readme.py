@@ -75,9 +75,9 @@ FIVE_FILTERS = {
     "five-filters-googlenews-31530": "five filters",
     "five-filters-imdb": "five filters, IMDB vectors",
 }
-ROUNDED = {
-    "paper-googlenews-subset": "GoogleNews subset (not the full file)",
-    "paper-imdb": "IMDB vectors (not GoogleNews)",
+ROUNDED = RUNS | {
+    "paper-googlenews-subset": "five filters",
+    "paper-imdb": "five filters, IMDB vectors",
 }
 QUESTIONS = "questions-googlenews-subset"
 JAPANESE = {
@@ -295,7 +295,7 @@ def rounding():
 def kernels():
     """Mean differences of arms, in points, by set of kernels."""
     rows = []
-    for name, title in ROUNDED.items():
+    for name, title in RUNS.items():
         by = {}
         for row in numbers_of(f"{name}/rounding.csv"):
             by.setdefault(row["kernels"], []).append(row)
@@ -304,7 +304,7 @@ def kernels():
                 judging.column(found, f"A.T1andT2h - A.{arm}") for arm in ("T1andT2l", "T1andT2ran")
             )
             rows.append((title, kernel, *(estimate(c, sign="+", scale=100) for c in columns)))
-    return table(("vectors", "kernels", "T1andT2h − T1andT2l", "T1andT2h − T1andT2ran"), rows)
+    return table(("network", "kernels", "T1andT2h − T1andT2l", "T1andT2h − T1andT2ran"), rows)
 
 
 def gpu():
