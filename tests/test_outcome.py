@@ -123,6 +123,8 @@ def test_another_corpus_is_pointed_out():
     [
         ("calibrated-googlenews-31530", "no such effect"),
         ("as-written-googlenews-31530", "reproduced"),
+        ("five-filters-googlenews-31530", "reproduced"),
+        ("five-filters-imdb", "reproduced"),
     ],
 )
 @pytest.mark.parametrize("language", LANGUAGES)

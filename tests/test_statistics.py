@@ -3,6 +3,7 @@
 import numpy as np
 import operating
 import pytest
+import readme
 
 from replicate import statistics
 from replicate import verdicts as judging
@@ -11,8 +12,8 @@ from replicate.config import ARMS
 from replicate.io.files import load_json, read_csv
 from replicate.run import Record, last_with_enough
 
-#: The runs that the verdicts of the README come from.
-PRIMARY = ("calibrated-googlenews-31530", "as-written-googlenews-31530")
+#: The committed runs of 200 seeds.
+PUBLISHED = (*readme.RUNS, *readme.FIVE_FILTERS)
 
 
 def curves(epochs=50, **levels):
@@ -92,7 +93,7 @@ def test_a_missing_arm_takes_its_statistics_and_no_others():
     assert set(made) == set(whole) == set(statistics.accuracy_statistics({}))
 
 
-@pytest.mark.parametrize("name", [*operating.RUNS, *PRIMARY, "five-filters-googlenews-31530"])
+@pytest.mark.parametrize("name", [*operating.RUNS, *PUBLISHED])
 def test_accuracies_alone_give_the_same_statistics(name):
     """``accuracy.csv.gz`` of the committed runs against what was measured when they were made."""
     place = operating.RESULTS / name / "statistics.csv"
@@ -107,7 +108,7 @@ def test_accuracies_alone_give_the_same_statistics(name):
         )
 
 
-@pytest.mark.parametrize("name", PRIMARY)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_committed_verdicts_are_those_of_the_committed_tables(name):
     """Judged again from statistics and accuracies; the rule and the data are the stored ones."""
     rows = operating.committed_rows(name)
