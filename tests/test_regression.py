@@ -1,6 +1,6 @@
 """Short runs on the real corpus must repeat pinned and published numbers; sabotage must be noticed.
 
-``pinned.json`` was made by ``python tests/test_regression.py DATA``.  On the kind of
+``pinned.json`` was made by ``PYTHONPATH=tools python tests/test_regression.py DATA``.  On the kind of
 processor and with the versions that it names, the same code gives it byte for byte; after a
 change of the order of sums, or of versions, make it again and look at what differs.
 
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import regression
 
 from replicate import experiment, load_results
 from replicate.config import ARMS, Config
@@ -58,13 +59,13 @@ def measured(folder, data, implementation="fused"):
 
 def kind():
     """What the bytes depend on beside the code."""
-    names = ("numpy", "numba", "chainer")
+    names = regression.VERSIONS
     return {"environment": inherited(), "versions": {name: versions()[name] for name in names}}
 
 
 def differences(found, pinned):
     """What of `found` is not as pinned, in words: byte for byte where that was made."""
-    if all(pinned[name] == value for name, value in kind().items()):
+    if regression.made_alike(kind(), pinned):
         return [name for name in ("accuracy", "loss", "T2h") if found[name] != pinned[name]]
     made = []
     for arm in ARMS:
@@ -162,10 +163,7 @@ def published(mr_folder, missing):
 
 def allowed(settings):
     """How many sentences an accuracy may be off: none where everything is as it was."""
-    now = kind()
-    same = settings["environment"] == now["environment"]
-    same &= all(settings["versions"][name] == value for name, value in now["versions"].items())
-    return 0 if same else 1067 * ACCURACY_TOLERANCE
+    return 0 if regression.made_alike(kind(), settings) else 1067 * ACCURACY_TOLERANCE
 
 
 def test_an_exact_repetition_is_asked_for_where_the_run_was_made():

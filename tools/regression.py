@@ -125,6 +125,13 @@ def committed(identity_of, results=RESULTS):
     return None
 
 
+def statistics_of(folder):
+    """Statistics of committed seeds, as they are written: seed -> row."""
+    place = folder / "statistics.csv"
+    header = place.read_text(encoding="utf-8").splitlines()[0].split(",")
+    return {int(row["seed"]): row for row in read_csv(place, header)}
+
+
 def compare(run, folder):
     """Compare the levels of a run with committed ones.
 
@@ -137,9 +144,7 @@ def compare(run, folder):
         tuple: list of str, one for each level that does not repeat, and the
         number of seeds that both runs have.
     """
-    place = folder / "statistics.csv"
-    header = place.read_text(encoding="utf-8").splitlines()[0].split(",")
-    rows = {int(row["seed"]): row for row in read_csv(place, header)}
+    rows = statistics_of(folder)
     both = [seed for seed in run.finished_seeds() if seed in rows]
     if not both:
         return ["the runs have no seed in common"], 0
@@ -180,8 +185,7 @@ def compare_exactly(run, folder):
 
 def levels_of_both(run, folder):
     """A table: the level of every arm, mean over seeds, of a run and of committed results."""
-    place = folder / "statistics.csv"
-    rows = read_csv(place, place.read_text(encoding="utf-8").splitlines()[0].split(","))
+    rows = statistics_of(folder).values()
     mine = [statistics.accuracy_statistics(run.accuracies(s)) for s in run.finished_seeds()]
     known = (
         r["vectors"]["known_tokens"] for r in (run.settings, load_json(folder / "config.json"))
@@ -212,7 +216,7 @@ def main(folder):
             print(f"other vectors than results/{place.name}: nothing to compare seed by seed")
             print(f"{'':22} here    there\n{levels_of_both(run, place)}")
         return 0
-    alike = _made_alike(run.settings, load_json(place / "config.json"))
+    alike = made_alike(run.settings, load_json(place / "config.json"))
     if alike and (place / "accuracy.csv.gz").is_file():
         wrong, seeds = compare_exactly(run, place)
         how = "to the last bit"
@@ -232,7 +236,7 @@ CHECKSUMS = {"corpus": "content", "vectors": "matrix"}
 VERSIONS = ("numpy", "numba", "chainer")
 
 
-def _made_alike(mine, committed):
+def made_alike(mine, committed):
     """Whether two runs were made on one kind of processor, with the same libraries."""
     return mine["environment"] == committed.get("environment") and all(
         mine["versions"][name] == committed["versions"].get(name) for name in VERSIONS

@@ -1,6 +1,7 @@
 """Commands beyond the paper, which train further models or compare runs."""
 
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from .options import (
     read_seeds,
     seeds_at_once,
 )
-from .progress import display_on, log, log_file, on_read, report_differences
+from .progress import display_on, log_file, on_read, report_differences, report_failures
 
 
 def _shares(context, parameter, text):
@@ -53,12 +54,8 @@ def questions(folder, shares, jobs, quiet, verbose):
     beyond.check_run(work)
     seeds = _finished(work)
 
-    def train(on_progress):
-        return rivals.run_rivals(work, seeds, shares, jobs or cores(), on_progress)
-
-    def write(done):
-        return beyond.write_answers(work, done)
-
+    train = partial(rivals.run_rivals, work, seeds, shares, jobs or cores())
+    write = partial(beyond.write_answers, work)
     return _further_models(work, seeds, rivals.trainings(shares), quiet, verbose, train, write)
 
 
@@ -107,9 +104,7 @@ def _further_models(work, seeds, each, quiet, verbose, train, write):
                     display.end(seed, label, message)
 
             outcome = train(on_progress)
-        for seed, reason in outcome.failures.items():
-            log.error("seed %s: %s", seed, reason)
-            click.echo(f"seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+        report_failures(outcome, "seed {}".format)
         done = [seed for seed in seeds if seed not in outcome.failures]
         with working(Console(), "writing the answers, drawing the figures", quiet):
             written = write(done) if done else []
@@ -151,12 +146,8 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     work = Run(folder)
     seeds = _finished(work, number)
 
-    def train(on_progress):
-        return beyond.run_choice(work, seeds, halves, phases, jobs or cores(), on_progress)
-
-    def write(done):
-        return beyond.write_choice(work, done, halves, phases)
-
+    train = partial(beyond.run_choice, work, seeds, halves, phases, jobs or cores())
+    write = partial(beyond.write_choice, work, halves=halves, phases=phases)
     each = beyond.trainings(halves, phases)
     return _further_models(work, seeds, each, quiet, verbose, train, write)
 
@@ -201,12 +192,8 @@ def ceiling(folder, number, halves, trainings, sizes, filters, jobs, quiet, verb
         halves, trainings, _whole_numbers("--sizes", sizes), _whole_numbers("--filters", filters)
     )
 
-    def train(on_progress):
-        return beyond.run_ceiling(work, seeds, design, jobs or cores(), on_progress)
-
-    def write(done):
-        return beyond.write_ceiling(work, done, design)
-
+    train = partial(beyond.run_ceiling, work, seeds, design, jobs or cores())
+    write = partial(beyond.write_ceiling, work, design=design)
     each = design.networks(work.config.n_filters)
     return _further_models(work, seeds, each, quiet, verbose, train, write)
 
@@ -244,12 +231,8 @@ def trust(folder, number, draws, jobs, quiet, verbose):
     beyond.check_run(work)
     seeds = _finished(work, number)
 
-    def train(on_progress):
-        return beyond.run_trust(work, seeds, draws, jobs or cores(), on_progress)
-
-    def write(done):
-        return beyond.write_trust(work, done)
-
+    train = partial(beyond.run_trust, work, seeds, draws, jobs or cores())
+    write = partial(beyond.write_trust, work)
     each = beyond.trainings(work, draws)
     return _further_models(work, seeds, each, quiet, verbose, train, write)
 
@@ -302,9 +285,7 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
             )
         rows = sweeping.sweep_rows(out / "sweep.csv")
         multiverse.write_multiverse(rows, out)
-        for (name, seed), reason in outcome.failures.items():
-            log.error("%s, seed %s: %s", name, seed, reason)
-            click.echo(f"{name}, seed {seed}: {reason.strip().splitlines()[-1]}", err=True)
+        report_failures(outcome, lambda failed: "{}, seed {}".format(*failed))
     if not quiet:
         effects = ("id", "part", "specifications", "mean", "low", "high", "between")
         print_table(console, "All specifications together", out / "multiverse.csv", effects)
@@ -380,9 +361,7 @@ def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
                 out, corpora, variants, seeds, vectors, epochs, jobs or cores(), on_progress,
                 on_start, on_read(quiet),
             )  # fmt: skip
-        for name, reason in outcome.failures.items():
-            log.error("%s: %s", name, reason)
-            click.echo(f"{name}: {reason.strip().splitlines()[-1]}", err=True)
+        report_failures(outcome, str)
         place = beyond.write_kim(out)
     if not quiet:
         print_accuracies(Console(), beyond.kim_table(beyond.fold_rows(out)))

@@ -27,7 +27,7 @@ from .options import (
     read_seeds,
     setting_options,
 )
-from .progress import display_on, log, log_file, on_read, report_differences
+from .progress import display_on, log, log_file, on_read, report_differences, report_failures
 
 
 @click.command()
@@ -116,9 +116,7 @@ def run(
             if not until or outcome.failures or not _goes_on(work, max_seeds, statistics):
                 break
         _timing(work, time.monotonic() - began, outcome, jobs_or_cores(jobs))
-        for (seed, arm), reason in outcome.failures.items():
-            log.error("seed %s, %s: %s", seed, arm, reason)
-            click.echo(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}", err=True)
+        report_failures(outcome, lambda failed: "seed {}, {}".format(*failed))
         with working(console, "judging the claims, drawing the figures and the report", quiet):
             verdicts = conclude(work)
         if not quiet:

@@ -87,3 +87,15 @@ def report_differences(out, settings):
         line = f"{out}: goes on with another {', '.join(found)}; its settings keep both"
         log.warning(line)
         click.echo(line, err=True)
+
+
+def report_failures(outcome, label):
+    """Log what failed and why, and print its last line on standard error.
+
+    Args:
+        outcome (Outcome): of training runs.
+        label: what the name of a training run is called.
+    """
+    for name, reason in outcome.failures.items():
+        log.error("%s: %s", label(name), reason)
+        click.echo(f"{label(name)}: {reason.strip().splitlines()[-1]}", err=True)
