@@ -22,7 +22,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LIMITS = {"accuracy": 0.05, "loss": 1e-3, "wac": 1e-2}
 #: The command without figures and report, which take most of its time.
 SHORT = "from replicate import cli, experiment; experiment.conclude = lambda run: []; cli.main()"
-GPU = pytest.param("@cupy:0", marks=pytest.mark.gpu)
 
 
 def run(out, *options):
@@ -98,15 +97,23 @@ def test_other_numbers_are_noticed(on_cpu):
         assert beyond(moved, expected) == [kind]
 
 
-@pytest.mark.parametrize("device", ["@cpu", GPU])
-def test_a_run_repeats_byte_for_byte(device, on_cpu, tmp_path, request):
-    """Static vectors, whatever the number of jobs: weights, records and results."""
+@pytest.mark.parametrize(
+    "device, mode",
+    [
+        ("@cpu", "static"),
+        pytest.param("@cupy:0", "static", marks=pytest.mark.gpu),
+        pytest.param("@cupy:0", "finetuned", marks=pytest.mark.gpu),
+    ],
+)
+def test_a_run_repeats_byte_for_byte(device, mode, on_cpu, tmp_path, request):
+    """Whatever the number of jobs: weights, records and results."""
+    options = ("--device", device, "--set", f"vectors_mode={mode}")
     if device == "@cpu":
         first = on_cpu
     else:
         request.getfixturevalue("cupy")
-        first = run(tmp_path / "first", "--device", device)
-    second = run(tmp_path / "second", "--device", device, "--jobs", "1")
+        first = run(tmp_path / "first", *options)
+    second = run(tmp_path / "second", *options, "--jobs", "1")
     files = []
     for folder in (first, second):
         places = sorted(p for p in folder.glob("seed-000/**/*") if p.is_file())

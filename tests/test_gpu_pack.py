@@ -200,7 +200,7 @@ def test_a_dry_run_measures_and_compares(dry):
 @pytest.mark.slow
 def test_a_dry_run_repeats_a_seed(dry):
     part = dry[0]["parts"]["d"]
-    assert part["static_differ"] == [] and part["finetuned_close"] is True
+    assert part["static_differ"] == part["finetuned_differ"] == []
     assert len(part["seconds"]) == 6 and part["jobs"] >= 2
     assert {name for name in part["seconds"] if "whole" in name} == {
         f"a whole seed, 5 filters, {place}" for place in ("device", "cpu")
@@ -356,9 +356,9 @@ def test_files_that_differ_are_named(tmp_path):
 @pytest.mark.parametrize(
     "found, failures",
     [
-        ({"static_differ": [], "finetuned_close": True}, 0),
-        ({"static_differ": ["seed-000/T1/model.npz"], "finetuned_close": True}, 1),
-        ({"static_differ": [], "finetuned_close": False}, 1),
+        ({"static_differ": [], "finetuned_differ": []}, 0),
+        ({"static_differ": ["seed-000/T1/model.npz"], "finetuned_differ": []}, 1),
+        ({"static_differ": [], "finetuned_differ": ["seed-000/T1/model.npz"]}, 1),
     ],
 )
 def test_runs_that_do_not_repeat_fail_their_part(found, failures, session, monkeypatch):

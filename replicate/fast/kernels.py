@@ -1,8 +1,7 @@
 """The loops of :mod:`replicate.fast.convolution` as CUDA kernels, launched by CuPy.
 
-One thread or block owns each number that is written, and sums in a fixed order,
-so runs repeat bit for bit.  Only the gradient of words adds atomically, because
-the tokens of one word meet there.  Nothing here is copied to the host, which would
+One thread or block owns each number that is written, and sums in a fixed order, never
+atomically, so runs repeat bit for bit.  Nothing here is copied to the host, which would
 wait for the device: what a launch must know, the host knows already.
 """
 
@@ -109,19 +108,52 @@ __global__ void filters(const real* gz, const int* argmax, const int* tokens,
   if (d < D) out[((long long)f * h + k) * D + d] = total;
 }
 
-__global__ void words(const real* gz, const int* argmax, const int* tokens,
-                      const long long* offsets, const real* filters,
-                      int B, int F, int h, int D, real* out) {
-  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= (long long)B * F * D) return;
-  int d = i % D, f = (i / D) % F, s = i / D / F;
-  real g = gz[(long long)s * F + f];
-  if (g == 0) return;
-  for (int k = 0; k < h; ++k) {
-    long long t = offsets[s] + argmax[(long long)s * F + f] + k;
-    if (t >= offsets[s] && t < offsets[s + 1])
-      atomicAdd(&out[(long long)tokens[t] * D + d], g * filters[((long long)f * h + k) * D + d]);
+// Dimension d of an occurrence's gradient: filter rows that met it in a winning window.
+__device__ real gradient_at(const real* gz, const int* argmax, const real* filters,
+                            int s, int place, int F, int h, int D, int d) {
+  real gradient = 0;
+  for (int f = 0; f < F; ++f) {
+    int k = place - argmax[(long long)s * F + f];
+    if (k >= 0 && k < h)
+      gradient += gz[(long long)s * F + f] * filters[((long long)f * h + k) * D + d];
   }
+  return gradient;
+}
+
+// The sentence of an occurrence: the last that begins there or before.
+__device__ int sentence_of(long long t, const long long* offsets, int B) {
+  int s = 0;
+  for (int beyond = B; beyond - s > 1;) {
+    int middle = s + (beyond - s) / 2;
+    if (offsets[middle] <= t) s = middle; else beyond = middle;
+  }
+  return s;
+}
+
+// A block has one word occurrence.
+__global__ void occurrences(const real* gz, const int* argmax, const long long* offsets,
+                            const real* filters, int B, int F, int h, int D, real* out) {
+  long long t = blockIdx.x;
+  int s = sentence_of(t, offsets, B);
+  for (int d = threadIdx.x; d < D; d += blockDim.x)
+    out[t * D + d] = gradient_at(gz, argmax, filters, s, (int)(t - offsets[s]), F, h, D, d);
+}
+
+// A block has one word and as many dimensions as threads; its threads share the search.
+__global__ void words(const real* each, const int* tokens, int T, int D, real* out) {
+  __shared__ int row[128];
+  int me = threadIdx.x, n = blockDim.x;
+  int blocks = (D + n - 1) / n;
+  int word = blockIdx.x / blocks, d = blockIdx.x % blocks * n + me;
+  real total = 0;
+  for (int start = 0; start < T; start += n) {
+    row[me] = start + me < T ? tokens[start + me] : -1;
+    if (!__syncthreads_or(row[me] == word)) continue;
+    for (int i = 0; d < D && i < n; ++i)
+      if (row[i] == word) total += each[(long long)(start + i) * D + d];
+    __syncthreads();
+  }
+  if (d < D) out[(long long)word * D + d] = total;
 }
 
 // A block has one word occurrence.
@@ -129,20 +161,10 @@ __global__ void saliency(const real* gz, const int* argmax, const long long* off
                          const real* filters, int B, int F, int h, int D, real* out) {
   __shared__ real sums[128];
   long long t = blockIdx.x;
-  int s = 0;  // its sentence: the last that begins at t or before
-  for (int beyond = B; beyond - s > 1;) {
-    int middle = s + (beyond - s) / 2;
-    if (offsets[middle] <= t) s = middle; else beyond = middle;
-  }
-  long long begin = offsets[s];
+  int s = sentence_of(t, offsets, B);
   real total = 0;
   for (int d = threadIdx.x; d < D; d += blockDim.x) {
-    real gradient = 0;
-    for (int f = 0; f < F; ++f) {
-      int k = (int)(t - begin) - argmax[(long long)s * F + f];
-      if (k >= 0 && k < h)
-        gradient += gz[(long long)s * F + f] * filters[((long long)f * h + k) * D + d];
-    }
+    real gradient = gradient_at(gz, argmax, filters, s, (int)(t - offsets[s]), F, h, D, d);
     total += gradient < 0 ? -gradient : gradient;
   }
   total = block_sum(total, sums);
@@ -287,15 +309,20 @@ def gradient_of_filters(
 
 
 def gradient_of_words(gz: Any, argmax: Any, tokens: Any, offsets: Any, W: Any, n_words: int) -> Any:
-    """Gradient (U, D) of the distinct words; sums meet atomically, so bits may vary."""
+    """Gradient (U, D) of the distinct words: of each occurrence, then summed in their order."""
+    xp = cuda.cupy
     batch, n_filters = gz.shape
     height, dimensions = W.shape[2:]
-    out = cuda.cupy.zeros((n_words, dimensions), dtype=gz.dtype)
+    each = xp.empty((len(tokens), dimensions), dtype=gz.dtype)
     sizes = [np.int32(n) for n in (batch, n_filters, height, dimensions)]
     _launch(
-        "words", -(-batch * n_filters * dimensions // 128), 128, gz.dtype,
-        cuda.cupy.ascontiguousarray(gz), argmax, tokens, offsets,
-        cuda.cupy.ascontiguousarray(W), *sizes, out,
+        "occurrences", len(tokens), 128, gz.dtype,
+        xp.ascontiguousarray(gz), argmax, offsets, xp.ascontiguousarray(W), *sizes, each,
+    )  # fmt: skip
+    out = xp.empty((n_words, dimensions), dtype=gz.dtype)
+    _launch(
+        "words", n_words * -(-dimensions // 128), 128, gz.dtype,
+        each, tokens, np.int32(len(tokens)), np.int32(dimensions), out,
     )  # fmt: skip
     return out
 
