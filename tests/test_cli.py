@@ -75,6 +75,7 @@ def test_looking_needs_a_full_range_and_enough_seeds(command, corpus, tmp_path, 
     assert code == 2 and words in err and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_path_of_its_report(command, corpus, tmp_path):
     out = tmp_path / "out"
     code, printed, _ = command(*small(corpus, out, "--seeds", "0,2"))
@@ -250,6 +251,7 @@ def test_a_whole_run_says_nothing_of_it(recorded_run, command):
     assert command("verify", recorded_run.out)[2] == ""
 
 
+@pytest.mark.slow
 def test_report_in_japanese(recorded_run, copied, command):
     """`--lang ja` writes a page more, which later reports write again; else there is none."""
     run = copied(recorded_run)

@@ -72,6 +72,7 @@ def supplied(fresh_python, lacking, present="", use=USE):
     return fresh_python(code, lacking, present).splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_this_interpreter(fresh_python):
     """What is supplied here is what is missing here, found without compat's help."""
     look = """

@@ -329,6 +329,7 @@ def test_an_empty_fasttext_label(tmp_path, refused):
         read_corpus([path])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.cor"])
 @pytest.mark.parametrize("good", [True, False])
 def test_no_file_stays_open(name, good, tmp_path, recwarn):

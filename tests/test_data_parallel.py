@@ -166,6 +166,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["two", "three, odd", "two, absent words stay"])
 def test_ranks_together_give_the_numbers_of_one_process(case, ranks, prepared):
     """All arms, the record and the evaluation; rank 0 reports every epoch."""

@@ -35,6 +35,7 @@ def made(folder, corpus, seeds=(0,), vectors="random", options=None):
 # --- set ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_is_set(fresh_python):
     """In a command, before NumPy is imported; a library leaves it to its user."""
     show = (
@@ -357,6 +358,7 @@ def files_of(run):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", [(2, 5), (5, 7), (1, 2, 5, 7)])
 def test_seeds_added_later_leave_the_files_of_all_at_once(later, corpus, tmp_path):
     """Weights of every epoch are of the lowest seed only, whenever it came."""

@@ -141,6 +141,7 @@ def three_drawn(recorded_run, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, arm", [("fig5", "misclassified"), ("fig6", "T1andT2h")])
 def test_drawn_intervals_are_those_of_the_claims(three_drawn, name, arm):
     """An epoch of the figure's CSV against the claims' own function, on T1 and on T3."""

@@ -37,6 +37,7 @@ def rows(place):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_forest_has_every_part_that_was_measured(judged, drawn, tmp_path):
     forest.forest(judged, tmp_path / "forest")
     table = rows(tmp_path / "forest.csv")
@@ -57,6 +58,7 @@ def test_forest_has_every_part_that_was_measured(judged, drawn, tmp_path):
     assert "F4" not in {r["id"] for r in table}
 
 
+@pytest.mark.slow
 def test_forest_draws_what_its_table_says(judged, drawn, tmp_path):
     """Dots at the means and thick lines over the intervals, in smallest effects of interest."""
     one = dict([next(iter(judged.items()))])

@@ -298,6 +298,7 @@ SABOTAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SABOTAGE)
 def test_a_broken_reader_is_found(name, monkeypatch):
     """The edits reach what a reader guards against."""

@@ -257,6 +257,7 @@ def test_a_part_that_raises_does_not_stop_the_next(session, monkeypatch):
     assert "on purpose" in session.summary()
 
 
+@pytest.mark.slow
 def test_a_command_out_of_time_ends_with_all_it_started(session, tmp_path):
     place = tmp_path / "pid"
     code, output = session.run(

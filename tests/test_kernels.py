@@ -328,6 +328,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: "-".join(sizes))
 def test_any_size(sizes, compiled, device_of):
     """Dimensions, filters, sentences and words, with ties and without."""
@@ -491,6 +492,7 @@ HEAD_CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation, masked, dtype, sizes", HEAD_CASES)
 def test_the_head_gives_what_the_cpu_gives(activation, masked, dtype, sizes, compiled, device_of):
     """Loss and gradients from the maxima, in two launches."""
@@ -502,6 +504,7 @@ def test_the_head_gives_what_the_cpu_gives(activation, masked, dtype, sizes, com
 EVERY = set(HEAD_PARTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "old, new, activation, wrong",
     [
@@ -567,6 +570,7 @@ def test_adam_gives_what_the_cpu_gives(sizes, compiled, device_of):
     assert len(device.launched) == 3 * -(-len(sizes) // 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "old, new",
     [

@@ -29,6 +29,7 @@ def given(seeds=LEAST_SEEDS, **verdicts):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_combination_has_its_own_sentence(language):
     """One sentence each: F4's verdict, H's and O2's can be read from it."""
@@ -118,6 +119,7 @@ def test_another_corpus_is_pointed_out():
     assert "Too few seeds" in few and other == banner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, changes",
     [

@@ -67,6 +67,7 @@ def reports(*tasks, **options):
     return found
 
 
+@pytest.mark.slow
 def test_order_and_messages(tmp_path):
     """A task waits for those it needs; what it reports arrives."""
     place, reported = tmp_path / "f", []
@@ -80,6 +81,7 @@ def test_order_and_messages(tmp_path):
     assert reported == [(n, m) for n in "abc" for m in (n, "done")]
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_out_what_needs_it(tmp_path):
     """The others go on; the failure is reported with its error."""
     place, reported = tmp_path / "f", []
@@ -96,6 +98,7 @@ def test_a_failure_leaves_out_what_needs_it(tmp_path):
     assert ("bad", "failed") in reported and ("free", "done") in reported
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function, argument, words",
     [
@@ -123,6 +126,7 @@ def test_bad_input_is_passed_on():
     assert time.monotonic() - began < 50  # not waited for
 
 
+@pytest.mark.slow
 def test_no_more_at_once_than_jobs():
     """Two jobs: never three tasks between their first report and their end."""
     running, most = set(), []

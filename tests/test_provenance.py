@@ -31,6 +31,7 @@ def package(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, old, new, same",
     [

@@ -306,6 +306,7 @@ def test_the_command_line_offers_every_name():
 # --- the genuine files ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE_1)
 def test_counts_are_those_of_kims_table(name, kim_corpora):
     """Sentences, labels and parts, and how far from Kim's Table 1."""

@@ -150,6 +150,7 @@ def test_an_unfinished_run_is_refused(copied, recorded_run, refused, tmp_path):
 # --- what is committed -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_committed_results(name):
     """Table 1, and the accuracies that the committed statistics were made of."""
@@ -163,6 +164,7 @@ def test_committed_results(name):
     assert found.accuracies(3_000_007)["T1andT2h"].shape == (50, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_committed_scores_are_the_means_of_the_committed_words(name, mr_folder):
     """Eq. (10) on the corpus, with rounded wac; and the twin with the words of another seed."""

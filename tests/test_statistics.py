@@ -93,6 +93,7 @@ def test_a_missing_arm_takes_its_statistics_and_no_others():
     assert set(made) == set(whole) == set(statistics.accuracy_statistics({}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*operating.RUNS, *PUBLISHED])
 def test_accuracies_alone_give_the_same_statistics(name):
     """``accuracy.csv.gz`` of the committed runs against what was measured when they were made."""
@@ -108,6 +109,7 @@ def test_accuracies_alone_give_the_same_statistics(name):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_committed_verdicts_are_those_of_the_committed_tables(name):
     """Judged again from statistics and accuracies; the rule and the data are the stored ones."""

@@ -101,6 +101,7 @@ def test_a_sweep_goes_on_from_the_table_alone(grid, data, tmp_path):
     assert len([m for m in told if m[1] == "done"]) == 3
 
 
+@pytest.mark.slow
 def test_rows_that_others_finished_are_collected(grid, data, tmp_path):
     """Left in DIR/work by another rank, or by a command that was killed then: not done again."""
     specifications, _ = read_grid(grid)

@@ -78,6 +78,7 @@ def test_every_block_of_a_page_is_filled(page, monkeypatch):
     assert len(found) == text.count("<!--") / 2 > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", tool("readme").PAGES)
 def test_a_number_typed_by_hand_is_noticed(page):
     """The last number of each block is changed; filling restores it."""
