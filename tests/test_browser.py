@@ -460,7 +460,7 @@ def test_first_screen_has_outcome_drawing_and_tiles(browser, places, language):
     browser.open(places[language], 1440)
     longest = max(
         (
-            outcome(given(F4=a, H=b, O2=c), Words(language))
+            outcome(given(F5=a, H=b, O2=c), Words(language))
             for a in EFFECTS for b in EFFECTS for c in EFFECTS
         ),
         key=len,

@@ -32,11 +32,11 @@ def given(seeds=LEAST_SEEDS, **verdicts):
 @pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_combination_has_its_own_sentence(language):
-    """One sentence each: F4's verdict, H's and O2's can be read from it."""
+    """One sentence each: F5's verdict, H's and O2's can be read from it."""
     words = Words(language)
     seen = {}
     for changes, half, random in product(EFFECTS, repeat=3):
-        text = outcome(given(F4=changes, H=half, O2=random), words)
+        text = outcome(given(F5=changes, H=half, O2=random), words)
         assert "{" not in text and "  " not in text
         if language == "en":
             assert text[0].isupper() and text.count(".") == 1 and text.endswith(".")
@@ -67,11 +67,11 @@ def test_two_verdicts_that_read_alike_would_be_noticed(monkeypatch):
     ],
 )
 def test_but_stands_between_what_holds_and_what_does_not(changes, gain, word):
-    assert word in outcome(given(F4=changes, H=gain, O2=gain), Words("en"))
+    assert word in outcome(given(F5=changes, H=gain, O2=gain), Words("en"))
 
 
 def test_the_better_half_is_not_confused_with_a_random_one():
-    text = outcome(given(F4="reproduced", H="reproduced", O2="reversed"), Words("en"))
+    text = outcome(given(F5="reproduced", H="reproduced", O2="reversed"), Words("en"))
     assert "a better model compared with the other half, and a worse model compared with a" in text
 
 
@@ -80,7 +80,7 @@ def test_the_better_half_is_not_confused_with_a_random_one():
 def test_too_few_seeds_decide_nothing(language, seeds):
     """Whatever the verdicts are; and the sentence says how many there are."""
     words = Words(language)
-    text = outcome(given(seeds, F4="reproduced", H="reproduced", O2="reproduced"), words)
+    text = outcome(given(seeds, F5="reproduced", H="reproduced", O2="reproduced"), words)
     assert words.plain("outcome.changes.reproduced") not in text
     if seeds > 1:
         assert str(seeds) in text and str(LEAST_SEEDS) in text
@@ -104,7 +104,7 @@ def test_a_rule_that_decided_with_few_seeds_would_be_noticed(monkeypatch):
 def test_the_sample_decides_nothing(language, seeds):
     """Not even with seeds enough."""
     words = Words(language)
-    verdicts = given(seeds, F4="reproduced", H="reproduced", O2="reproduced")
+    verdicts = given(seeds, F5="reproduced", H="reproduced", O2="reproduced")
     assert outcome(verdicts, words, sample=True) == words.plain("outcome.sample")
     (banner,) = banners(verdicts, words, 200, True, False)
     assert "200" in banner and "make paper" in banner
@@ -123,7 +123,7 @@ def test_another_corpus_is_pointed_out():
 @pytest.mark.parametrize(
     "name, changes",
     [
-        ("calibrated-googlenews-31530", "no such effect"),
+        ("calibrated-googlenews-31530", "reproduced"),
         ("as-written-googlenews-31530", "reproduced"),
         ("five-filters-googlenews-31530", "reproduced"),
         ("five-filters-imdb", "reproduced"),

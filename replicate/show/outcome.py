@@ -20,7 +20,7 @@ HOLDS = ("reproduced", "weaker", "direction only", "alike")
 
 
 def outcome(verdicts: Sequence[Verdict], words: Words, sample: bool = False) -> str:
-    """One sentence: how saliency changes (F4), and what choosing by it gains (H, O2).
+    """One sentence: how saliency changes (F5), and what choosing by it gains (H, O2).
 
     Args:
         verdicts: of :func:`replicate.verdicts.judge`.
@@ -41,7 +41,7 @@ def outcome(verdicts: Sequence[Verdict], words: Words, sample: bool = False) -> 
     if seeds < LEAST_SEEDS:
         key = "outcome.few.one" if seeds == 1 else "outcome.few"
         return words.plain(key, seeds=seeds, least=LEAST_SEEDS)
-    changes, half, random = (found[name].verdict for name in ("F4", "H", "O2"))
+    changes, half, random = (found[name].verdict for name in ("F5", "H", "O2"))
     if half == random:
         gain = words.plain("outcome.gain.both", gain=words.plain(f"outcome.gain.{half}"))
     else:

@@ -43,34 +43,34 @@ TEXTS = {
     "outcome.but": ("{changes}; but {gain}.", "{changes}が、{gain}。"),
     "outcome.and": ("{changes}, and {gain}.", "{changes}。また、{gain}。"),
     "outcome.changes.reproduced": (
-        "The saliency of words keeps changing more in misclassified sentences than in others, as the "
+        "The saliency of words changes more in misclassified sentences than in others, as the "
         "paper reports",
-        "論文のとおり、誤分類された文の単語注目度は、正しく分類された文より大きく変わり続けます",
+        "論文のとおり、誤分類された文の単語注目度は、正しく分類された文より大きく変わります",
     ),
     "outcome.changes.weaker": (
-        "The saliency of words keeps changing more in misclassified sentences than in others, though "
+        "The saliency of words changes more in misclassified sentences than in others, though "
         "less than the paper reports",
-        "誤分類された文の単語注目度は、論文ほどではないものの、正しく分類された文より大きく変わり続けます",
+        "誤分類された文の単語注目度は、論文ほどではないものの、正しく分類された文より大きく変わります",
     ),
     "outcome.changes.direction only": (
-        "The saliency of words keeps changing more in misclassified sentences than in others, by an "
+        "The saliency of words changes more in misclassified sentences than in others, by an "
         "amount that is open",
-        "誤分類された文の単語注目度は、差の大きさは定まらないものの、正しく分類された文より大きく変わり続けます",
+        "誤分類された文の単語注目度は、差の大きさは定まらないものの、正しく分類された文より大きく変わります",
     ),
     "outcome.changes.no such effect": (
-        "The saliency of words does not keep changing noticeably more in misclassified sentences than "
+        "The saliency of words does not change noticeably more in misclassified sentences than "
         "in others",
         "誤分類された文の単語注目度の変化は、正しく分類された文より目立って大きいとはいえません",
     ),
     "outcome.changes.reversed": (
-        "Against the paper, the saliency of words keeps changing less in misclassified sentences than "
+        "Against the paper, the saliency of words changes less in misclassified sentences than "
         "in others",
         "論文とは逆に、誤分類された文の単語注目度の変化は、正しく分類された文より小さくなります",
     ),
     "outcome.changes.undecided": (
-        "It is undecided whether the saliency of words keeps changing more in misclassified sentences "
+        "It is undecided whether the saliency of words changes more in misclassified sentences "
         "than in others",
-        "誤分類された文の単語注目度が、正しく分類された文より大きく変わり続けるかどうかは未決定です",
+        "誤分類された文の単語注目度が、正しく分類された文より大きく変わるかどうかは未決定です",
     ),
     "outcome.gain.both": (
         "choosing training sentences by their unstable words brings {gain}, compared with the other "
