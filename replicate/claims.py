@@ -426,11 +426,11 @@ CLAIMS = (
         "O5",
         "T1andT2h falls from epoch 20 on; T1andT2 changes little in the second half",
         "falls; steady",
-        "fall of T1andT2h beyond that of T1andT2 over epochs 20-50, fall of T1andT2h over 20-50 and "
+        "fall of T1andT2h beyond that of T1andT2 over epochs 20-50, change of T1andT2h over 20-50 and "
         "change of T1andT2 over 25-50, by least-squares lines",
         (
             Part("beyond T1andT2", "O5.fall.T1andT2 - O5.fall", "unstated"),
-            Part("fall of T1andT2h", "O5.fall", "unstated", sign=-1),
+            Part("change of T1andT2h", "O5.fall", "unstated", sign=-1),
             Part("change of T1andT2", "O5.steady", "alike", True),
         ),
     ),

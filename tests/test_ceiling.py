@@ -205,12 +205,19 @@ def test_tables_and_figure(made):
     run, _ = made
     written = ceiling.write_ceiling(run, run.seeds, DESIGN)
     assert [place.name for place in written] == [
-        "components.csv", "best.csv", "regimes.csv", "ceiling.png",
+        "crossed.csv", "components.csv", "best.csv", "regimes.csv", "ceiling.png",
     ]  # fmt: skip
-    found = read_csv(written[0], ceiling.COMPONENTS)
+    levels = read_csv(written[0], ceiling.LEVELS)
+    assert len(levels) == 2 * 2 * len(run.seeds)
+    for seed in run.seeds:
+        own = [row for row in levels if row["seed"] == str(seed)]
+        assert sorted(list(row.values())[1:] for row in own) == sorted(
+            list(row.values()) for row in rows_of(run, seed, "crossed.csv", ceiling.CROSSED_ROW)
+        )
+    found = read_csv(written[1], ceiling.COMPONENTS)
     assert [row["source"] for row in found] == list(ceiling.SOURCES)
     assert sum(float(row["share"]) for row in found) == pytest.approx(1)
-    regimes = read_csv(written[2], ceiling.REGIME)
+    regimes = read_csv(written[3], ceiling.REGIME)
     assert len(regimes) == 3 * len(ceiling.MEASURES)
     assert {(row["share"], row["filters"]) for row in regimes} >= {
         ("20", "6"),

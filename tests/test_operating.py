@@ -140,7 +140,7 @@ def test_truths_are_what_they_are_called(seeds):
             if not part.beside:
                 word = str(part.verdict(right[part], right[part]))
                 assert word == ("alike" if part.alike else "reproduced"), part
-    fall = next(p for p in parts if p.title == "fall of T1andT2h")
+    fall = next(p for p in parts if p.title == "change of T1andT2h")
     assert falls[fall] == pytest.approx(operating.FALL)
 
 

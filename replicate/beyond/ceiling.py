@@ -63,7 +63,8 @@ SOURCES = ("division", "half", "training", "rest")
 CROSSED, REGIMES = "crossed.csv", "regimes.csv"
 CROSSED_ROW = ("half", "training", "first", "second")
 REGIME_ROW = ("share", "filters", "name", "value")
-#: Tables of a run.
+#: Tables of a run; ``crossed.csv`` has the rows of all seeds there.
+LEVELS = ("seed", *CROSSED_ROW)
 COMPONENTS = ("source", "variance", "low", "high", "deviation", "share", "seeds")
 BEST = ("measure", "mean", "low", "high", "seeds")
 REGIME = ("share", "sentences", "filters", "measure", "mean", "low", "high", "seeds")
@@ -426,7 +427,7 @@ def _levels(run, seeds, design):
 
 
 def write_ceiling(run: Run, seeds: Sequence[int], design: Design) -> list[Path]:
-    """Write the components of variance, what the best half gains, the regimes, and a figure.
+    """Write the crossed levels, their components, what the best half gains, regimes, a figure.
 
     Args:
         run, seeds, design: after :func:`run_ceiling`.
@@ -456,11 +457,17 @@ def write_ceiling(run: Run, seeds: Sequence[int], design: Design) -> list[Path]:
         for measure in MEASURES:
             values = np.array([row[share, filters][measure] for row in table])
             regimes.append((share, n, filters, measure, *_mean(values), len(seeds)))
+    levels = [
+        (seed, half, training, first[i, half, training], second[i, half, training])
+        for i, seed in enumerate(seeds)
+        for half, training in np.ndindex(design.halves, design.trainings)
+    ]
+    save_csv(out / CROSSED, LEVELS, levels)
     save_csv(out / "components.csv", COMPONENTS, made)
     save_csv(out / "best.csv", BEST, best)
     save_csv(out / "regimes.csv", REGIME, regimes)
     figure = draw_ceiling(made, regimes, out / "ceiling", f"{run.title}; {len(seeds)} divisions")
-    return [out / "components.csv", out / "best.csv", out / "regimes.csv", figure]
+    return [*(out / f"{name}.csv" for name in ("crossed", "components", "best", "regimes")), figure]
 
 
 def _mean(values):

@@ -864,8 +864,8 @@ TRANSLATED = {
     "T1andT2 less T1andT2h in epochs 0-10, and how much it grows to epochs 40-50; beside it the growth after as many updates, of which T1andT2 makes a third more in an epoch, and the growth to epochs 20-30": (
         "0–10 エポックの T1andT2 − T1andT2h と、40–50 エポックまでの増加。参考：同じ更新回数での増加（T1andT2 の更新は 1 エポックあたり三分の一多い）、20–30 エポックまでの増加"
     ),
-    "fall of T1andT2h beyond that of T1andT2 over epochs 20-50, fall of T1andT2h over 20-50 and change of T1andT2 over 25-50, by least-squares lines": (
-        "20–50 エポックの T1andT2h の下降のうち T1andT2 の下降を超える分、20–50 エポックの T1andT2h の下降、25–50 エポックの T1andT2 の変化（最小二乗直線による）"
+    "fall of T1andT2h beyond that of T1andT2 over epochs 20-50, change of T1andT2h over 20-50 and change of T1andT2 over 25-50, by least-squares lines": (
+        "20–50 エポックの T1andT2h の下降のうち T1andT2 の下降を超える分、20–50 エポックの T1andT2h の変化、25–50 エポックの T1andT2 の変化（最小二乗直線による）"
     ),
     "T1andT2h less T1andT2l, epochs 40-50; beside it over all epochs": (
         "40–50 エポックの T1andT2h − T1andT2l。参考：全エポック"
@@ -882,7 +882,7 @@ TRANSLATED = {
     "lost between": "その間に失われる量",
     "growth, by updates": "増加（更新回数による）",
     "beyond T1andT2": "T1andT2 を超える分",
-    "fall of T1andT2h": "T1andT2h の下降",
+    "change of T1andT2h": "T1andT2h の変化",
     "change of T1andT2": "T1andT2 の変化",
     # --- reasons -------------------------------------------------------------------
     "undecided: not measured": "未決定：測っていません",
