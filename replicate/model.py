@@ -348,7 +348,6 @@ class TextCNN(chainer.Chain):
         """Whether :func:`~replicate.fast.convolution.loss_and_gradients` does the whole step."""
         return (
             self.implementation == "fused"
-            and (self.xp is np or self.embed.static)
             and self.config.loss != "probabilities"
             and not chainer.get_function_hooks()
         )

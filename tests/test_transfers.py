@@ -134,7 +134,7 @@ def device(monkeypatch):
             monkeypatch.setattr(module, "cuda", stand_in)
         monkeypatch.setattr(kernels, "_modules", {})
         at = {Secretive: device, np.ndarray: np}
-        monkeypatch.setattr(TextCNN, "xp", property(lambda model: at[type(model.conv.W.array)]))
+        monkeypatch.setattr(TextCNN, "xp", property(lambda model: at[type(model.fc.W.array)]))
         return device
 
     return put
@@ -144,7 +144,8 @@ def model_of(form, **readings):
     config = Config(n_filters=7, batch_size=3, **readings)
     model = TextCNN(VECTORS, 2, config, 0, form)
     # Biases of zero would hide which windows won.
-    model.conv.b.array[:] = np.linspace(-0.3, 0.3, 7)
+    for conv in model.convolutions:
+        conv.b.array[:] = np.linspace(-0.3, 0.3, 7)
     return model
 
 
@@ -154,6 +155,8 @@ def sent(model):
         param.array = on_device(param.array)
     if model.embed.static:
         model.embed.W = on_device(model.embed.W)
+    if model.embed.constant is not None:
+        model.embed.constant = on_device(model.embed.constant)
     return model
 
 
@@ -200,15 +203,25 @@ def test_a_recording_asks_for_its_result_only(form, chunk, device):
 
 @FORMS
 @pytest.mark.parametrize("padding", ["wide", "narrow"])
-def test_the_stand_in_computes_what_the_cpu_does(form, padding, device, compiled):  # noqa: F811
+@pytest.mark.parametrize("mode", ["static", "finetuned", "multichannel"])
+def test_the_stand_in_computes_what_the_cpu_does(
+    form,
+    padding,
+    mode,
+    device,
+    compiled,  # noqa: F811
+):
     """Weights after four steps, and a recording: the paths above are the real ones."""
-    expected = trained(model_of(form, padding=padding))
+    readings = {"padding": padding, "vectors_mode": mode, "filter_height": (2, 3)}
+    expected = trained(model_of(form, **readings))
     looked = word_saliency(expected, batch_of(expected))
     stand_in = device(compiled)
-    model = trained(sent(model_of(form, padding=padding)))
+    model = trained(sent(model_of(form, **readings)))
     found = word_saliency(model, batch_of(model))
     ran = {launch[0] for launch in stand_in.launched}
     step = {"pool", "head", "head_sums", "filters", "adam"}
+    if mode != "static":
+        step |= {"occurrences", "words"}
     assert ran == ({*step, "saliency"} if form == "fused" else set())
     for name, array in weights(expected).items():
         np.testing.assert_allclose(weights(model)[name], array, rtol=1e-4, atol=1e-6)

@@ -202,13 +202,16 @@ class ConvolutionMax(function_node.FunctionNode):
         gz = gradient_before_activation(gy, y, self.activation)
         for index in indexes:
             if index == 0:
-                # Of the distinct words, also where x are all word vectors.
-                distinct = len(x) if self.ids is None else len(self.ids)
-                yield _gradient_of_words(gz, self.argmax, self.tokens, self.offsets, w, distinct)
+                yield self.of_words(gz, x, w)
             elif index == 1:
                 yield self.of_filters(gz, x, w)
             else:
                 yield gz.sum(axis=0)
+
+    def of_words(self, gz: Array, x: Array, w: Array) -> Array:
+        """Gradient of the distinct words, also where x are all word vectors."""
+        distinct = len(x) if self.ids is None else len(self.ids)
+        return _gradient_of_words(gz, self.argmax, self.tokens, self.offsets, w, distinct)
 
     def of_filters(self, gz: Array, x: Array, w: Array) -> Array:
         """Gradient of the filters from that at the maxima."""
@@ -258,8 +261,7 @@ def loss_and_gradients(
         weight (float): of this loss among those of several ranks.
         ids: (U,) int32; `words` are all word vectors, (V, D), and these rows of them
             are the distinct words.  None: `words` are the distinct words.
-        of_words (bool): with the gradient of the distinct words (U, D), last of the gradients;
-            not on a device.
+        of_words (bool): with the gradient of the distinct words (U, D), last of the gradients.
 
     Returns:
         tuple: the loss, () array, and the gradients of W and b of each height, out_W and out_b.
@@ -275,7 +277,7 @@ def loss_and_gradients(
         if ids is not None:
             words, ids = gather_rows(words, ids), None
         return _on_device(
-            words, filters, out_W, out_b, labels, mask, weight,
+            words, filters, out_W, out_b, labels, mask, weight, of_words,
             [ConvolutionMax(tokens, offsets, activation, padding) for _ in filters],
         )  # fmt: skip
     parts, convolutions = [], []
@@ -302,7 +304,7 @@ def loss_and_gradients(
     return loss, (*of_filters, at_logits.T.dot(dropped), at_logits.sum(axis=0), *rest)
 
 
-def _on_device(words, filters, out_W, out_b, labels, mask, weight, convolutions):
+def _on_device(words, filters, out_W, out_b, labels, mask, weight, of_words, convolutions):
     """:func:`loss_and_gradients` in few launches, each of which costs a step of the host."""
     parts = [of.maxima(words, W, b) for of, (W, b) in zip(convolutions, filters)]
     xp = cuda.get_array_module(words)
@@ -312,12 +314,16 @@ def _on_device(words, filters, out_W, out_b, labels, mask, weight, convolutions)
         z, mask, out_W, out_b, labels, convolutions[0].activation, scale
     )
     gradients: list[Array] = []
+    rest: list[Array] = []
     end = 0
     for convolution, part, (W, _) in zip(convolutions, parts, filters):
         begin, end = end, end + part.shape[1]
         own = gz if len(parts) == 1 else gz[:, begin:end]
         gradients += [convolution.of_filters(own, words, W), of_b[begin:end]]
-    return loss, (*gradients, of_out_W, of_out_b)
+        if of_words:
+            new = convolution.of_words(own, words, W)
+            rest = [rest[0] + new] if rest else [new]
+    return loss, (*gradients, of_out_W, of_out_b, *rest)
 
 
 def _cross_entropy(logits, labels, weight):

@@ -44,7 +44,7 @@ class RowParameter(chainer.Parameter):
     decay = 0.0
 
     def set_rows(self, ids: np.ndarray, values: np.ndarray) -> None:
-        """Make rows the gradient, in place of any before.
+        """Make rows the gradient, in place of any before; on a device a dense one.
 
         Args:
             ids: (U,) int32, distinct rows.
@@ -52,6 +52,9 @@ class RowParameter(chainer.Parameter):
         """
         self.cleargrad()
         self.ids, self.values = ids, values
+        if type(values) is not np.ndarray:
+            # The pass below is of the host.
+            self._make_dense()
 
     def cleargrad(self) -> None:
         """Chainer's: no gradient, and nothing is known of the rows."""
