@@ -47,6 +47,16 @@ class Browser(webdriver.Chrome):
         self.prefer({"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}, media)
         self.get(Path(place).as_uri())
 
+    def get(self, url):
+        """Go to another document, and wait until all of it is read.
+
+        On a busy machine the driver's own waiting ends early where a page is loaded again.
+        """
+        self.execute_script("window.left = true")
+        super().get(url)
+        read = "return !window.left && document.readyState === 'complete'"
+        WebDriverWait(self, 30, 0.02).until(lambda b: b.execute_script(read))
+
     def prefer(self, features, media=""):
         """Set media features of the page, and the medium: ``print``, or the screen."""
         named = [{"name": name, "value": value} for name, value in features.items()]
