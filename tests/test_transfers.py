@@ -202,8 +202,10 @@ def test_a_recording_asks_for_its_result_only(form, chunk, device):
 
 
 @FORMS
-@pytest.mark.parametrize("padding", ["wide", "narrow"])
-@pytest.mark.parametrize("mode", ["static", "finetuned", "multichannel"])
+@pytest.mark.parametrize(
+    "padding, mode",
+    [("wide", "static"), ("narrow", "static"), ("wide", "finetuned"), ("wide", "multichannel")],
+)
 def test_the_stand_in_computes_what_the_cpu_does(
     form,
     padding,
