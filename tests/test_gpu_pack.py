@@ -194,7 +194,9 @@ def test_a_dry_run_measures_and_compares(dry):
     assert 0 < compared["device, reference"]["wac"] < 1e-2
     # Of fewer epochs: their curves are compared, wac is of all epochs.
     assert 0 < compared["cpu, reference"]["loss"] < 1e-3 and "wac" not in compared["cpu, reference"]
-    assert [row["filters"] for row in part["sweep"]["cpu"]] == [5, 10]
+    assert [(row["vectors_mode"], row["filters"]) for row in part["sweep"]["cpu"]] == [
+        ("static", 5), ("static", 10), ("finetuned", 5),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -377,8 +379,15 @@ def test_how_far_apart():
     [([3, 2, 1], 400), ([1, 1, 1], 5), ([9, 9, 9], None), ([1, 9, 1], 400), ([2, 1, 1], 100)],
 )
 def test_from_how_many_filters_on_the_device_is_faster(device, least):
+    # Fine-tuned steps are another matter: where they counted, 100 filters would be faster.
     sweeps = {
-        place: [{"filters": f, "step_seconds": s} for f, s in zip((5, 100, 400), seconds)]
+        place: [
+            {"vectors_mode": mode, "filters": f, "step_seconds": s}
+            for mode, f, s in (
+                *zip(["static"] * 3, (5, 100, 400), seconds),
+                ("finetuned", 100, 0 if place == "device" else 3),
+            )
+        ]
         for place, seconds in (("device", device), ("cpu", [2, 2, 2]))
     }
     assert gpu_run.faster_from(sweeps, "step") == least

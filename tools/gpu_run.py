@@ -493,7 +493,11 @@ def compare_places(session):
 def faster_from(sweeps, what):
     """Least number of filters from which on the device is faster than one core; None: never."""
     device, cpu = (
-        {row["filters"]: row[f"{what}_seconds"] for row in sweeps.get(place, [])}
+        {
+            row["filters"]: row[f"{what}_seconds"]
+            for row in sweeps.get(place, [])
+            if row["vectors_mode"] == "static"
+        }
         for place in ("device", "cpu")
     )
     both = sorted(device.keys() & cpu.keys(), reverse=True)
@@ -555,7 +559,7 @@ def made_texts(n_sentences, n_words):
     return texts, labels.tolist(), words, leaning
 
 
-def prepared(arguments, filters, form="fused"):
+def prepared(arguments, filters, form="fused", mode="static"):
     """Corpus, subsets and a model on its device."""
     import numpy as np
 
@@ -567,7 +571,9 @@ def prepared(arguments, filters, form="fused"):
     from replicate.vectors import embedding_matrix
 
     data = Path(arguments["data"])
-    config = PRESETS["paper"].replace(n_filters=filters, epochs=arguments["epochs"])
+    config = PRESETS["paper"].replace(
+        n_filters=filters, epochs=arguments["epochs"], vectors_mode=mode
+    )
     corpus = read_corpus([data / "made.tsv"], config.tokens)
     matrix, _ = embedding_matrix(corpus.words, data / "made.bin", config)
     subset = split_corpus(corpus.labels, 0, config.split)
@@ -740,7 +746,7 @@ def peak():
 
 
 def sweep(arguments, result):
-    """Seconds of a step and of a recording of T1, by number of filters."""
+    """Seconds of a step and of a recording of T1, by number of filters; with one also fine-tuned."""
     import numpy as np
 
     from replicate.fast.compat import chainer
@@ -749,8 +755,9 @@ def sweep(arguments, result):
 
     wait, _, _ = watching(arguments["device"])
     rows = []
-    for filters in arguments["sweep"]:
-        corpus, (t1, _, _), model = prepared(arguments, filters)
+    kinds = [("static", filters) for filters in arguments["sweep"]]
+    for mode, filters in (*kinds, ("finetuned", arguments["arm_filters"])):
+        corpus, (t1, _, _), model = prepared(arguments, filters, mode=mode)
         iterator = EpochIterator(corpus, t1, model.config.batch_size, 0, model.xp)
         updater = Updater(iterator, make_optimizer(model, model.config), model, 0)
         batch = flat_batch(model, *corpus.take(t1))
@@ -769,6 +776,7 @@ def sweep(arguments, result):
         taken["recording"] = [timed(record) for _ in range(4)]
         rows.append(
             {
+                "vectors_mode": mode,
                 "filters": filters,
                 # The first of each compiles.
                 "step_seconds": float(np.median(taken["step"][1:])) / arguments["steps"],
