@@ -203,6 +203,10 @@ class Updater(training.updaters.StandardUpdater):
         epoch = iterator.epoch
         batch = iterator.next()
         loss = self.set_gradients(batch, self._mask(len(iterator.last), epoch))
+        if not self.model.embed.static and len(batch) < len(iterator.last):
+            # Other ranks have the rest of the batch.
+            words = np.unique(iterator.corpus.take(iterator.last)[0]) + 1
+            self.model.embed.W.ids = self.model.xp.asarray(words)
         self._optimizers["main"].update()
         return loss
 

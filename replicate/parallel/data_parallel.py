@@ -66,8 +66,7 @@ class MeanUpdater(Updater):
 
     def set_gradients(self, batch: Batch, mask: Any) -> Any:
         """Leave the batch's gradients in the parameters of every rank, and return its loss."""
-        comm, iterator = self.comm, self._iterators["main"]
-        n = len(iterator.last)
+        comm, n = self.comm, len(self._iterators["main"].last)
         loss: Any = 0.0
         if len(batch):
             share = None if mask is None else mask[comm.rank :: comm.size]
@@ -78,10 +77,6 @@ class MeanUpdater(Updater):
             self.model.cleargrads()
         # Not by ChainerMN's own optimizer, which would leave out the first step.
         comm.multi_node_mean_grad(self.model, zero_fill=True)
-        if not self.model.embed.static:
-            # Words of the whole batch occurred, not of the own share only.
-            words = np.unique(iterator.corpus.take(iterator.last)[0]) + 1
-            self.model.embed.W.ids = self.model.xp.asarray(words)
         return comm.mpi_comm.allreduce(loss) / comm.size
 
 
