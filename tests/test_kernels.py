@@ -384,7 +384,7 @@ def test_the_cases_have_ties_and_edges():
         ("words saliency", "s = middle; else", "s = middle + 1; else"),
         ("words saliency", "k >= 0 && k < h)\n      gradient", "k > 0 && k < h)\n      gradient"),
         ("words", "row[i] == word) total", "row[i] != word) total"),
-        ("words", "start + me < T ? tokens[start + me] : -1", "tokens[me]"),
+        ("words", "start + me < T ? tokens[start + me]", "start + me < T ? tokens[me]"),
         ("words", "(row[me] == word)) continue;", "(row[me] == word)) break;"),
         ("words", "+ i) * D + d];\n    __syncthreads();", "+ i) * D + d];"),
         (

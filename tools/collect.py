@@ -135,6 +135,7 @@ def draw_forest(names, root=REPOSITORY / "results"):
         found[f"{run.settings['preset']}: {run.title}"] = judging.judge(rows)
     forest.forest(found, Path(root) / "forest")
     (Path(root) / "forest.svg").unlink()
+    smaller(Path(root) / "forest.png")
 
 
 def expect(identity, verdicts, place, expected=EXPECTED):
