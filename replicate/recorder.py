@@ -15,6 +15,7 @@ import numpy as np
 from .fast.compat import training
 from .instability import StreamingInstability, saliency_change
 from .io.errors import InputError
+from .io.files import HEADER
 from .run import RECORDED
 from .saliency import Saliency, callable_saliency, flat_batch, word_saliency
 
@@ -284,7 +285,8 @@ class _Rows:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                array = np.lib.format.open_memmap(place, mode="r+")
+                with HEADER:
+                    array = np.lib.format.open_memmap(place, mode="r+")
                 if array.shape == shape and array.dtype == dtype:
                     return array
             except (OSError, ValueError):

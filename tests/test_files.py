@@ -1,6 +1,8 @@
 """Files are whole or not there, are read with checks, and are never unpickled."""
 
+import ast
 import builtins
+import contextlib
 import csv
 import errno
 import gc
@@ -12,6 +14,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import zipfile
@@ -219,6 +222,61 @@ def test_npy_round_trip(mmap, tmp_path):
     np.testing.assert_array_equal(back, ARRAYS["x"])
     assert isinstance(back, np.memmap) == mmap
     assert back.flags.writeable != mmap
+
+
+def refused_in_threads(read):
+    """What eight threads that call `read` at once raise; every collection lets another run."""
+
+    def switch(*_):
+        time.sleep(0)
+
+    def often():
+        for _ in range(100):
+            try:
+                read()
+            except SystemError as error:
+                errors.append(error)
+
+    errors, before = [], gc.get_threshold()
+    threads = [threading.Thread(target=often) for _ in range(8)]
+    gc.callbacks.append(switch)
+    gc.set_threshold(20)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(switch)
+    return errors
+
+
+@pytest.fixture
+def of_every_kind(tmp_path):
+    """A function that reads an archive, an array, a mapped array and a mapped member."""
+    array = np.arange(6)
+    save_npz(tmp_path / "a.npz", {"x": array, "y": array})
+    save_npy(tmp_path / "a.npy", array)
+
+    def read():
+        load_npz(tmp_path / "a.npz", mapped=("y",))
+        load_npy(tmp_path / "a.npy")
+        load_npy(tmp_path / "a.npy", mmap=True)
+
+    return read
+
+
+def test_threads_may_read_at_once(of_every_kind):
+    assert refused_in_threads(of_every_kind) == []
+
+
+def test_without_the_lock_threads_fail_where_python_does(of_every_kind, monkeypatch):
+    """CPython issue 106905: 3.11.7 fails, 3.12.1 does not."""
+    monkeypatch.setattr(storage, "HEADER", contextlib.nullcontext())
+    numbers = f"({'1,' * 200})"
+    python_fails = bool(refused_in_threads(lambda: ast.literal_eval(numbers)))
+    assert bool(refused_in_threads(of_every_kind)) == python_fails
 
 
 def test_json_round_trip(tmp_path):

@@ -13,6 +13,7 @@ import os
 import re
 import struct
 import tarfile
+import threading
 import tokenize
 import tomllib
 import zipfile
@@ -27,6 +28,7 @@ from .errors import InputError, shorten
 
 __all__ = [
     "DAMAGED_TAR",
+    "HEADER",
     "OWN",
     "atomic",
     "check_own_folder",
@@ -348,6 +350,11 @@ _DAMAGED = (
 )
 
 
+#: Held while a header is read: NumPy parses it as Python, and Python 3.11 fails if two
+#: threads parse at once ("AST constructor recursion depth mismatch", CPython issue 106905).
+HEADER = threading.Lock()
+
+
 def _one_line(error):
     return " ".join(str(error).split())[:200] or type(error).__name__
 
@@ -405,7 +412,7 @@ def load_npz(path, spec=None, *, finite=True, mapped=(), optional=()):
                 if name in mapped and member.compress_type == zipfile.ZIP_STORED:
                     arrays[name] = _mapped(raw, member)
                     continue
-                with archive.open(member) as file:
+                with archive.open(member) as file, HEADER:
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGED as error:
         raise InputError(
@@ -432,7 +439,8 @@ def _mapped(raw, member):
     version = np.lib.format.read_magic(raw)
     if version != (1, 0):
         raise ValueError("another version of the header")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(raw)
+    with HEADER:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(raw)
     size = dtype.itemsize * math.prod(shape)
     if dtype.hasobject or fortran or raw.tell() + size != start + member.file_size:
         raise ValueError("its length differs from that in its header")
@@ -453,7 +461,8 @@ def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
     """
     try:
         # numpy.load notices a truncated file by its length; a memmap would not.
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        with HEADER:
+            array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             array.close()
             raise ValueError("an archive, not an array")
