@@ -33,7 +33,7 @@ from replicate.verdicts import LEAST_SEEDS
 from replicate.verdicts import column as column_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-RUNS = ("paper-googlenews-subset", "paper-imdb")
+RUNS = ("calibrated-googlenews-31530", "as-written-googlenews-31530")
 TRUTHS = ("paper right", "half of it", "no effect", "all fall alike", "reversed")
 SEEDS = (20, 50, 200)
 MOST_SEEDS = 400
