@@ -13,7 +13,7 @@ from replicate.io.files import load_json, read_csv
 from replicate.run import Record, last_with_enough
 
 #: The committed runs of 200 seeds.
-PUBLISHED = (*readme.RUNS, *readme.FIVE_FILTERS)
+PUBLISHED = (*readme.RUNS, *readme.IMDB, *readme.FIVE_FILTERS)
 
 
 def curves(epochs=50, **levels):
@@ -94,7 +94,7 @@ def test_a_missing_arm_takes_its_statistics_and_no_others():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*operating.RUNS, *PUBLISHED])
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_accuracies_alone_give_the_same_statistics(name):
     """``accuracy.csv.gz`` of the committed runs against what was measured when they were made."""
     place = operating.RESULTS / name / "statistics.csv"

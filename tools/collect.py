@@ -65,8 +65,10 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
     timing = {**run.timing, "seconds_by_log": seconds_by_log(run.out / "run.log")}
     save_json(place / "timing.json", timing)
     for file in sorted((run.out / "figures").iterdir()):
-        # Vector graphics of thousands of points are large, and can be redrawn.
-        if file.suffix in (".png", ".csv") and file.stat().st_size < 600_000:
+        # Vector graphics of thousands of points are large, and can be redrawn; `draw_forest`
+        # has the verdicts of several runs in one picture.
+        few = file.suffix in (".png", ".csv") and file.stat().st_size < 600_000
+        if few and file.name != "forest.png":
             shutil.copy(file, place / "figures" / file.name)
     for picture in (place / "figures").glob("*.png"):
         smaller(picture)

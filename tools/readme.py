@@ -65,12 +65,13 @@ PAGES = (
     "docs/versions.md",
 )
 
-#: The runs that verdicts come from, and with five filters, as version 1.0.0 had them; those
-#: whose rounding was measured.
+#: The runs that verdicts come from; with other vectors; with five filters, as version 1.0.0
+#: had them; those whose rounding was measured.
 RUNS = {
     "calibrated-googlenews-31530": "calibrated",
     "as-written-googlenews-31530": "as written",
 }
+IMDB = {"calibrated-imdb": "calibrated, IMDB vectors"}
 FIVE_FILTERS = {
     "five-filters-googlenews-31530": "five filters",
     "five-filters-imdb": "five filters, IMDB vectors",
@@ -250,7 +251,7 @@ def effects():
         "F5b.log_ratio": ("log of total change, misclassified / correct", {}),
         "F5b.log_ratio.logit": ("the same, gradient of the logit difference", {}),
     }
-    shown = RUNS | FIVE_FILTERS
+    shown = RUNS | IMDB | FIVE_FILTERS
     runs = [numbers_of(f"{name}/statistics.csv") for name in shown]
     made = [
         (title, *(estimate(judging.column(run, name), **options) for run in runs))
@@ -423,8 +424,8 @@ def readings():
 
 
 def verdicts(language="en", more=""):
-    """The verdict on every claim, in a table that fits beside a text; `more`: five filters too."""
-    shown = RUNS | FIVE_FILTERS if more else RUNS
+    """The verdict on every claim, in a table that fits beside a text; `more`: of every run."""
+    shown = RUNS | IMDB | FIVE_FILTERS if more else RUNS
     runs = [{row["id"]: row for row in rows_of(f"{name}/claims.csv")} for name in shown]
     heads = ("claim", *shown.values()) if language == "en" else ("主張", "較正済み", "原文どおり")
     page = (REPOSITORY / "docs" / "results.ja.md").read_text(encoding="utf-8")
