@@ -12,7 +12,6 @@ from replicate import inference
 from replicate.show import forest
 from replicate.verdicts import judge
 
-
 #: Runs of version 1.0.0, with 20 seeds each.
 RUNS = ("paper-googlenews-subset", "paper-imdb")
 

@@ -228,6 +228,51 @@ def test_memory_is_collected_by_epochs(tmp_path, monkeypatch):
     assert [list(row.values()) for row in rows] == [["3", "1", "5000000"], ["36", "1", "7000000"]]
 
 
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({}, None),
+        ({"n_filters": 5}, "another n_filters"),
+        ({"vectors": {"sha256": "b"}}, "another vectors"),
+        ({"epochs": None}, "another epochs"),
+        ({"jobs": 1}, "run 2 seeds at once"),
+        ({"seeds": [7]}, "run 2 seeds at once"),
+    ],
+)
+def test_memory_of_all_processes_is_of_the_same_settings(change, refused, tmp_path, monkeypatch):
+    collect = tool("collect")
+
+    def folder(place):
+        text = json.loads((place / "config.json").read_text())
+        return SimpleNamespace(
+            settings=text,
+            seeds=text["seeds"],
+            timing=json.loads((place / "timing.json").read_text()),
+        )
+
+    monkeypatch.setattr(collect, "Run", folder)
+    settings = {"n_filters": 100, "vectors": {"sha256": "a"}, "epochs": 50, "versions": {}}
+    timing = {"seconds": 9.5, "jobs": 2}
+    later = settings | {"seeds": [7, 8], "versions": {"numpy": "9"}} | change
+    jobs = later.pop("jobs", 2)
+    for name, text, timed in (
+        ("made", settings | {"seeds": list(range(200))}, timing),
+        ("later", later, {"jobs": jobs, "peak_together_bytes": 5_000_000, "seconds": 1.0}),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(text))
+        (tmp_path / name / "timing.json").write_text(json.dumps(timed))
+    if refused:
+        with pytest.raises(SystemExit, match=refused):
+            collect.collect_together("made", tmp_path / "later", tmp_path)
+        assert json.loads((tmp_path / "made" / "timing.json").read_text()) == timing
+        return
+    collect.collect_together("made", tmp_path / "later", tmp_path)
+    found = json.loads((tmp_path / "made" / "timing.json").read_text())
+    added = {"peak_together_bytes": 5_000_000, "peak_together_of": "2 seeds, run again"}
+    assert found == timing | added
+
+
 def test_agreement_compares_each_dtype_with_its_own_fused_form(tmp_path, monkeypatch):
     """The greatest difference over arms, in points, with its arm."""
     readme = tool("readme")

@@ -7,6 +7,7 @@ Usage: python tools/collect.py DIR NAME
        python tools/collect.py --kim DIR NAME
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
+       python tools/collect.py --together NAME DIR
        python tools/collect.py --judge NAME=IDENTITY…
        python tools/collect.py --forest NAME…
 
@@ -15,7 +16,8 @@ are committed already.  ``--questions`` copies the answers of ``replicate questi
 ``--trust`` those of the commands of these names, ``--kim`` those of ``replicate kim``.  ``--corpora`` copies a comparison
 of ``replicate corpora``, and the statistics of the runs that it compares, to
 ``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
-of epochs.  ``--judge`` judges
+of epochs.  ``--together`` adds the memory of all processes to the timing of a committed run
+that did not measure it, from a run of a few seeds with the same settings.  ``--judge`` judges
 committed runs again from their tables, after a change of the claims: statistics of
 accuracies are computed again from ``accuracy.csv.gz``, those of saliency are as stored.
 ``--forest`` draws the intervals of committed runs into one picture, ``results/forest.png``.
@@ -232,6 +234,28 @@ def collect_memory(name, folders, root=REPOSITORY / "results"):
     save_csv(Path(root) / name / "memory.csv", MEMORY, sorted(rows))
 
 
+#: Settings that belong to the start of a run, not to what it computes.
+OF_ONE_START = {"seeds", "versions", "environment", "continued"}
+
+
+def collect_together(name, folder, root=REPOSITORY / "results"):
+    """Memory of all processes of a committed run, from a later run of a few of its seeds.
+
+    Raises:
+        SystemExit: if settings, corpus or vectors differ, or that run has another number of jobs.
+    """
+    made, later = Run(Path(root) / name), Run(folder)
+    timing, found = made.timing, later.timing
+    for what in sorted({*made.settings, *later.settings} - OF_ONE_START):
+        if made.settings.get(what) != later.settings.get(what):
+            sys.exit(f"{folder}: another {what} than results/{name}")
+    if timing["jobs"] != found["jobs"] or len(later.seeds) < found["jobs"]:
+        sys.exit(f"{folder}: run {timing['jobs']} seeds at once, as results/{name}")
+    timing["peak_together_bytes"] = found["peak_together_bytes"]
+    timing["peak_together_of"] = f"{len(later.seeds)} seeds, run again"
+    save_json(Path(root) / name / "timing.json", timing)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--seeds"]:
         save_seeds(Run(sys.argv[2]), REPOSITORY / "results" / sys.argv[3])
@@ -249,5 +273,7 @@ if __name__ == "__main__":
         draw_forest(sys.argv[2:])
     elif sys.argv[1:2] == ["--memory"]:
         collect_memory(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1:2] == ["--together"]:
+        collect_together(*sys.argv[2:4])
     else:
         collect(*sys.argv[1:3])
