@@ -246,8 +246,9 @@ def collect_together(name, folder, root=REPOSITORY / "results"):
     """
     made, later = Run(Path(root) / name), Run(folder)
     timing, found = made.timing, later.timing
-    for what in sorted({*made.settings, *later.settings} - OF_ONE_START):
-        if made.settings.get(what) != later.settings.get(what):
+    # What only the later settings have did not exist yet.
+    for what in sorted({*made.settings} - OF_ONE_START):
+        if made.settings[what] != later.settings.get(what):
             sys.exit(f"{folder}: another {what} than results/{name}")
     if timing["jobs"] != found["jobs"] or len(later.seeds) < found["jobs"]:
         sys.exit(f"{folder}: run {timing['jobs']} seeds at once, as results/{name}")
