@@ -22,6 +22,40 @@ def test_results_are_those_of_the_code():
     assert len(record["made"]) >= 7 and all(len(why) > 20 for why in record["older"].values())
 
 
+def lacking(settings, timing):
+    """What a folder of results does not say of how it was made."""
+    facts = {
+        "version": settings.get("versions", {}).get("replicate"),
+        # Runs of version 1.0.0 did not note it; their code is in ``provenance.json``.
+        "commit": settings.get("versions", {}).get("commit")
+        or settings.get("versions", {}).get("replicate") == "1.0.0",
+        "vectors": settings.get("vectors", {}).get("sha256"),
+        "seeds": settings.get("seeds"),
+        "seconds": timing.get("seconds"),
+        "memory": timing.get("peak_memory_bytes"),
+        "memory of all processes": timing.get("peak_together_bytes"),
+    }
+    return {name for name, fact in facts.items() if not fact}
+
+
+def facts_of(name):
+    place = provenance.PLACE.parent / name
+    return load_json(place / "config.json"), load_json(place / "timing.json")
+
+
+@pytest.mark.parametrize("name", sorted(load_json(provenance.PLACE)["made"]))
+def test_a_folder_says_how_it_was_made(name):
+    assert lacking(*facts_of(name)) == set()
+
+
+def test_a_folder_that_keeps_silent_is_noticed():
+    settings, timing = facts_of("calibrated-imdb")
+    del settings["versions"]["commit"], settings["vectors"]["sha256"]
+    del timing["peak_together_bytes"]
+    assert lacking(settings, timing) == {"commit", "vectors", "memory of all processes"}
+    assert len(lacking({}, {})) == 7
+
+
 @pytest.fixture
 def package(tmp_path):
     """A copy of the modules that numbers depend on."""
