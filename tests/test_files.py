@@ -267,10 +267,12 @@ def of_every_kind(tmp_path):
     return read
 
 
+@pytest.mark.slow
 def test_threads_may_read_at_once(of_every_kind):
     assert refused_in_threads(of_every_kind) == []
 
 
+@pytest.mark.slow
 def test_without_the_lock_threads_fail_where_python_does(of_every_kind, monkeypatch):
     """CPython issue 106905: 3.11.7 fails, 3.12.1 does not."""
     monkeypatch.setattr(storage, "HEADER", contextlib.nullcontext())
