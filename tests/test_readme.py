@@ -74,6 +74,11 @@ def test_another_output_of_the_shell_is_noticed():
     assert not printed_as(shown, "x\n20\tpositive\t0.5260\tfilm=1.994e-01\n")
 
 
+#: Columns of ``components.csv`` and ``best.csv``.
+PARTS = ("source", "variance", "low", "high", "deviation", "share", "seeds")
+GAIN = ("measure", "mean", "low", "high", "seeds")
+
+
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
 def test_the_sentence_on_trust_has_the_numbers_of_the_results(name):
     """Beside the table of verdicts, which tools/readme.py fills."""
@@ -90,3 +95,18 @@ def test_the_sentence_on_trust_has_the_numbers_of_the_results(name):
     )
     wanted = [*(f"{100 * jump:.0f} %" for jump in jumps), *(f"{wac:.2f}" for wac in wacs)]
     assert re.findall(r"0\.\d+|\d+ %", line) == wanted
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
+def test_the_sentence_on_choosing_has_the_numbers_of_the_results(name):
+    folder = README.parent / "results" / "calibrated-googlenews-31530" / "ceiling"
+    shares = {r["source"]: float(r["share"]) for r in read_csv(folder / "components.csv", PARTS)}
+    (real,) = [r for r in read_csv(folder / "best.csv", GAIN) if "different" in r["measure"]]
+    (line,) = re.findall(
+        r"could-choosing-ever-pay\)\*\*.+?(?:\n\n)",
+        README.with_name(name).read_text(encoding="utf-8"),
+        re.S,
+    )
+    wanted = [f"{100 * shares['half']:.0f} %"]
+    wanted += [f"{100 * float(real[column]):+.2f}" for column in ("mean", "low", "high")]
+    assert re.findall(r"[-+]0\.\d+|\d+ %", line) == wanted

@@ -321,6 +321,30 @@ def gpu():
     return table(("filters", "form", "place", "s an epoch", "s a recording"), rows)
 
 
+def regimes():
+    """What choosing could gain with less of T1, or other numbers of filters."""
+    rows = []
+    for name, title in RUNS.items():
+        if not (RESULTS / name / "ceiling").exists():
+            continue
+        found = {}
+        for row in rows_of(f"{name}/ceiling/regimes.csv"):
+            key = (row["share"], row["sentences"], row["filters"])
+            found.setdefault(key, {})[row["measure"]] = row
+        for (share, sentences, filters), by in found.items():
+            cells = [_interval(by[m], "+.2f", 100) for m in ("headroom", "lead")]
+            cells.append(_interval(by["reliability"], ".2f"))
+            rows.append((title, f"{sentences} ({share} %)", filters, *cells))
+    header = ("network", "sentences of T1", "filters", "all of T2 over a random half",
+              "T2h over a random half", "reliability")  # fmt: skip
+    return table(header, rows)
+
+
+def _interval(row, form, scale=1):
+    mean, low, high = (format(scale * float(row[name]), form) for name in ("mean", "low", "high"))
+    return f"{mean} ({low} … {high})"
+
+
 def multiverse():
     """Every pooled part: mean over specifications, how they differ, what a further one would give."""
     places = {(c.id, p.title): p for c in paper.CLAIMS for p in c.parts}
@@ -449,6 +473,7 @@ MADE = {
         multiverse,
         operating,
         readings,
+        regimes,
         rivals,
         rounding,
         verdicts,
