@@ -239,7 +239,7 @@ pd.DataFrame(answers).transpose()
 #
 # $$y_{ij} = \text{division} + \text{half}_i + \text{training}_j + \text{rest}_{ij}$$
 #
-# A choice can only use the second part. Here is the table of one division:
+# A choice among these halves can only use the second part. Here is the table of one division:
 
 # %%
 crossed = pd.read_csv(results / "calibrated-googlenews-31530" / "ceiling" / "crossed.csv")
@@ -296,9 +296,10 @@ for what, gain in gains.items():
 # %% [markdown]
 # The half does matter, but little: its standard deviation is a fifth of a point, less than that of
 # the division, and less than that of initial weights and order. The best of six halves seems to
-# gain 0.4 points, three quarters of which are luck. So a score that knew the best half would
-# gain a fraction of the paper's point, and instability is at best such a score
-# ([more](../docs/results.md#could-choosing-ever-pay), also with fewer sentences in T1).
+# gain 0.4 points, three quarters of which are luck. So a score that knew the best of six random
+# halves would gain a fraction of the paper's point. To gain more, a score must make halves that
+# are unlike random ones ([more](../docs/results.md#could-choosing-ever-pay), also with fewer
+# sentences in T1).
 #
 # ## What to remember
 #
