@@ -744,12 +744,12 @@ class Run:
     @property
     def timing(self) -> dict[str, Any] | None:
         """Seconds and memory that the run took; None if they were not recorded."""
-        place = self.out / "timing.json"
+        place = self.timing_file()
         return load_json(place) if place.exists() else None
 
-    def save_timing(self, timing: dict[str, Any]) -> None:
-        """Write the seconds and the memory that the run took."""
-        save_json(self.out / "timing.json", timing)
+    def timing_file(self, command: str = "") -> Path:
+        """Where they are, or those of a command that trained further models of this run."""
+        return self.out / command / "timing.json"
 
     def __repr__(self) -> str:
         done = len(self.finished_seeds())

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import replicate
 from replicate import cli
 from replicate.beyond import choice, trainings
 from replicate.config import generator
 from replicate.io.errors import InputError
-from replicate.io.files import read_csv
+from replicate.io.files import load_json, read_csv
 from replicate.run import Run
 
 pytestmark = pytest.mark.slow
@@ -213,6 +214,21 @@ def test_the_command(recorded_run, tmp_path, capsys):
     table = read_csv(out / "choice" / "choice.csv", choice.TABLE)
     assert [row["answer"] for row in table[:6]] == ["undecided"] * 6
     assert (out / "choice" / "choice-forest.png").read_bytes().startswith(b"\x89PNG")
+    taken = load_json(out / "choice" / "timing.json")
+    assert taken["seconds"] > 0 and taken["peak_memory_bytes"] > 0
+    assert (taken["seeds"], taken["models"], taken["jobs"]) == ([0, 1, 2], 5, 1)
+    assert taken["versions"]["replicate"] == replicate.__version__ and "environment" in taken
+    # The same command again trains nothing, and adds the little that it took.
+    with pytest.raises(SystemExit):
+        cli.main(["choice", str(out), "--halves", "2", "--phases", "2", "--jobs", "2"])
+    again = load_json(out / "choice" / "timing.json")
+    assert again["seconds"] > taken["seconds"] and again["jobs"] == 2
+    assert again["peak_memory_bytes"] >= taken["peak_memory_bytes"]
+    # One that cannot be read counts as none.
+    (out / "choice" / "timing.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(["choice", str(out), "--halves", "2", "--phases", "2", "--jobs", "2"])
+    assert 0 < load_json(out / "choice" / "timing.json")["seconds"] < again["seconds"]
 
 
 def test_an_unfinished_seed_is_refused(recorded_run):

@@ -651,19 +651,38 @@ def test_with_other_vectors_the_levels_of_both_are_shown(published, recorded_run
         assert here == there and 0 < float(here) < 1
 
 
+def test_accuracies_of_all_rivals_are_collected(tmp_path):
+    """With their seed, in one table beside the answers."""
+    run, root = tmp_path / "run", tmp_path / "results"
+    (run / "questions").mkdir(parents=True)
+    (run / "questions" / "rivals.csv").write_text("a")
+    (run / "config.json").write_text("{}")
+    for seed in (7, 3000000):
+        place = run / f"seed-{seed:03d}" / "rivals" / "accuracy.csv"
+        save_csv(place, ("arm", "share", "late", "mean"), [("length", 0.5, seed / 1e7, 0.25)])
+    tool("collect").collect_further("questions", run, "mine", root)
+    found = read_csv(
+        root / "mine" / "questions" / "accuracy.csv.gz", ("seed", "arm", "share", "late", "mean")
+    )
+    assert [(int(r["seed"]), r["arm"], float(r["late"])) for r in found] == [
+        (7, "length", 7e-7), (3000000, "length", 0.3)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("what", ["choice", "ceiling", "trust"])
 def test_tables_of_further_models_are_collected(what, tmp_path):
     """CSV and PNG, and the settings where the run itself is not collected."""
     run, root = tmp_path / "run", tmp_path / "results"
     (run / what).mkdir(parents=True)
-    for name in ("a.csv", "b.png", "b.svg"):
+    for name in ("a.csv", "b.png", "b.svg", "timing.json"):
         (run / what / name).write_text(name)
     (run / "config.json").write_text("{}")
     collect = tool("collect")
     collect.collect_further(what, run, "mine", root)
-    assert {p.name for p in (root / "mine" / what).iterdir()} == {"a.csv", "b.png", "config.json"}
+    kept = {"a.csv", "b.png", "timing.json"}
+    assert {p.name for p in (root / "mine" / what).iterdir()} == kept | {"config.json"}
     (root / "other").mkdir()
     (root / "other" / "config.json").write_text("{}")
     collect.collect_further(what, run, "other", root)
-    assert {p.name for p in (root / "other" / what).iterdir()} == {"a.csv", "b.png"}
+    assert {p.name for p in (root / "other" / what).iterdir()} == kept
     assert set(collect.FURTHER) >= {what}

@@ -2,8 +2,7 @@
 
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --seeds DIR NAME
-       python tools/collect.py --questions DIR NAME
-       python tools/collect.py --choice|--ceiling|--trust DIR NAME
+       python tools/collect.py --questions|--choice|--ceiling|--trust DIR NAME
        python tools/collect.py --kim DIR NAME
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
@@ -12,8 +11,8 @@ Usage: python tools/collect.py DIR NAME
        python tools/collect.py --forest NAME…
 
 ``--seeds`` writes only what :func:`replicate.load_results` reads, of a run whose other files
-are committed already.  ``--questions`` copies the answers of ``replicate questions``, ``--choice``, ``--ceiling`` and
-``--trust`` those of the commands of these names, ``--kim`` those of ``replicate kim``.  ``--corpora`` copies a comparison
+are committed already.  ``--questions``, ``--choice``, ``--ceiling`` and ``--trust`` copy what the
+commands of these names found, ``--kim`` what ``replicate kim`` did.  ``--corpora`` copies a comparison
 of ``replicate corpora``, and the statistics of the runs that it compares, to
 ``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
 of epochs.  ``--together`` adds the memory of all processes to the timing of a committed run
@@ -165,36 +164,25 @@ def expect(identity, verdicts, place, expected=EXPECTED):
     save_csv(expected, EXPECTED_HEADER, [list(r.values()) for r in kept] + new)
 
 
-def collect_questions(folder, name, root=REPOSITORY / "results"):
-    """Answers, figures and settings, and the accuracies of every rival."""
-    run = Run(folder)
-    place = Path(root) / name
-    place.mkdir(parents=True, exist_ok=True)
-    for file in ("config.json", "timing.json"):
-        shutil.copy(run.out / file, place / file)
-    for file in sorted((run.out / "questions").iterdir()):
-        if file.suffix in (".png", ".csv"):
-            shutil.copy(file, place / file.name)
-    rows = []
-    for seed in run.finished_seeds():
-        curve = run.seed_folder(seed) / "rivals" / "accuracy.csv"
-        rows += [[seed, *row.values()] for row in read_csv(curve, CURVE)]
-    save_csv(place / "accuracy.csv", ("seed", *CURVE), rows)
-
-
 #: Commands that train further models of a run, and leave tables in a folder of their own.
-FURTHER = ("choice", "ceiling", "trust")
+FURTHER = ("questions", "choice", "ceiling", "trust")
 
 
 def collect_further(what, folder, name, root=REPOSITORY / "results"):
-    """The tables and pictures of a command of :data:`FURTHER`, and how the run was made."""
+    """Tables and pictures of a command of :data:`FURTHER`, its cost, and how the run was made."""
     place = Path(root) / name / what
     place.mkdir(parents=True, exist_ok=True)
     for file in sorted((Path(folder) / what).iterdir()):
-        if file.suffix in (".png", ".csv"):
+        if file.suffix in (".png", ".csv", ".json"):
             shutil.copy(file, place / file.name)
     if not (place.parent / "config.json").exists():
         shutil.copy(Path(folder) / "config.json", place / "config.json")
+    if what == "questions":
+        rows = []
+        for curve in sorted(Path(folder).glob("seed-*/rivals/accuracy.csv")):
+            seed = int(curve.parts[-3].removeprefix("seed-"))
+            rows += [[seed, *row.values()] for row in read_csv(curve, CURVE)]
+        save_csv(place / "accuracy.csv.gz", ("seed", *CURVE), rows)
 
 
 def collect_kim(folder, name, root=REPOSITORY / "results"):
@@ -260,8 +248,6 @@ def collect_together(name, folder, root=REPOSITORY / "results"):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--seeds"]:
         save_seeds(Run(sys.argv[2]), REPOSITORY / "results" / sys.argv[3])
-    elif sys.argv[1:2] == ["--questions"]:
-        collect_questions(*sys.argv[2:4])
     elif sys.argv[1:2] in ([f"--{what}"] for what in FURTHER):
         collect_further(sys.argv[1].removeprefix("--"), *sys.argv[2:4])
     elif sys.argv[1:2] == ["--kim"]:

@@ -1,6 +1,7 @@
 """Commands beyond the paper, which train further models or compare runs."""
 
 import contextlib
+import time
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import click
 from rich.console import Console
 
 from ..config import ARMS
+from ..environment import inherited, versions
 from ..io.errors import InputError
+from ..io.files import save_json
 from ..parallel import mpi
 from ..show.terminal import print_accuracies, print_table, working
 from .options import (
@@ -21,7 +24,7 @@ from .options import (
     read_seeds,
     seeds_at_once,
 )
-from .progress import display_on, log_file, on_read, report_differences, report_failures
+from .progress import cost, display_on, log_file, on_read, report_differences, report_failures
 
 
 def _shares(context, parameter, text):
@@ -54,9 +57,10 @@ def questions(folder, shares, jobs, quiet, verbose):
     beyond.check_run(work)
     seeds = _finished(work)
 
-    train = partial(rivals.run_rivals, work, seeds, shares, jobs or cores())
+    train = partial(rivals.run_rivals, work, seeds, shares)
     write = partial(beyond.write_answers, work)
-    return _further_models(work, seeds, rivals.trainings(shares), quiet, verbose, train, write)
+    each = rivals.trainings(shares)
+    return _further_models(work, seeds, each, jobs, quiet, verbose, train, write)
 
 
 #: Title, file and columns of the table that a command ends with.
@@ -76,15 +80,16 @@ def _finished(work, number=None):
     return seeds
 
 
-def _further_models(work, seeds, each, quiet, verbose, train, write):
+def _further_models(work, seeds, each, jobs, quiet, verbose, train, write):
     """Train `each` further models for every seed of a run, and write what they say.
 
     Args:
         work (Run): whose folder is locked meanwhile.
         seeds, each: which seeds, and how many models for each.
-        quiet, verbose: as of the command.
-        train: called with what reports progress; gives an ``Outcome`` by seed.
-        write: called with the seeds that are done; gives the files that it wrote.
+        jobs, quiet, verbose: as of the command; no jobs are as many as there are cores.
+        train: called with jobs and what reports progress; gives an ``Outcome`` by seed.
+        write: called with the seeds that are done; gives the files that it wrote, in a
+            folder that has ``timing.json`` then: what this took, and which code it was.
 
     Returns:
         int: exit code.
@@ -93,6 +98,7 @@ def _further_models(work, seeds, each, quiet, verbose, train, write):
         models = f"{each} models for each of {len(seeds)} seeds"
         longer = each / len(ARMS)
         click.echo(f"{models}: about {longer:.1f} times as long as these seeds took", err=True)
+    jobs, began = jobs or cores(), time.monotonic()
     with work.locked(work.out), log_file(work.out):
         with display_on(Console(), each * len(seeds), quiet, verbose) as display:
 
@@ -103,11 +109,16 @@ def _further_models(work, seeds, each, quiet, verbose, train, write):
                 else:
                     display.end(seed, label, message)
 
-            outcome = train(on_progress)
+            outcome = train(jobs, on_progress)
         report_failures(outcome, "seed {}".format)
         done = [seed for seed in seeds if seed not in outcome.failures]
         with working(Console(), "writing the answers, drawing the figures", quiet):
             written = write(done) if done else []
+        if written:
+            place = work.timing_file(written[0].parent.name)
+            taken = cost(place, time.monotonic() - began, outcome, jobs)
+            made = {"versions": versions(), "environment": inherited()}
+            save_json(place, {**taken, "seeds": done, "models": each, **made})
     for title, name, columns in () if quiet else _ANSWERS:
         for place in (p for p in written if p.name == name):
             print_table(Console(), title, place, columns)
@@ -146,10 +157,10 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     work = Run(folder)
     seeds = _finished(work, number)
 
-    train = partial(beyond.run_choice, work, seeds, halves, phases, jobs or cores())
+    train = partial(beyond.run_choice, work, seeds, halves, phases)
     write = partial(beyond.write_choice, work, halves=halves, phases=phases)
     each = beyond.trainings(halves, phases)
-    return _further_models(work, seeds, each, quiet, verbose, train, write)
+    return _further_models(work, seeds, each, jobs, quiet, verbose, train, write)
 
 
 @click.command()
@@ -192,10 +203,10 @@ def ceiling(folder, number, halves, trainings, sizes, filters, jobs, quiet, verb
         halves, trainings, _whole_numbers("--sizes", sizes), _whole_numbers("--filters", filters)
     )
 
-    train = partial(beyond.run_ceiling, work, seeds, design, jobs or cores())
+    train = partial(beyond.run_ceiling, work, seeds, design)
     write = partial(beyond.write_ceiling, work, design=design)
     each = design.networks(work.config.n_filters)
-    return _further_models(work, seeds, each, quiet, verbose, train, write)
+    return _further_models(work, seeds, each, jobs, quiet, verbose, train, write)
 
 
 def _whole_numbers(option, text):
@@ -231,10 +242,10 @@ def trust(folder, number, draws, jobs, quiet, verbose):
     beyond.check_run(work)
     seeds = _finished(work, number)
 
-    train = partial(beyond.run_trust, work, seeds, draws, jobs or cores())
+    train = partial(beyond.run_trust, work, seeds, draws)
     write = partial(beyond.write_trust, work)
     each = beyond.trainings(work, draws)
-    return _further_models(work, seeds, each, quiet, verbose, train, write)
+    return _further_models(work, seeds, each, jobs, quiet, verbose, train, write)
 
 
 @click.command()

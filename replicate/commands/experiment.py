@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import platform
 import shlex
 import sys
 import time
@@ -13,13 +12,13 @@ from rich.console import Console
 
 from ..config import ARMS
 from ..io.errors import InputError
+from ..io.files import save_json
 from ..parallel import mpi
 from ..parallel.pool import start_server
 from ..show.terminal import print_claims, summary, working
 from .options import (
     MOST_SEEDS,
     config_of,
-    cores,
     data_of,
     data_options,
     jobs_or_cores,
@@ -27,7 +26,7 @@ from .options import (
     read_seeds,
     setting_options,
 )
-from .progress import display_on, log, log_file, on_read, report_differences, report_failures
+from .progress import cost, display_on, log, log_file, on_read, report_differences, report_failures
 
 
 @click.command()
@@ -115,7 +114,9 @@ def run(
                     outcome = run_all(work, jobs_or_cores(jobs), on_progress, threads)
             if not until or outcome.failures or not _goes_on(work, max_seeds, statistics):
                 break
-        _timing(work, time.monotonic() - began, outcome, jobs_or_cores(jobs))
+        seconds = time.monotonic() - began
+        place = work.timing_file()
+        save_json(place, cost(place, seconds, outcome, jobs_or_cores(jobs)))
         report_failures(outcome, lambda failed: "seed {}, {}".format(*failed))
         with working(console, "judging the claims, drawing the figures and the report", quiet):
             verdicts = conclude(work)
@@ -168,22 +169,6 @@ def _goes_on(work, most, statistics, step=10):
     following = max(work.seeds) + 1
     work.add_seeds(range(following, following + min(step, most - have)))
     return True
-
-
-def _timing(work, seconds, outcome, jobs):
-    """Add this command's time to that of the run."""
-    before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0}
-    with contextlib.suppress(InputError):
-        before.update(work.timing or {})
-    work.save_timing(
-        {
-            "seconds": before["seconds"] + seconds,
-            "peak_memory_bytes": max(outcome.peak_memory, before["peak_memory_bytes"]),
-            "peak_together_bytes": max(outcome.peak_together, before["peak_together_bytes"]),
-            "jobs": jobs,
-            "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
-        },
-    )
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import platform
 import sys
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from rich.console import Console
 
 from ..environment import inherited, versions
 from ..io.errors import InputError
+from ..io.files import load_json
 from ..parallel import mpi
 from ..show.terminal import Display
+from .options import cores
 
 #: The log of the package; :func:`log_file` gives it a file.
 log = logging.getLogger("replicate")
@@ -31,6 +34,28 @@ def display_on(console, total, quiet, verbose):
     """Bars of what is under way, or lines where the output is no terminal."""
     # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
     return Display(console, total, quiet, verbose, live=not mpi.active())
+
+
+def cost(place, seconds, outcome, jobs):
+    """What a command took: seconds of all its starts, the greatest memory, the machine.
+
+    Args:
+        place (Path): where the cost of its earlier starts is, if it is anywhere.
+        seconds: of this start.
+        outcome (Outcome): of its tasks.
+        jobs: tasks at once.
+    """
+    before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0}
+    if place.exists():
+        with contextlib.suppress(InputError):
+            before.update(load_json(place))
+    return {
+        "seconds": before["seconds"] + seconds,
+        "peak_memory_bytes": max(outcome.peak_memory, before["peak_memory_bytes"]),
+        "peak_together_bytes": max(outcome.peak_together, before["peak_together_bytes"]),
+        "jobs": jobs,
+        "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
+    }
 
 
 class _LogFile(logging.FileHandler):
