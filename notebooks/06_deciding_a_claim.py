@@ -272,7 +272,7 @@ np.testing.assert_allclose(found["half"], [variance.mean(), low, high])
 
 # %%
 figure, axis = plt.subplots(figsize=(6.5, 2.6))
-for place, (source, bounds) in enumerate(found.items()):
+for place, bounds in enumerate(found.values()):
     deviation, *ends = np.sqrt(np.maximum(bounds, 0))
     axis.plot(ends, [-place, -place], color=OURS, lw=5, solid_capstyle="butt", alpha=0.5)
     axis.plot(deviation, -place, "o", color=OURS)
