@@ -94,6 +94,7 @@ print(missing)
     assert set(compat.SUPPLIED) <= set(WANTED)
 
 
+@pytest.mark.slow
 def test_everything_missing(fresh_python):
     """Python 3.12 with today's NumPy and setuptools: three things, in order; Chainer works."""
     lacking = "numpy.sctypes numpy.distutils pkg_resources"
@@ -261,6 +262,7 @@ def test_numbers_do_not_depend_on_chainers_variables(fresh_python):
             assert all(ours != theirs for ours, theirs in zip(default, found)), found
 
 
+@pytest.mark.slow
 def test_in_silence(fresh_python):
     """Importing compat warns of nothing where warnings are errors, and leaves the filters."""
     code = """

@@ -87,6 +87,7 @@ def drawn(stem):
         return figures.draw_figure_5("title", TABLE, stem)
 
 
+@pytest.mark.slow
 def test_figures_do_not_depend_on_a_users_settings(tmp_path):
     """Not a byte, whatever was set in this process; and the user's settings are his afterwards."""
     plain = drawn(tmp_path / "a")

@@ -67,6 +67,7 @@ def test_figures_are_drawn_in_three_forms_and_repeat_byte_by_byte(run, drawn):
     assert {place.name: place.read_bytes() for place in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn")
 def test_figure_6_draws_the_accuracies(run):
     drawn = rows(run.out / "figures" / "fig6.csv")
@@ -244,6 +245,7 @@ def overlapping(figure):
     return pairs
 
 
+@pytest.mark.slow
 def test_no_text_is_cut_off_or_covered(drawn):
     assert set(drawn) == {"fig3", "fig4", "fig5", "fig6"}
     assert {name: cut_off(figure) for name, figure in drawn.items()} == dict.fromkeys(drawn, [])

@@ -128,6 +128,7 @@ def test_a_full_disk(step, tmp_path, monkeypatch, refused):
     assert names(tmp_path) == ["file"] and place.read_text() == "before"
 
 
+@pytest.mark.slow
 def test_the_kernel_refuses_to_write(tmp_path, fresh_python):
     """A real failure in the middle of the data: the size limit of a process."""
     code = """

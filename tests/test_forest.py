@@ -84,6 +84,7 @@ def test_forest_draws_what_its_table_says(judged, drawn, tmp_path):
     assert len(texts) == len(table) and all(": undecided" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_claims_of_another_corpus_are_not_drawn(tmp_path):
     table = operating.committed_rows("paper-imdb")
     forest.forest({"x": judge(table, paper_corpus=False)}, tmp_path / "forest")

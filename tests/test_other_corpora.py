@@ -72,6 +72,7 @@ def test_each_corpus_and_all_together(folders, tmp_path):
     assert together["seeds"] == "3"
 
 
+@pytest.mark.slow
 def test_effects_are_shown_as_elsewhere(folders, tmp_path):
     """Logarithms of ratios as ratios, shares as shares, low below high."""
     beyond.write_corpora(folders, tmp_path / "out")

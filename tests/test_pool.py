@@ -118,6 +118,7 @@ def test_a_dead_process_is_a_failure(function, argument, words, tmp_path):
     assert (tmp_path / "f").read_text() == "y"
 
 
+@pytest.mark.slow
 def test_bad_input_is_passed_on():
     """Its one line reaches the caller; others are stopped."""
     began = time.monotonic()

@@ -12,6 +12,7 @@ from replicate.io.files import load_json, read_csv, save_json
 from replicate.run import Run
 
 
+@pytest.mark.slow
 def test_convergence_draws_the_means_of_every_phase(tmp_path):
     """The CSV has exactly what is drawn: a row a statistic and phase."""
     rows = table(0.3)

@@ -98,6 +98,7 @@ def test_arms_that_need_scores_wait_for_the_first_phase(whole, planned, tmp_path
     assert [name[1][:3] for name in tasks][-2:] == ["T2h", "T2l"]
 
 
+@pytest.mark.slow
 def test_a_seed_with_a_failure_is_not_finished(whole, prepared, monkeypatch, tmp_path):
     """Its accuracy.csv is not written; the other seed's is; the next call does what is missing."""
     run = prepared(tmp_path / "run", (0, 1))
