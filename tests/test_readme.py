@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from replicate.beyond import ceiling
 from replicate.io.files import read_csv
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -74,11 +75,6 @@ def test_another_output_of_the_shell_is_noticed():
     assert not printed_as(shown, "x\n20\tpositive\t0.5260\tfilm=1.994e-01\n")
 
 
-#: Columns of ``components.csv`` and ``best.csv``.
-PARTS = ("source", "variance", "low", "high", "deviation", "share", "seeds")
-GAIN = ("measure", "mean", "low", "high", "seeds")
-
-
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
 def test_the_sentence_on_trust_has_the_numbers_of_the_results(name):
     """Beside the table of verdicts, which tools/readme.py fills."""
@@ -102,9 +98,11 @@ def test_the_sentence_on_choosing_has_the_numbers_of_the_results(name):
     shares, gains = [], []
     for network in ("calibrated", "as-written"):
         folder = README.parent / "results" / f"{network}-googlenews-31530" / "ceiling"
-        parts = read_csv(folder / "components.csv", PARTS, {"share": float})
+        parts = read_csv(folder / "components.csv", ceiling.COMPONENTS, {"share": float})
         shares += [f"{100 * r['share']:.0f} %" for r in parts if r["source"] == "half"]
-        (real,) = [r for r in read_csv(folder / "best.csv", GAIN) if "different" in r["measure"]]
+        (real,) = [
+            r for r in read_csv(folder / "best.csv", ceiling.BEST) if "different" in r["measure"]
+        ]
         gains += [f"{100 * float(real[column]):+.2f}" for column in ("mean", "low", "high")]
     (line,) = re.findall(
         r"could-choosing-ever-pay\)\*\*.+?(?:\n\n)",

@@ -203,7 +203,12 @@ def estimate(values, digits=2, sign="", scale=1):
     values = scale * np.array(values, dtype=float)
     mean, deviation = values.mean(), values.std(ddof=1)
     low, high = inference.mean_interval(mean, deviation, len(values))
-    mean, low, high = (f"{value:{sign}.{digits}f}" for value in (mean, low, high))
+    return with_interval((mean, low, high), f"{sign}.{digits}f")
+
+
+def with_interval(values, form):
+    """A mean and the bounds of its interval, as text."""
+    mean, low, high = (format(value, form) for value in values)
     return f"{mean} ({low} … {high})"
 
 
@@ -325,24 +330,18 @@ def regimes():
     """What choosing could gain with less of T1, or other numbers of filters."""
     rows = []
     for name, title in RUNS.items():
-        if not (RESULTS / name / "ceiling").exists():
-            continue
         found = {}
         for row in rows_of(f"{name}/ceiling/regimes.csv"):
             key = (row["share"], row["sentences"], row["filters"])
             found.setdefault(key, {})[row["measure"]] = row
         for (share, sentences, filters), by in found.items():
-            cells = [_interval(by[m], "+.2f", 100) for m in ("headroom", "lead")]
-            cells.append(_interval(by["reliability"], ".2f"))
+            shown = (("headroom", "100*+.2f"), ("lead", "100*+.2f"), ("reliability", ".2f"))
+            bounds = ("mean", "low", "high")
+            cells = [with_interval((by[m][b] for b in bounds), form) for m, form in shown]
             rows.append((title, f"{sentences} ({share} %)", filters, *cells))
     header = ("network", "sentences of T1", "filters", "all of T2 over a random half",
               "T2h over a random half", "reliability")  # fmt: skip
     return table(header, rows)
-
-
-def _interval(row, form, scale=1):
-    mean, low, high = (format(scale * float(row[name]), form) for name in ("mean", "low", "high"))
-    return f"{mean} ({low} … {high})"
 
 
 def multiverse():

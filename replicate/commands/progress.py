@@ -46,9 +46,8 @@ def cost(place, seconds, outcome, jobs):
         jobs: tasks at once.
     """
     before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0}
-    if place.exists():
-        with contextlib.suppress(InputError):
-            before.update(load_json(place))
+    with contextlib.suppress(InputError):  # none yet, or damaged
+        before.update(load_json(place))
     return {
         "seconds": before["seconds"] + seconds,
         "peak_memory_bytes": max(outcome.peak_memory, before["peak_memory_bytes"]),
