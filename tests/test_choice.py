@@ -216,13 +216,16 @@ def test_the_command(recorded_run, tmp_path, capsys):
     assert (out / "choice" / "choice-forest.png").read_bytes().startswith(b"\x89PNG")
     taken = load_json(out / "choice" / "timing.json")
     assert taken["seconds"] > 0 and taken["peak_memory_bytes"] > 0
-    assert (taken["seeds"], taken["models"], taken["jobs"]) == ([0, 1, 2], 5, 1)
+    assert (taken["seeds"], taken["jobs"]) == ([0, 1, 2], 1)
+    assert taken["starts"] == [{"models": 5, "seconds": taken["seconds"]}]
     assert taken["versions"]["replicate"] == replicate.__version__ and "environment" in taken
     # The same command again trains nothing, and adds the little that it took.
     with pytest.raises(SystemExit):
         cli.main(["choice", str(out), "--halves", "2", "--phases", "2", "--jobs", "2"])
     again = load_json(out / "choice" / "timing.json")
     assert again["seconds"] > taken["seconds"] and again["jobs"] == 2
+    assert [start["models"] for start in again["starts"]] == [5, 5]
+    assert sum(start["seconds"] for start in again["starts"]) == pytest.approx(again["seconds"])
     assert again["peak_memory_bytes"] >= taken["peak_memory_bytes"]
     # One that cannot be read counts as none.
     (out / "choice" / "timing.json").write_text("{", encoding="utf-8")

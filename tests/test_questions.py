@@ -49,7 +49,9 @@ def test_answers_are_written(recorded_run, copied):
     run = copied(recorded_run)
     seeds = list(run.seeds)
     for seed in seeds:
-        rivals.work_on_rivals(str(run.out), seed, (0.5,), lambda message: None)
+        rivals.work_on_rivals(
+            str(run.out), seed, (0.5,), rivals.check_scores(()), lambda message: None
+        )
     written = beyond.write_answers(run, seeds)
     first = {place: place.read_bytes() for place in written}
     out = run.out / "questions"

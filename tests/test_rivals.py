@@ -16,6 +16,8 @@ from replicate.model import initial_model
 from replicate.run import Run
 from replicate.saliency import classify, flat_batch
 
+ALL = tuple(score.name for score in rivals.SCORES)
+
 
 @pytest.fixture(scope="module")
 def scored(recorded_run):
@@ -182,9 +184,9 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch)
     monkeypatch.setattr(further, "train", counted)
     told = []
     with pytest.raises(KeyboardInterrupt):
-        rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
+        rivals.work_on_rivals(str(run.out), 0, (0.5,), ALL, told.append)
     assert len(told) == 2
-    rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
+    rivals.work_on_rivals(str(run.out), 0, (0.5,), ALL, told.append)
     rows = read_csv(run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)
     names = {row["arm"] for row in rows}
     assert names == {
@@ -203,7 +205,7 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch)
     t1, t2 = ((run.subset(0) == k).sum() for k in (1, 2))
     assert max(trained) == t1 + t2 // 2
     trained.clear()
-    rivals.work_on_rivals(str(run.out), 0, (0.5,), told.append)
+    rivals.work_on_rivals(str(run.out), 0, (0.5,), ALL, told.append)
     assert trained == []
 
 
@@ -213,7 +215,7 @@ def test_a_model_that_diverged_is_no_rival(recorded_run, copied, monkeypatch, re
     rows = [(1, 0.5, 0.7, 0.7), (2, 0.5, float("nan"), 0.7)]
     monkeypatch.setattr(further, "train", lambda *a, **k: (rows, None))
     with refused("seed 0, random_0 0.5: training diverged at epoch 2"):
-        rivals.work_on_rivals(str(run.out), 0, (0.5,), lambda message: None)
+        rivals.work_on_rivals(str(run.out), 0, (0.5,), ALL, lambda message: None)
     assert not (rivals._folder(run, 0) / rivals.CURVES).exists()
 
 
@@ -319,7 +321,7 @@ def trainings(ten, copied, monkeypatch):
         return course(len(seen)), None
 
     monkeypatch.setattr(further, "train", train)
-    rivals.work_on_rivals(str(run.out), 1, (0.25, 0.5), lambda message: None)
+    rivals.work_on_rivals(str(run.out), 1, (0.25, 0.5), ALL, lambda message: None)
     rows = read_csv(run.seed_folder(1) / "rivals" / "accuracy.csv", rivals.CURVE)
     return run, seen, rows
 
@@ -407,7 +409,7 @@ def test_confounds_hold_all_others(ten, copied, monkeypatch):
     run = copied(ten)
     monkeypatch.setattr(further, "train", lambda *a, **k: (course(0), None))
     for seed in (0, 1):
-        rivals.work_on_rivals(str(run.out), seed, (0.5,), lambda message: None)
+        rivals.work_on_rivals(str(run.out), seed, (0.5,), ALL, lambda message: None)
     found = {row[0]: row for row in rivals.confounds(run, [0, 1])}
     partial = {name: [] for name in ("length", "rarity", "unknown", "label")}
     for seed in (0, 1):
@@ -506,8 +508,39 @@ def test_how_many_models_are_told(ten, copied, monkeypatch):
     """What is announced is what is trained, but for selections that are alike."""
     run, rows = copied(ten), []
     monkeypatch.setattr(further, "train", lambda *a, **k: (course(1), None))
+    few = ("instability", "length")
+    rivals.work_on_rivals(str(run.out), 0, (0.25, 0.5), few, lambda message: None)
+    place = run.seed_folder(0) / "rivals" / "accuracy.csv"
+    # Three draws and two scores twice, the lack of one of them, two controls.
+    assert len(read_csv(place, rivals.CURVE)) == rivals.trainings((0.25, 0.5), few) == 13
     for shares in ((0.5,), rivals.SHARES):
-        rivals.work_on_rivals(str(run.out), 0, shares, lambda message: None)
+        rivals.work_on_rivals(str(run.out), 0, shares, ALL, lambda message: None)
         rows = read_csv(run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)
         mine = [row for row in rows if float(row["share"]) in shares]
         assert len(mine) == rivals.trainings(shares)
+
+
+def test_some_scores_only(ten, copied, monkeypatch):
+    """Others select nothing; what was trained before stays, also where it is not asked for."""
+    run = copied(ten)
+    monkeypatch.setattr(further, "train", lambda *a, **k: (course(1), None))
+    rivals.work_on_rivals(str(run.out), 0, (0.5,), ("el2n",), lambda message: None)
+    place = run.seed_folder(0) / "rivals" / "accuracy.csv"
+    arms = {row["arm"] for row in read_csv(place, rivals.CURVE)}
+    drawn = {f"random_{k}" for k in range(rivals.RANDOM_DRAWS)}
+    assert arms == {"el2n", "without_el2n", *drawn, *rivals.CONTROLS}
+    rivals.work_on_rivals(str(run.out), 0, (0.25,), ("length",), lambda message: None)
+    rows = {(row["arm"], row["share"]) for row in read_csv(place, rivals.CURVE)}
+    assert {("el2n", "0.5"), ("length", "0.25")} <= rows
+    assert ("length", "0.5") not in rows and ("el2n", "0.25") not in rows
+    assert len(load_scores(run)) == len(rivals.SCORES) + 1  # all are computed, and correlated
+
+
+def load_scores(run):
+    place = run.seed_folder(0) / "rivals" / "scores.csv"
+    return place.read_text(encoding="utf-8").partition("\n")[0].split(",")
+
+
+def test_an_unknown_score_is_refused(ten, refused):
+    with refused("--scores 'magic': not known; choose among instability,"):
+        rivals.run_rivals(ten, [0], names=["length", "magic"])

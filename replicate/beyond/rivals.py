@@ -14,7 +14,7 @@ from scipy import stats
 from ..config import generator
 from ..inference import ALPHA, holm, t_test
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
-from ..io.errors import InputError
+from ..io.errors import InputError, shorten
 from ..io.files import read_csv, save_csv
 from ..model import initial_model
 from ..run import Run
@@ -352,7 +352,26 @@ def matched_halves(instability, covariates, labels, seed):
 # --- training ------------------------------------------------------------------
 
 
-def _selections(run, seed, shares):
+def check_scores(names):
+    """Those of :data:`SCORES` with these names, in its order; all for none.
+
+    Raises:
+        InputError: for another name.
+
+    Example:
+        >>> check_scores(["el2n", "length"])
+        ('length', 'el2n')
+    """
+    offered = [score.name for score in SCORES]
+    for name in names:
+        if name not in offered:
+            raise InputError(
+                f"--scores {shorten(name)}: not known; choose among {', '.join(offered)}"
+            )
+    return tuple(name for name in offered if name in names or not names)
+
+
+def _selections(run, seed, shares, names):
     """All training sets: (arm, share) -> sorted sentence indices of T1 and what is added."""
     t1, t2, _ = run.split(seed)
     scores = score_sentences(run, seed)
@@ -362,13 +381,13 @@ def _selections(run, seed, shares):
         for draw in range(RANDOM_DRAWS):
             random = generator("random rival", seed, draw)
             made[f"random_{draw}", share] = random.permutation(t2)[:size]
-        for name, values in scores.items():
-            made[name, share] = t2[select_top(values, size)]
+        for name in names:
+            made[name, share] = t2[select_top(scores[name], size)]
     # What stays is T2 without the highest, the lowest in its turn.
     for share in REMOVED_SHARES:
         rest = round(1 - share, 10)
         if rest in shares:
-            for name in REMOVED:
+            for name in _removed(names):
                 kept = select_top(-scores[name], budget(len(t2), rest))
                 made[f"without_{name}", rest] = t2[kept]
     covariates = [scores[name] for name in ("length", "rarity", "unknown")]
@@ -379,11 +398,11 @@ def _selections(run, seed, shares):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
-def work_on_rivals(out, seed, shares, on_progress):
+def work_on_rivals(out, seed, shares, names, on_progress):
     """Task: scores of a seed, and every selection trained; what is there already is kept."""
     run = Run(out)
     folder = _folder(run, seed)
-    selections, scores = _selections(run, seed, shares)
+    selections, scores = _selections(run, seed, shares, names)
     t2 = run.split(seed)[1]
     rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
     save_csv(folder / SCORED, ("sentence", *scores), rows)
@@ -408,13 +427,14 @@ def work_on_rivals(out, seed, shares, on_progress):
         on_progress((len(rows), None))
 
 
-def run_rivals(run, seeds, shares=SHARES, jobs=1, on_progress=None):
+def run_rivals(run, seeds, shares=SHARES, names=(), jobs=1, on_progress=None):
     """Train every selection of every seed; resumable.
 
     Args:
         run: of an experiment whose seeds are done.
         seeds (list of int): which.
         shares: of T2.
+        names: of the scores whose sentences are trained on; all for none.
         jobs (int): seeds at once.
         on_progress: callable ``(seed, message)``: the number of models trained, and None;
             then ``"done"`` or ``"failed"``.
@@ -423,13 +443,21 @@ def run_rivals(run, seeds, shares=SHARES, jobs=1, on_progress=None):
         replicate.parallel.pool.Outcome: failures by seed.
     """
     check_finished(run, seeds, ["T1"])
-    return run_seeds(run, seeds, work_on_rivals, tuple(shares), jobs=jobs, on_progress=on_progress)
+    what = tuple(shares), check_scores(names)
+    return run_seeds(run, seeds, work_on_rivals, *what, jobs=jobs, on_progress=on_progress)
 
 
-def trainings(shares=SHARES):
+def trainings(shares=SHARES, names=()):
     """How many models are trained a seed."""
-    removed = sum(round(1 - share, 10) in shares for share in REMOVED_SHARES) * len(REMOVED)
-    return len(shares) * (len(SCORES) + RANDOM_DRAWS) + removed + len(CONTROLS)
+    names = check_scores(names)
+    removed = sum(round(1 - share, 10) in shares for share in REMOVED_SHARES)
+    return (
+        len(shares) * (len(names) + RANDOM_DRAWS) + removed * len(_removed(names)) + len(CONTROLS)
+    )
+
+
+def _removed(names):
+    return [name for name in REMOVED if name in names]
 
 
 # --- answers -------------------------------------------------------------------

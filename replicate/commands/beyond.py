@@ -42,12 +42,15 @@ def _shares(context, parameter, text):
 @click.argument("folder", metavar="DIR")
 @click.option("--shares", callback=_shares, default="10,25,50,75,90", show_default=True,
               metavar="P,P,…", help="Per cents of T2 that are selected.")  # fmt: skip
+@click.option("--scores", default="", metavar="NAME,…",
+              help="Only these scores select, for instance instability,el2n; default: all.")  # fmt: skip
 @seeds_at_once
-def questions(folder, shares, jobs, quiet, verbose):
+def questions(folder, shares, scores, jobs, quiet, verbose):
     """What the paper left open: do words settle, are they rare, do simpler scores do as well?
 
     DIR is a run made with --record-arms and --epoch-weights all.  Every score
     selects shares of T2, and a model is trained on T1 with each; resumable.
+    What an earlier command has trained stays in the tables.
     """
     from ..beyond import questions as beyond
     from ..beyond import rivals
@@ -57,9 +60,10 @@ def questions(folder, shares, jobs, quiet, verbose):
     beyond.check_run(work)
     seeds = _finished(work)
 
-    train = partial(rivals.run_rivals, work, seeds, shares)
+    names = [name.strip() for name in scores.split(",") if name.strip()]
+    train = partial(rivals.run_rivals, work, seeds, shares, names)
     write = partial(beyond.write_answers, work)
-    each = rivals.trainings(shares)
+    each = rivals.trainings(shares, names)
     return _further_models(work, seeds, each, jobs, quiet, verbose, train, write)
 
 
@@ -116,9 +120,9 @@ def _further_models(work, seeds, each, jobs, quiet, verbose, train, write):
             written = write(done) if done else []
         if written:
             place = work.timing_file(written[0].parent.name)
-            taken = cost(place, time.monotonic() - began, outcome, jobs)
+            taken = cost(place, time.monotonic() - began, outcome, jobs, models=each)
             made = {"versions": versions(), "environment": inherited()}
-            save_json(place, {**taken, "seeds": done, "models": each, **made})
+            save_json(place, {**taken, "seeds": done, **made})
     for title, name, columns in () if quiet else _ANSWERS:
         for place in (p for p in written if p.name == name):
             print_table(Console(), title, place, columns)

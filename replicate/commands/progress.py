@@ -36,7 +36,7 @@ def display_on(console, total, quiet, verbose):
     return Display(console, total, quiet, verbose, live=not mpi.active())
 
 
-def cost(place, seconds, outcome, jobs):
+def cost(place, seconds, outcome, jobs, **asked):
     """What a command took: seconds of all its starts, the greatest memory, the machine.
 
     Args:
@@ -44,8 +44,9 @@ def cost(place, seconds, outcome, jobs):
         seconds: of this start.
         outcome (Outcome): of its tasks.
         jobs: tasks at once.
+        asked: what this start was asked for; it stands beside its seconds.
     """
-    before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0}
+    before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0, "starts": []}
     with contextlib.suppress(InputError):  # none yet, or damaged
         before.update(load_json(place))
     return {
@@ -54,6 +55,7 @@ def cost(place, seconds, outcome, jobs):
         "peak_together_bytes": max(outcome.peak_together, before["peak_together_bytes"]),
         "jobs": jobs,
         "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
+        **({"starts": [*before["starts"], {**asked, "seconds": seconds}]} if asked else {}),
     }
 
 
