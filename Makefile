@@ -68,11 +68,18 @@ rounding: $(VENV)/.installed
 	    $(VECTORS:%=--vectors %) --out out/rounding/$(PRESET)/$$kernels || exit; done
 	$(BIN)/python tools/regression.py --rounding $(RESULT) $(KERNELS:%=out/rounding/$(PRESET)/%)
 
-# After `make paper`: the multiverse, and what the paper left open; an hour or two.
+# After `make paper`, what goes beyond the paper, as results/PLAN.md has it: a day of two cores.
 answers: $(VENV)/.installed
-	$(BIN)/replicate sweep results/multiverse/grid.toml --out out/multiverse
-	$(BIN)/replicate run --preset paper --seeds 10 --record-arms --epoch-weights all --out out/questions
-	$(BIN)/replicate questions out/questions
+	for preset in calibrated as-written; do dir=out/$$preset-answers; \
+	  $(BIN)/replicate run --preset $$preset --seeds 3000000-3000049 $(VECTORS:%=--vectors %) \
+	    --record-arms --epoch-weights all --out $$dir && \
+	  $(BIN)/replicate trust $$dir --seeds 20 && \
+	  $(BIN)/replicate ceiling $$dir --seeds 20 --sizes 5,15,30,45 --filters 5,20 && \
+	  $(BIN)/replicate questions $$dir --seeds 20 --shares 10,25,75,90 \
+	    --scores instability,small_margin,el2n,tracin && \
+	  $(BIN)/replicate questions $$dir --seeds 30 --shares 50 && \
+	  $(BIN)/replicate choice $$dir --halves 10 --phases 4 || exit; done
+	$(BIN)/replicate sweep results/multiverse/grid-30.toml $(VECTORS:%=--vectors %) --out out/multiverse
 
 # PyTorch, Captum and statsmodels are for comparison only, and bring a newer setuptools.
 # They go on top of what .venv has, in an environment of their own.

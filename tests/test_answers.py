@@ -17,7 +17,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 @pytest.fixture
 def folder(tmp_path):
     """A run's folder with the committed answers."""
-    shutil.copytree(RESULTS / "questions-googlenews-subset", tmp_path / "questions")
+    shutil.copytree(RESULTS / "calibrated-googlenews-31530" / "questions", tmp_path / "questions")
     shutil.copytree(RESULTS / "five-filters-googlenews-31530" / "choice", tmp_path / "choice")
     return tmp_path
 
@@ -59,7 +59,7 @@ def test_every_answer_is_there(folder):
                 continue
             seen += 1
             assert float(cell["text"]) == pytest.approx(100 * float(row["gain"]), abs=0.0051)
-            assert bool(cell["colour"]) == (row["verdict"] != "inconclusive")
+            assert bool(cell["colour"]) == (row["verdict"] != "undecided")
             assert name.endswith(" *") == (row["labels"] == "1")
     assert seen == len(written) > 50
 

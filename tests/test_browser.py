@@ -27,7 +27,7 @@ from replicate.show.outcome import outcome
 from replicate.show.strings import Words
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-QUESTIONS = RESULTS / "questions-googlenews-subset"
+QUESTIONS = RESULTS / "calibrated-googlenews-31530" / "questions"
 CHOICE = RESULTS / "five-filters-googlenews-31530" / "choice"
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 WIDTHS = (390, 1440)

@@ -123,7 +123,7 @@ def table(shift, seeds=10):
     return rows
 
 
-@pytest.mark.parametrize("shift, answer", [(0.3, "yes"), (-0.3, "no"), (0.0, "inconclusive")])
+@pytest.mark.parametrize("shift, answer", [(0.3, "yes"), (-0.3, "no"), (0.0, "undecided")])
 def test_answers(shift, answer):
     """The contrast with random sentences decides, not the fall itself."""
     rows = {row[1]: row for row in convergence.answers(table(shift))}
@@ -133,5 +133,5 @@ def test_answers(shift, answer):
 
 
 def test_answers_without_seeds():
-    """Nothing is inconclusive, never yes."""
-    assert {row[-1] for row in convergence.answers([])} == {"inconclusive"}
+    """Everything is undecided, never yes."""
+    assert {row[-1] for row in convergence.answers([])} == {"undecided"}

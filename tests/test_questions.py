@@ -33,14 +33,32 @@ def test_convergence_draws_the_means_of_every_phase(tmp_path):
 @pytest.mark.slow
 def test_rivals_are_drawn(tmp_path):
     """Other gains, another picture; the same gains, the same."""
-    names, pictures = ("a", "b", "c"), []
-    for name, gain in zip(names, (0.02, 0.02, -0.02)):
-        rows = compared(made_up(tmp_path / name, gain), range(8))
-        pictures.append(
-            beyond.draw_rivals(rows, tmp_path / f"{name}-drawn", "made up").read_bytes()
-        )
-    assert pictures[0].startswith(b"\x89PNG")
-    assert pictures[0] == pictures[1] != pictures[2]
+    names = ("a", "b", "c")
+    found = [
+        compared(made_up(tmp_path / name, gain), range(8))
+        for name, gain in zip(names, (0.02, 0.02, -0.02))
+    ]
+    for draw in (beyond.draw_rivals, beyond.draw_learning):
+        pictures = [
+            draw(rows, tmp_path / f"{name}-drawn", "made up").read_bytes()
+            for name, rows in zip(names, found)
+        ]
+        assert pictures[0].startswith(b"\x89PNG")
+        assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_learning_curves_are_of_scores_with_several_shares(tmp_path, monkeypatch):
+    """A score that was tried at one share has no curve."""
+    rows = compared(made_up(tmp_path / "run", 0.02), range(8))
+    few = [row for row in rows if row[1] == 0.5 or row[0] in ("instability", "el2n")]
+    drawn = []
+    monkeypatch.setattr(
+        beyond,
+        "save_figure",
+        lambda figure, stem: drawn.extend(a.get_title("left") for a in figure.axes),
+    )
+    beyond.draw_learning(few, tmp_path / "x", "made up")
+    assert drawn == ["instability", "el2n (labels)"]
 
 
 @pytest.mark.slow

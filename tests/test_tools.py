@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from replicate import claims, cli
+from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS, PAPER, Config
 from replicate.experiment import prepare, run_seed
 from replicate.io.files import read_csv, save_csv, toml_table
-from replicate.run import Options
+from replicate.run import ACCURACY, Options
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -667,6 +668,29 @@ def test_accuracies_of_all_rivals_are_collected(tmp_path):
     assert [(int(r["seed"]), r["arm"], float(r["late"])) for r in found] == [
         (7, "length", 7e-7), (3000000, "length", 0.3)
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_collected_accuracies_are_gone_on_from(published, recorded_run, copied):
+    """Back in the folder of a run of the same bits, and of no other."""
+    collect, run = tool("collect"), copied(recorded_run)
+    rows = [("length", 0.5, 0.7, 0.6), ("el2n", 0.5, 0.75, 0.61)]
+    save_csv(run.seed_folder(1) / "rivals" / "accuracy.csv", CURVE, rows)
+    (run.out / "questions").mkdir()
+    (run.out / "questions" / "timing.json").write_text('{"seconds": 7}')
+    collect.collect_further("questions", run.out, "mine", published.parent)
+    shutil.rmtree(run.out / "questions")
+    shutil.rmtree(run.seed_folder(1) / "rivals")
+    collect.resume(run.out, "mine", published.parent)
+    found = read_csv(run.seed_folder(1) / "rivals" / "accuracy.csv", CURVE)
+    assert [(row["arm"], float(row["late"])) for row in found] == [("length", 0.7), ("el2n", 0.75)]
+    assert json.loads((run.out / "questions" / "timing.json").read_text()) == {"seconds": 7}
+    place = run.seed_folder(1) / "accuracy.csv"
+    accuracies = read_csv(place, ACCURACY)
+    accuracies[0]["accuracy"] = "0.123"
+    save_csv(place, ACCURACY, [list(row.values()) for row in accuracies])
+    with pytest.raises(SystemExit, match="seed 1 is not that of results/mine"):
+        collect.resume(run.out, "mine", published.parent)
 
 
 @pytest.mark.parametrize("what", ["choice", "ceiling", "trust"])

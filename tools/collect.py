@@ -3,6 +3,7 @@
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --seeds DIR NAME
        python tools/collect.py --questions|--choice|--ceiling|--trust DIR NAME
+       python tools/collect.py --resume DIR NAME
        python tools/collect.py --kim DIR NAME
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
@@ -12,7 +13,9 @@ Usage: python tools/collect.py DIR NAME
 
 ``--seeds`` writes only what :func:`replicate.load_results` reads, of a run whose other files
 are committed already.  ``--questions``, ``--choice``, ``--ceiling`` and ``--trust`` copy what the
-commands of these names found, ``--kim`` what ``replicate kim`` did.  ``--corpora`` copies a comparison
+commands of these names found.  ``--resume`` puts the committed accuracies of ``questions`` into
+the folder of a run that repeats the committed seeds: ``replicate questions`` then goes on from
+them.  ``--kim`` copies what ``replicate kim`` did.  ``--corpora`` copies a comparison
 of ``replicate corpora``, and the statistics of the runs that it compares, to
 ``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
 of epochs.  ``--together`` adds the memory of all processes to the timing of a committed run
@@ -40,7 +43,7 @@ from replicate.beyond import kim
 from replicate.beyond.rivals import CURVE
 from replicate.experiment import statistics_of, verdicts_of
 from replicate.io.files import load_json, read_csv, save_csv, save_json
-from replicate.results import save_seeds
+from replicate.results import read_accuracies, save_seeds
 from replicate.run import Run
 from replicate.show import forest, report
 
@@ -185,6 +188,27 @@ def collect_further(what, folder, name, root=REPOSITORY / "results"):
         save_csv(place / "accuracy.csv.gz", ("seed", *CURVE), rows)
 
 
+def resume(folder, name, root=REPOSITORY / "results"):
+    """What ``--questions`` has collected, back in a run's folder, with what it had cost.
+
+    Raises:
+        SystemExit: if a seed of the run has other accuracies than the committed one: another
+            processor or other code made it, and their rows do not belong in one table.
+    """
+    run, place = Run(folder), Path(root) / name
+    committed = read_accuracies(place)
+    by_seed = {}
+    for row in read_csv(place / "questions" / "accuracy.csv.gz", ("seed", *CURVE)):
+        by_seed.setdefault(int(row.pop("seed")), []).append(list(row.values()))
+    for seed in sorted(by_seed.keys() & set(run.finished_seeds())):
+        for arm, curve in run.accuracies(seed).items():
+            if not np.array_equal(curve[:, :2], committed[seed][arm]):
+                sys.exit(f"{folder}: seed {seed} is not that of results/{name}: {arm} differs")
+        save_csv(run.seed_folder(seed) / "rivals" / "accuracy.csv", CURVE, by_seed[seed])
+    (run.out / "questions").mkdir(exist_ok=True)
+    shutil.copy(place / "questions" / "timing.json", run.out / "questions" / "timing.json")
+
+
 def collect_kim(folder, name, root=REPOSITORY / "results"):
     """Kim's table here: settings, a row a training run, and the table."""
     place = Path(root) / "kim" / name
@@ -250,6 +274,8 @@ if __name__ == "__main__":
         save_seeds(Run(sys.argv[2]), REPOSITORY / "results" / sys.argv[3])
     elif sys.argv[1:2] in ([f"--{what}"] for what in FURTHER):
         collect_further(sys.argv[1].removeprefix("--"), *sys.argv[2:4])
+    elif sys.argv[1:2] == ["--resume"]:
+        resume(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--kim"]:
         collect_kim(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--corpora"]:

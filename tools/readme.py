@@ -72,6 +72,8 @@ RUNS = {
     "as-written-googlenews-31530": "as written",
 }
 IMDB = {"calibrated-imdb": "calibrated, IMDB vectors"}
+#: Those whose further questions are answered.
+ASKED = {"calibrated-googlenews-31530": "calibrated"}
 FIVE_FILTERS = {
     "five-filters-googlenews-31530": "five filters",
     "five-filters-imdb": "five filters, IMDB vectors",
@@ -80,7 +82,6 @@ ROUNDED = RUNS | {
     "paper-googlenews-subset": "five filters",
     "paper-imdb": "five filters, IMDB vectors",
 }
-QUESTIONS = "questions-googlenews-subset"
 JAPANESE = {
     "reproduced": "再現された",
     "weaker": "論文より弱い",
@@ -404,20 +405,65 @@ def operating():
     return table(header, rows)
 
 
+#: Shares of T2 at which only some scores were trained, and the one of all.
+HALF, CURVE = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+def gained(row):
+    """A gain in points with its interval, and what it is by the rule; a small one has no word."""
+    gain = with_interval((row[name] for name in ("gain", "low", "high")), "100*+.2f")
+    word = {"no such gain": "", "undecided": ", undecided"}
+    return gain + word.get(row["verdict"], f" **{row['verdict']}**")
+
+
 def rivals():
-    """Gain over random sentences of every score at every share, in points."""
+    """What the half with the highest scores gains over random halves, by score and network."""
     by = {}
-    for row in rows_of(f"{QUESTIONS}/rivals.csv"):
-        half = 50 * (float(row["high"]) - float(row["low"]))
-        mark = "" if row["verdict"] == "inconclusive" else f" **{row['verdict']}**"
-        cells = by.setdefault((row["score"], row["labels"]), {})
-        cells[float(row["share"])] = f"{row['gain']:100*+.2f} ± {half:.2f}{mark}"
-    shares = sorted(by["instability", "0"])
+    for name in ASKED:
+        for row in rows_of(f"{name}/questions/rivals.csv"):
+            if float(row["share"]) == HALF and not row["score"].startswith("without_"):
+                by.setdefault((row["score"], row["labels"]), {})[name] = gained(row)
     rows = [
-        (score.replace("_", " "), ("no", "yes")[int(labels)], *(cells.get(s, "–") for s in shares))
+        (score.replace("_", " "), ("no", "yes")[int(labels)], *(cells.get(n, "–") for n in ASKED))
         for (score, labels), cells in by.items()
     ]
-    return table(("score", "needs labels", *(f"{100 * s:.0f} % of T2" for s in shares)), rows)
+    return table(("score", "needs labels", *ASKED.values()), rows)
+
+
+def learning():
+    """Gains at all shares of T2, of the scores that were trained at all of them."""
+    rows = []
+    for name, title in ASKED.items():
+        by = {}
+        for row in rows_of(f"{name}/questions/rivals.csv"):
+            by.setdefault(row["score"], {})[float(row["share"])] = gained(row)
+        for score, cells in by.items():
+            if set(cells) == set(CURVE) or score.startswith("without_"):
+                rows.append((title, score.replace("_", " "), *(cells.get(s, "–") for s in CURVE)))
+    return table(("network", "score", *(f"{100 * s:.0f} % of T2" for s in CURVE)), rows)
+
+
+def answered():
+    """Q1 and Q3: every measure, in both networks."""
+    by = {}
+    for name in ASKED:
+        for row in rows_of(f"{name}/questions/questions.csv"):
+            found = with_interval((row[column] for column in ("ours", "low", "high")), "+.3f")
+            word = row["answer"].partition(":")[0]
+            by.setdefault((row["id"], row["measure"]), {})[name] = f"{found} **{word}**"
+    rows = [(*about, *(cells[name] for name in ASKED)) for about, cells in by.items()]
+    return table(("id", "measure", *ASKED.values()), rows)
+
+
+def confounds():
+    """How much of A_S is explained by something simpler, in both networks."""
+    rows = []
+    for name, title in ASKED.items():
+        for row in rows_of(f"{name}/questions/confounds.csv"):
+            cells = (f"{row[c]:.2f}" for c in ("correlation", "partial", "smd", "smd_matched"))
+            rows.append((title, row["covariate"], *cells))
+    header = ("network", "of A_S with", "rank correlation", "partial", "difference", "matched")
+    return table(header, rows)
 
 
 def agreement():
@@ -465,10 +511,13 @@ MADE = {
     made.__name__: made
     for made in (
         agreement,
+        answered,
         claims,
+        confounds,
         effects,
         gpu,
         kernels,
+        learning,
         multiverse,
         operating,
         readings,

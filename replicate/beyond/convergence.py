@@ -179,7 +179,7 @@ def answers(table):
     Returns:
         list of tuple: ``(id, measure, test, ours, low, high, seeds, answer)``:
         mean, 95 % interval; the answer is ``"yes: ..."``, ``"no"``
-        (shown to be the opposite) or ``"inconclusive"``, after Holm's
+        (shown to be the opposite) or ``"undecided"``, after Holm's
         correction over all rows.
     """
     tested = [t_test(column(table, name)) for _, _, _, name, _ in QUESTIONS]
@@ -187,6 +187,8 @@ def answers(table):
     rows = []
     for (ident, measure, kind, _, says), t, *p in zip(QUESTIONS, tested, above, below):
         p_yes, p_no = p if kind == "above" else reversed(p)
-        answer = f"yes: {says}" if p_yes < ALPHA else "no" if p_no < ALPHA else "inconclusive"
+        # Either side has half of the errors, as with the interval.
+        yes, no = p_yes < ALPHA / 2, p_no < ALPHA / 2
+        answer = f"yes: {says}" if yes else "no" if no else "undecided"
         rows.append((ident, measure, f"{kind} 0", t.mean, t.low, t.high, t.seeds, answer))
     return rows

@@ -9,11 +9,11 @@ from ..inference import t_test
 from ..io.errors import InputError
 from ..io.files import save_csv
 from ..run import Run
-from ..show.figures import save_figure, styled, titled
+from ..show.figures import caption, save_figure, styled, titled
 from ..verdicts import column
 from . import convergence, rivals
 
-__all__ = ["check_run", "draw_convergence", "draw_rivals", "write_answers"]
+__all__ = ["check_run", "draw_convergence", "draw_learning", "draw_rivals", "write_answers"]
 
 QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
 RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
@@ -73,12 +73,65 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     names = ("questions", "statistics", "rivals", "correlations", "confounds", "saved", "noise")
     written = [out / f"{name}.csv" for name in names]
     written.append(draw_rivals(gains, out / "rivals", run.title))
+    if len({row[1] for row in gains if row[0] == rivals.SCORES[0].name}) > 1:
+        written.append(draw_learning(gains, out / "learning", run.title))
     written.append(draw_convergence(table, out / "convergence", run.title))
     return written
 
 
+def _share_of_most(rows):
+    """The share of T2 at which most scores were compared; of several the nearest to a half."""
+    shares = [row[1] for row in rows]
+    return max(set(shares), key=lambda share: (shares.count(share), -abs(share - 0.5)), default=0.5)
+
+
 def draw_rivals(rows, stem, title):
-    """Gain over random sentences of every score, by share of T2.
+    """Gain of every score over as many random sentences, with its interval.
+
+    Args:
+        rows: of :func:`replicate.beyond.rivals.compare`; shown is the share of most of them.
+        stem: path without suffix.
+        title (str): vectors, shown below.
+
+    Returns:
+        Path: the PNG.
+    """
+    share = _share_of_most(rows)
+    shown = [row for row in rows if row[1] == share and not row[0].startswith("without_")]
+    # Bottom to top: those that need labels, then the others, each by its gain.
+    shown.sort(key=lambda row: (-row[2], row[4]))
+    names = {"matched_high": "instability, halves alike in all else"}
+    with styled():
+        figure = Figure(figsize=(7.5, 0.24 * len(shown) + 1.3))
+        axis = figure.subplots()
+        # A gain inside of it is too small to matter.
+        axis.axvspan(-100 * rivals.SMALLEST, 100 * rivals.SMALLEST, color="#eeeeee", lw=0)
+        axis.axvline(0, color="#000000", lw=0.8)
+        for y, (_, _, labels, _, *gain, _, _, verdict) in enumerate(shown):
+            mean, low, high = (100 * value for value in gain)
+            colour = "#D55E00" if labels else "#0072B2"
+            filled = colour if verdict in ("better", "worse") else "#ffffff"
+            axis.plot([low, high], [y, y], color=colour, lw=1.4)
+            axis.plot(mean, y, "o", color=colour, mfc=filled, ms=5)
+        texts = [names.get(row[0], row[0].replace("_", " ")) for row in shown]
+        stars = [" *" if row[2] else "" for row in shown]
+        axis.set_yticks(range(len(shown)), [t + s for t, s in zip(texts, stars)], fontsize=8)
+        axis.set_ylim(-0.7, len(shown) - 0.3)
+        axis.set_xlabel("points of accuracy on T3 over random sentences of the same number")
+        titled(figure, f"T1 with {100 * share:g} % of T2: does a score choose better than chance?")
+        seeds = max((row[7] for row in shown), default=0)
+        caption(
+            figure,
+            f"{title}; {seeds} seeds, epochs 40–50; bars: 95 % intervals; filled: better or worse "
+            "(Holm)\n* needs labels; grey: too small to matter",
+        )
+        edge = 0.24 * len(shown) + 1.3
+        figure.subplots_adjust(left=0.3, right=0.98, top=1 - 0.45 / edge, bottom=0.78 / edge)
+        return save_figure(figure, Path(stem))
+
+
+def draw_learning(rows, stem, title):
+    """Gain over random sentences by share of T2, of the scores that have several shares.
 
     Args:
         rows: of :func:`replicate.beyond.rivals.compare`.
@@ -89,13 +142,13 @@ def draw_rivals(rows, stem, title):
         Path: the PNG.
     """
     at_half = {r[0]: r[4] for r in rows if r[1] == 0.5}
-    scores = [s for s in rivals.SCORES if any(r[0] == s.name for r in rows)]
+    scores = [s for s in rivals.SCORES if sum(r[0] == s.name for r in rows) > 1]
     scores.sort(key=lambda score: (score.labels, -at_half.get(score.name, 0.0)))
-    columns = 5
+    columns = min(5, len(scores))
     lines = -(-len(scores) // columns)
     with styled():
         figure = Figure(figsize=(11, 2.1 * lines + 0.9))
-        axes = np.atleast_2d(figure.subplots(lines, columns, sharex=True, sharey=True))
+        axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         for axis, score in zip(axes.flat, scores):
             mine = sorted(r for r in rows if r[0] == score.name)
             x = np.array([100 * r[1] for r in mine])
@@ -121,11 +174,11 @@ def draw_rivals(rows, stem, title):
             ha="left",
             fontsize=11,
         )
-        seeds = max((r[7] for r in rows), default=0)
+        seeds = sorted({row[7] for row in rows if row[0] in {score.name for score in scores}})
         figure.text(
             0.01,
             0.01,
-            f"{title}; {seeds} seeds, epochs 40–50; bands: 95 % intervals; "
+            f"{title}; {' or '.join(map(str, seeds))} seeds, epochs 40–50; bands: 95 % intervals; "
             "without labels first, then by the gain at 50 %",
             fontsize=7.5,
             color="#555555",

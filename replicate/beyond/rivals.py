@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from ..config import generator
+from ..config import PAPER, generator
 from ..inference import ALPHA, holm, t_test
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError, shorten
@@ -53,6 +53,8 @@ __all__ = [
 SHARES = (0.10, 0.25, 0.50, 0.75, 0.90)
 #: Random samples a share and seed; their mean is what scores are held against.
 RANDOM_DRAWS = 3
+#: The smallest gain that matters, as for the paper's own score.
+SMALLEST = PAPER["effects"]["lead of T1andT2h"][1]
 #: Epochs of T1, from the first, that EL2N and GraNd are averaged over.
 EARLY = 0.2
 
@@ -502,9 +504,12 @@ def compare(found):
     Returns:
         list of tuple: ``(score, share, labels, accuracy, gain, low, high,
         seeds, p, verdict)``: `accuracy` and `gain` over epochs 40-50; the
-        interval is that of a paired t test; p is one-sided of the nearer side
-        after Holm's correction over all scores and shares.  The last row is
-        ``matched_high`` against ``matched_low``.
+        95 % interval is that of a paired t test, for this row by itself; p is
+        one-sided of the nearer side after Holm's correction over all rows of the
+        share.  By p a score is ``"better"`` or ``"worse"``; else it has
+        ``"no such gain"`` where the interval ends below the smallest gain that
+        matters, or is ``"undecided"``.  The last row is ``matched_high`` against
+        ``matched_low``.
     """
     about = {score.name: score for score in SCORES}
     rows, tests = [], []
@@ -524,12 +529,22 @@ def compare(found):
         labels = name in about and about[name].labels
         accuracy = float(np.mean([mine[s][0] for s in both]))
         rows.append([*key, int(labels), accuracy, tested.mean, tested.low, tested.high, len(both)])
-    if rows:
-        better, worse = (holm(column) for column in zip(*tests))
-        for row, yes, no in zip(rows, better, worse):
-            verdict = "better" if yes < ALPHA else "worse" if no < ALPHA else "inconclusive"
-            row += [float(min(yes, no)), verdict]
+    for share in sorted({row[1] for row in rows}):
+        family = [i for i, row in enumerate(rows) if row[1] == share]
+        better, worse = (holm(column) for column in zip(*(tests[i] for i in family)))
+        for i, yes, no in zip(family, better, worse):
+            rows[i] += [float(min(yes, no)), _verdict(yes, no, rows[i][6])]
     return [tuple(row) for row in rows]
+
+
+def _verdict(better, worse, high):
+    """In a word; `high` bounds the gain."""
+    # Either side has half of the errors, as with the interval.
+    if better < ALPHA / 2:
+        return "better"
+    if worse < ALPHA / 2:
+        return "worse"
+    return "no such gain" if high < SMALLEST else "undecided"
 
 
 def saved_sentences(run, found):

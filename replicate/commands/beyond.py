@@ -40,12 +40,13 @@ def _shares(context, parameter, text):
 
 @click.command()
 @click.argument("folder", metavar="DIR")
+@number_of_seeds
 @click.option("--shares", callback=_shares, default="10,25,50,75,90", show_default=True,
               metavar="P,P,…", help="Per cents of T2 that are selected.")  # fmt: skip
 @click.option("--scores", default="", metavar="NAME,…",
               help="Only these scores select, for instance instability,el2n; default: all.")  # fmt: skip
 @seeds_at_once
-def questions(folder, shares, scores, jobs, quiet, verbose):
+def questions(folder, number, shares, scores, jobs, quiet, verbose):
     """What the paper left open: do words settle, are they rare, do simpler scores do as well?
 
     DIR is a run made with --record-arms and --epoch-weights all.  Every score
@@ -58,7 +59,7 @@ def questions(folder, shares, scores, jobs, quiet, verbose):
 
     work = Run(folder)
     beyond.check_run(work)
-    seeds = _finished(work)
+    seeds = _finished(work, number)
 
     names = [name.strip() for name in scores.split(",") if name.strip()]
     train = partial(rivals.run_rivals, work, seeds, shares, names)

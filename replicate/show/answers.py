@@ -37,7 +37,7 @@ COLOURS = {
     "yes": "good", "reproduced": "good", "alike": "good", "better": "good",
     "weaker": "part", "direction only": "part",
     "no such effect": "bad", "not alike": "bad", "reversed": "bad", "no": "bad", "worse": "bad",
-    "inconclusive": "open", "undecided": "open",
+    "no such gain": "bad", "undecided": "open",
 }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _rivals(place: Path, words: Words) -> dict[str, Any]:
                 continue
             gain = f"{100 * float(row['gain']):+.2f}"
             note = _range(row["low"], row["high"], 2, 100)
-            decided = row["verdict"] != "inconclusive"
+            decided = row["verdict"] != "undecided"
             cells.append(_cell(gain, note, _colour(row["verdict"]) if decided else ""))
         rows.append((words.of(score) + star, *cells))
     header = [words("answers.score")]

@@ -892,7 +892,7 @@ TRANSLATED = {
     "rare": "まれ",
     # --- answers -------------------------------------------------------------------
     "no": "いいえ",
-    "inconclusive": "未決定",
+    "no such gain": "その大きさの利得なし",
     "better": "良い",
     "worse": "悪い",
     "log wac, unstable less matched stable words, first phase": (
