@@ -10,7 +10,9 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from .environment import THREADS, conflicts
 
@@ -29,7 +31,7 @@ from .io.errors import InputError
 from .parallel import mpi
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the console script; never returns."""
     if sys.stdout is sys.__stdout__:
         _take_streams()
@@ -46,7 +48,8 @@ def main(arguments=None):
         code = 2
     except (OSError, MemoryError) as error:
         # Not expected where it happened; its traceback is in run.log.
-        where = "" if getattr(error, "filename", None) is None else f"{error.filename}: "
+        name = getattr(error, "filename", None)
+        where = "" if name is None else f"{name}: "
         reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         message = " ".join(f"{where}the system refused ({reason})".split())
         click.echo(f"error: {message}; fix that, then run the same command again", err=True)
@@ -83,7 +86,7 @@ class _Stream(io.FileIO):
 
     full = False
 
-    def write(self, data):
+    def write(self, data: Any) -> int:
         try:
             return len(data) if self.full else super().write(data)
         except BrokenPipeError:
@@ -143,12 +146,12 @@ SECTIONS = {
 class _Commands(click.Group):
     """Commands in sections and in the order of use."""
 
-    def list_commands(self, context):
+    def list_commands(self, context: click.Context) -> list[str]:
         """Names in the order of the sections, then those that no section names."""
         named = [name for names in SECTIONS.values() for name in names if name in self.commands]
         return named + [name for name in sorted(self.commands) if name not in named]
 
-    def format_commands(self, context, formatter):
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """A section of the help page for each kind of command."""
         width = max(map(len, self.commands))
         for title, names in SECTIONS.items():
@@ -169,7 +172,7 @@ class _Commands(click.Group):
     A command's options: replicate COMMAND --help""",
 )
 @click.version_option(__version__)
-def cli():
+def cli() -> None:
     """Replicate a paper on unstable word saliency, and decide its claims."""
 
 

@@ -123,7 +123,7 @@ class Embedding(chainer.Link):
             with self.init_scope():
                 self.W = RowParameter(np.array(vectors))
 
-    def device_resident_accept(self, visitor):
+    def device_resident_accept(self, visitor: Any) -> None:
         super().device_resident_accept(visitor)
         if self.static:
             self.W = visitor.visit_array(self.W)

@@ -302,29 +302,29 @@ class _Rows:
                 f"{place}: cannot be written ({error.strerror}); free space or choose another --out"
             ) from None
 
-    def put(self, row, **values):
+    def put(self, row: int, **values: Any) -> None:
         for i, (name, array) in enumerate(self.arrays.items()):
             if name in values:
                 array[row] = values[name]
                 self.checks[i] = zlib.crc32(array[row], int(self.checks[i]))
 
-    def hold(self, epochs, checks):
+    def hold(self, epochs: int, checks: Any) -> bool:
         for array, name, check in zip(self.arrays.values(), self.arrays, checks):
             rows = max(0, epochs - name.startswith("movement"))
             if zlib.crc32(array[:rows]) != check:
                 return False
         return True
 
-    def flush(self):
+    def flush(self) -> None:
         for array in self.arrays.values() if self.folder else ():
             array.flush()
 
-    def finish(self):
+    def finish(self) -> None:
         self.flush()
         for name in self.arrays if self.folder else ():
             os.replace(self._part(name), self.folder / f"{name}.npy")
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         self.checks = serializer("checks", self.checks)
         for name, array in self.arrays.items() if self.folder is None else ():
             self.arrays[name] = serializer(name, array)

@@ -120,7 +120,7 @@ class EpochIterator(chainer.dataset.Iterator):
         )  # fmt: skip
         return Batch.on(self.xp, *parts)
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         self.epoch = serializer("epoch", self.epoch)
         self.position = serializer("position", self.position)
         self._order = None
@@ -181,7 +181,7 @@ class Updater(training.updaters.StandardUpdater):
         super().__init__(iterator, optimizer, device=model.device)
         self.model = model
         self.seed = seed
-        self._dropout = None
+        self._dropout: tuple[int, np.random.RandomState] | None = None
 
     def update(self) -> None:
         """One step, or the steps of an epoch."""
@@ -195,7 +195,7 @@ class Updater(training.updaters.StandardUpdater):
             self.iteration += 1
         chainer.report({"main/loss": total / steps})
 
-    def update_core(self):
+    def update_core(self) -> None:
         chainer.report({"main/loss": self._step()})
 
     def _step(self):
@@ -430,7 +430,7 @@ class EpochCheckpoints(training.Extension):
         for name, value in self.model.weights(embedding=False).items():
             self.arrays[name][trainer.updater.epoch - 1] = value
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: Any) -> None:
         for name, value in self.arrays.items():
             self.arrays[name] = serializer(name, value)
 

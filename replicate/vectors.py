@@ -117,7 +117,7 @@ def identified(vectors: Vectors) -> tuple[str, str]:
         return f"{type(vectors).__name__} in memory", content_sha256(vectors)
     if str(vectors) == "random":
         return "random", ""
-    return Path(str(vectors)).name, sha256(vectors)
+    return Path(str(vectors)).name, sha256(str(vectors))
 
 
 def coverage(known: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:

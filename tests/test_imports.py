@@ -196,6 +196,40 @@ def test_a_dear_import_is_caught():
         assert at_once(line) == {"scipy.stats"} and at_once(f"def f():\n    {line}") == set()
 
 
+def untyped(source):
+    """Public functions, and methods of public classes, that lack the type of an argument or result."""
+
+    def look(body, before=""):
+        for node in body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield from look(node.body, f"{node.name}.")
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            every += filter(None, (node.args.vararg, node.args.kwarg))
+            bare = [a for a in every if a.annotation is None and a.arg not in ("self", "cls")]
+            if bare or node.returns is None:
+                yield before + node.name
+
+    return list(look(ast.parse(source).body))
+
+
+@EVERY
+def test_public_functions_carry_types(name):
+    """mypy looks into those that have them only."""
+    assert untyped(SOURCES[name]) == []
+
+
+def test_a_missing_type_is_noticed():
+    """Twin: of any argument, of the result, of a method; private ones may do without."""
+    for line in ("a, /", "a", "*a", "*, a", "**a"):
+        assert untyped(f"def f({line}) -> int: ...") == ["f"]
+        assert untyped(f"def f({line}: int) -> int: ...".replace("a, /: int", "a: int, /")) == []
+    assert untyped("def f(a: int): ...") == ["f"]
+    assert untyped("class A:\n  def f(self): ...\nclass _A:\n  def f(self): ...") == ["A.f"]
+    assert untyped("def _f(a): ...") == []
+
+
 @EVERY
 def test_chainer_is_taken_from_compat(name):
     """Only fast.compat imports Chainer, after making it importable; other modules import from there."""

@@ -6,7 +6,11 @@ regression to the mean; so what counts is not the fall, but how much more of
 it ``T1andT2h`` brings than ``T1andT2ran``, which is as large and random.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from ..config import generator
@@ -29,7 +33,9 @@ UNSTABLE = 0.25
 LEAST = 2
 
 
-def matched_words(wac, count, seed):
+def matched_words(
+    wac: NDArray[np.float64], count: NDArray[np.integer], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Unstable words and as many stable ones of the same frequencies.
 
     Of the words that occur twice or more, those in the highest quarter of wac
@@ -37,12 +43,12 @@ def matched_words(wac, count, seed):
     unstable word gets a candidate of the same count, where one is left.
 
     Args:
-        wac (numpy.ndarray): (V,), NaN where a word does not occur.
-        count (numpy.ndarray): (V,) occurrences in T1.
-        seed (int): names which of the candidates of a count are taken.
+        wac: (V,), NaN where a word does not occur.
+        count: (V,) occurrences in T1.
+        seed: names which of the candidates of a count are taken.
 
     Returns:
-        tuple: unstable and stable words, (k,) each, of equal counts pair by pair.
+        Unstable and stable words, (k,) each, of equal counts pair by pair.
 
     Example:
         >>> wac = np.array([9.0, 1.0, 2.0, 3.0, np.nan])
@@ -57,15 +63,12 @@ def matched_words(wac, count, seed):
     order = words[np.argsort(-wac[words], kind="stable")]
     unstable = order[: max(1, int(UNSTABLE * len(order)))]
     candidates = random.permutation(order[len(order) // 2 :])
-    free = {}
+    free: dict[int, list[int]] = {}
     for word in candidates.tolist():
         free.setdefault(int(count[word]), []).append(word)
     pairs = [(w, free[c].pop()) for w in unstable.tolist() if free.get(c := int(count[w]))]
-    return (
-        tuple(np.array(column, dtype=np.int64) for column in zip(*pairs))
-        if pairs
-        else (words[:0],) * 2
-    )
+    matched = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return matched[:, 0], matched[:, 1]
 
 
 def _late_share(record: Record, words: np.ndarray) -> float:
@@ -170,14 +173,14 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-def answers(table):
+def answers(table: Sequence[Mapping[str, float]]) -> list[tuple[Any, ...]]:
     """Answers from the statistics of S seeds.
 
     Args:
-        table (list of dict): rows of :func:`seed_answers`.
+        table: rows of :func:`seed_answers`.
 
     Returns:
-        list of tuple: ``(id, measure, test, ours, low, high, seeds, answer)``:
+        Rows ``(id, measure, test, ours, low, high, seeds, answer)``:
         mean, 95 % interval; the answer is ``"yes: ..."``, ``"no"``
         (shown to be the opposite) or ``"undecided"``, after Holm's
         correction over all rows.

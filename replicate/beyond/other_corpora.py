@@ -98,7 +98,7 @@ def read_study(place: str | Path) -> Study:
     if table.exists():
         with open(table, encoding="utf-8") as file:
             header = file.readline().rstrip("\n").split(",")
-        rows: list[Row] = read_csv(table, header, dict.fromkeys(header, _number))
+        rows: list[Row] = [*read_csv(table, header, dict.fromkeys(header, _number))]
     else:
         rows = [statistics_of(run, seed) for seed in run.finished_seeds()]
     if len(rows) < LEAST_SEEDS:

@@ -7,16 +7,17 @@ instability of its words (eqs 4 to 10).  Labels of the pool are not used.
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..config import Config, generator
-from ..corpus import tokenize
+from ..corpus import Corpus, tokenize
 from ..environment import inherited, versions
-from ..experiment import Inputs, check_converged, check_epochs, read_inputs
+from ..experiment import Inputs, OnRead, check_converged, check_epochs, read_inputs
 from ..instability import sentence_instability
 from ..io.corpora import pool_texts
 from ..io.errors import InputError
@@ -30,6 +31,7 @@ from ..io.files import (
     sha256,
 )
 from ..io.lines import Text
+from ..io.wordvectors import Vectors
 from ..model import TextCNN
 from ..recorder import Recorder
 from ..selection import budget as budget_of
@@ -43,6 +45,9 @@ __all__ = ["PRESET", "Ranked", "fit", "locked", "rank_pool", "read_pool", "selec
 HELD_OUT = 0.1
 #: Words shown for each selected text.
 SHOWN = 5
+
+#: Called with seed, epoch and accuracy on the texts held out.
+OnEpoch = Callable[[int, int, float], None]
 
 #: Settings for data of one's own: Kim's (2014), a good classifier. The presets of the
 #: experiment have the few filters that give the paper's accuracy of 0.75.
@@ -75,10 +80,10 @@ class Fitted:
         known_tokens (float): share of word occurrences that have a vector.
     """
 
-    corpus: object
+    corpus: Corpus
     wac: np.ndarray
     count: np.ndarray
-    accuracy: list
+    accuracy: list[float]
     known_tokens: float
 
 
@@ -94,7 +99,7 @@ class Ranked:
 
     order: np.ndarray
     score: np.ndarray
-    words: list
+    words: list[list[str]]
 
 
 def read_pool(path: str | Path, notes: list[str] | None = None) -> list[Text]:
@@ -121,7 +126,7 @@ def read_pool(path: str | Path, notes: list[str] | None = None) -> list[Text]:
     return texts
 
 
-def size_of(budget, n):
+def size_of(budget: str | int, n: int) -> int:
     """How many texts a budget is: a number, or a share like ``10%``.
 
     Raises:
@@ -147,15 +152,15 @@ def size_of(budget, n):
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def fit(
-    paths,
-    vectors,
-    config,
-    folder,
-    seeds=(0,),
-    dimensions=300,
-    implementation="fused",
-    on_epoch=None,
-):
+    paths: Sequence[str | Path] | Inputs,
+    vectors: Vectors,
+    config: Config,
+    folder: str | Path,
+    seeds: Sequence[int] = (0,),
+    dimensions: int = 300,
+    implementation: str = "fused",
+    on_epoch: OnEpoch | None = None,
+) -> Fitted:
     """Train on labelled texts and measure the instability of their words (eqs 4-9).
 
     A tenth is held out, drawn by each seed, to measure the accuracy.
@@ -163,22 +168,23 @@ def fit(
     Args:
         paths: see :func:`replicate.corpus.read_corpus`; or ``Inputs`` that were read.
         vectors: see :func:`replicate.vectors.embedding_matrix`.
-        config (Config): readings.
+        config: readings.
         folder: where records and snapshots go while training.
         seeds: wac is the mean over them.
-        dimensions (int): D of random vectors.
-        implementation (str): ``"fused"`` or ``"reference"``.
+        dimensions: D of random vectors.
+        implementation: ``"fused"`` or ``"reference"``.
         on_epoch: callable ``(seed, epoch, accuracy)``; may be None.
 
     Returns:
-        Fitted: see there.
+        See there.
 
     Raises:
         InputError: for bad data, fewer than ten texts, or training that diverged.
     """
     check_epochs(config)
-    inputs = paths
-    if not isinstance(paths, Inputs):
+    if isinstance(paths, Inputs):
+        inputs = paths
+    else:
         inputs = read_inputs(config, paths, vectors, dimensions)
         inputs.read.check()
     corpus, n = inputs.corpus, len(inputs.corpus)
@@ -194,13 +200,12 @@ def fit(
         drawn = with_unknown_words(inputs.matrix, inputs.known, config, seed)
         model = TextCNN(drawn, len(corpus.label_names), config, seed, implementation)
         place = Path(folder) / f"seed-{seed:03d}"
-        recorder = Recorder.of_model(
-            model, *corpus.take(used), len(corpus.words), place, stored=False
-        )
+        tokens, offsets = corpus.take(used)
+        recorder = Recorder.of_model(model, tokens, offsets, len(corpus.words), place, stored=False)
         mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {sha256_of(vectors)}"
         rows, _ = train(
             model, corpus, used, held, seed=seed, folder=place, recorder=recorder, fingerprint=mark,
-            on_progress=None if on_epoch is None else lambda epoch, acc, s=seed: on_epoch(s, epoch, acc),
+            on_progress=None if on_epoch is None else partial(on_epoch, seed),
         )  # fmt: skip
         wac, occurrences = recorder.stream.result(config.ddof)
         check_converged(rows, config, f"seed {seed}", wac[occurrences > 0])
@@ -213,22 +218,22 @@ def fit(
     return Fitted(corpus, mean, count, accuracy, known_tokens)
 
 
-def sha256_of(vectors):
+def sha256_of(vectors: Vectors) -> str:
     """Checksum of word vectors, ``"random"`` for random ones."""
     return identified(vectors)[1] or "random"
 
 
-def rank_pool(fitted, texts, config):
+def rank_pool(fitted: Fitted, texts: Sequence[str], config: Config) -> Ranked:
     """Score texts by the mean wac of their words (eq. 10), highest first.
 
     Args:
-        fitted (Fitted): of :func:`fit`.
-        texts (list of str): n texts; words that were never seen are left out
+        fitted: of :func:`fit`.
+        texts: n texts; words that were never seen are left out
             under the reading ``unseen_words = skip``, and count as 0 under ``zero``.
-        config (Config): readings ``tokens``, ``unseen_words``, ``repeated_words``.
+        config: readings ``tokens``, ``unseen_words``, ``repeated_words``.
 
     Returns:
-        Ranked: n texts.
+        The n texts.
     """
     index = {word: i for i, word in enumerate(fitted.corpus.words)}
     unseen = len(index)  # one more word, whose wac is NaN
@@ -247,8 +252,19 @@ def rank_pool(fitted, texts, config):
     return Ranked(select_top(score, len(score)), score, shown)
 
 
-def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensions=300,
-           implementation="fused", on_epoch=None, on_read=None):  # fmt: skip
+def select(
+    paths: Sequence[str | Path],
+    pool: str | Path,
+    vectors: Vectors,
+    config: Config,
+    out: str | Path,
+    budget: str | int = "10%",
+    seeds: Sequence[int] = (0,),
+    dimensions: int = 300,
+    implementation: str = "fused",
+    on_epoch: OnEpoch | None = None,
+    on_read: OnRead | None = None,
+) -> Path:
     """Train, rank the pool, and write ``selected.csv``, ``words.csv`` and ``select.json``.
 
     Args:
@@ -260,13 +276,14 @@ def select(paths, pool, vectors, config, out, budget="10%", seeds=(0,), dimensio
             :class:`replicate.io.summary.Summary`, before training; may be None.
 
     Returns:
-        Path: ``selected.csv``: rank, score, text, the words that made it high,
+        ``selected.csv``: rank, score, text, the words that made it high,
         label (where the pool has one; it was not used), line in the pool.
 
     Raises:
         InputError: for bad input; nothing is written then.
     """
-    out, notes = Path(out), []
+    out = Path(out)
+    notes: list[str] = []
     _check_folder(out)
     rows = read_pool(pool, notes)
     size = size_of(budget, len(rows))

@@ -1,6 +1,8 @@
 """Answers to what the paper left open, as tables and figures of a run folder."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +16,8 @@ from ..verdicts import column
 from . import convergence, rivals
 
 __all__ = ["check_run", "draw_convergence", "draw_learning", "draw_rivals", "write_answers"]
+
+Rows = Sequence[tuple[Any, ...]]
 
 QUESTIONS = ("id", "measure", "test", "ours", "low", "high", "seeds", "answer")
 RIVALS = ("score", "share", "labels", "accuracy", "gain", "low", "high", "seeds", "p", "verdict")
@@ -54,7 +58,7 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     answers = convergence.answers(table)
     found = rivals.levels(rivals.curves(run, seeds))
     gains = rivals.compare(found)
-    names, correlation = rivals.correlations(run, seeds)
+    scores, correlation = rivals.correlations(run, seeds)
     save_csv(out / "questions.csv", QUESTIONS, answers)
     save_csv(
         out / "statistics.csv",
@@ -64,8 +68,8 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     save_csv(out / "rivals.csv", RIVALS, gains)
     save_csv(
         out / "correlations.csv",
-        ("score", *names),
-        [(n, *row) for n, row in zip(names, correlation)],
+        ("score", *scores),
+        [(score, *row) for score, row in zip(scores, correlation)],
     )
     save_csv(out / "confounds.csv", CONFOUNDS, rivals.confounds(run, seeds))
     save_csv(out / "saved.csv", SAVED, rivals.saved_sentences(run, found))
@@ -85,16 +89,16 @@ def _share_of_most(rows):
     return max(set(shares), key=lambda share: (shares.count(share), -abs(share - 0.5)), default=0.5)
 
 
-def draw_rivals(rows, stem, title):
+def draw_rivals(rows: Rows, stem: str | Path, title: str) -> Path:
     """Gain of every score over as many random sentences, with its interval.
 
     Args:
         rows: of :func:`replicate.beyond.rivals.compare`; shown is the share of most of them.
         stem: path without suffix.
-        title (str): vectors, shown below.
+        title: vectors, shown below.
 
     Returns:
-        Path: the PNG.
+        The PNG.
     """
     share = _share_of_most(rows)
     shown = [row for row in rows if row[1] == share and not row[0].startswith("without_")]
@@ -130,16 +134,16 @@ def draw_rivals(rows, stem, title):
         return save_figure(figure, Path(stem))
 
 
-def draw_learning(rows, stem, title):
+def draw_learning(rows: Rows, stem: str | Path, title: str) -> Path:
     """Gain over random sentences by share of T2, of the scores that have several shares.
 
     Args:
         rows: of :func:`replicate.beyond.rivals.compare`.
         stem: path without suffix.
-        title (str): vectors, shown below.
+        title: vectors, shown below.
 
     Returns:
-        Path: the PNG.
+        The PNG.
     """
     at_half = {r[0]: r[4] for r in rows if r[1] == 0.5}
     scores = [s for s in rivals.SCORES if sum(r[0] == s.name for r in rows) > 1]
@@ -198,16 +202,16 @@ def _seen(axis, value):
     return low <= value <= high
 
 
-def draw_convergence(table, stem, title):
+def draw_convergence(table: Sequence[Mapping[str, float]], stem: str | Path, title: str) -> Path:
     """How far unstable words stand above matched stable ones, by phase and arm (Q1).
 
     Args:
-        table (list of dict): of :func:`replicate.beyond.convergence.seed_answers`.
+        table: of :func:`replicate.beyond.convergence.seed_answers`.
         stem: path without suffix, for PNG, SVG and CSV.
-        title (str): vectors, shown below.
+        title: vectors, shown below.
 
     Returns:
-        Path: the PNG.
+        The PNG.
     """
     phases = ("T1", *convergence.ARMS_ASKED)
     kinds = {

@@ -5,10 +5,13 @@ model is trained from fresh weights, as ``T1andT2h`` is.  The result is the
 accuracy on T3 less that of T1 with as many random sentences, paired by seed.
 """
 
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from ..config import PAPER, generator
@@ -17,6 +20,7 @@ from ..instability import logit_saliency, mean_by_word, sentence_instability, wo
 from ..io.errors import InputError, shorten
 from ..io.files import read_csv, save_csv
 from ..model import initial_model
+from ..parallel.pool import Outcome
 from ..run import Run
 from ..saliency import classify, flat_batch
 from ..selection import budget, select_top
@@ -48,6 +52,13 @@ __all__ = [
     "run_rivals",
     "score_sentences",
 ]
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+#: Seed -> rows of a table of accuracies.
+Curves = dict[int, list[dict[str, Any]]]
+#: (arm, share) -> seed -> late and mean accuracy.
+Levels = dict[tuple[str, float], dict[int, Floats]]
 
 #: Shares of T2 that scores are compared at.
 SHARES = (0.10, 0.25, 0.50, 0.75, 0.90)
@@ -126,7 +137,7 @@ def _folder(run: Run, seed: int) -> Path:
 # --- scores --------------------------------------------------------------------
 
 
-def score_sentences(run: Run, seed: int) -> dict[str, np.ndarray]:
+def score_sentences(run: Run, seed: int) -> dict[str, Floats]:
     """Every score of every sentence of T2.
 
     Args:
@@ -208,7 +219,7 @@ def _of_words(run, seed, t1, t2):
     }
 
 
-def shuffled(wac, count, seed):
+def shuffled(wac: Floats, count: NDArray[np.integer], seed: int) -> Floats:
     """wac exchanged at random among words that occur equally often in T1.
 
     The control that shows whether the words matter, or their frequency only.
@@ -258,8 +269,9 @@ def _of_predictions(run, seed, t2, labels=None):
 def _looks(run, seed, t2):
     """What the T1 model says of T2 after every epoch, its labels, and of T1 after the last."""
     model = initial_model(run, seed)
-    t1 = run.split(seed)[0]
-    batch = flat_batch(model, *run.corpus.take(t2), run.corpus.labels[t2])
+    corpus, t1 = run.corpus, run.split(seed)[0]
+    tokens, offsets = corpus.take(t2)
+    batch = flat_batch(model, tokens, offsets, corpus.labels[t2])
     weights = run.epoch_weights(seed, model.shapes())
     looks, predicted = [], []
     for epoch in range(run.config.epochs):
@@ -267,7 +279,8 @@ def _looks(run, seed, t2):
         found = classify(model, batch)
         looks.append(Look(found.features, found.probabilities))
         predicted.append(found.predicted)
-    of_t1 = classify(model, flat_batch(model, *run.corpus.take(t1), run.corpus.labels[t1]))
+    tokens, offsets = corpus.take(t1)
+    of_t1 = classify(model, flat_batch(model, tokens, offsets, corpus.labels[t1]))
     return looks, predicted, Look(of_t1.features, of_t1.probabilities)
 
 
@@ -275,14 +288,14 @@ def _of_labels(looks, predicted, trained, labels):
     """The scores that need labels of T2's sentences."""
     place = np.arange(len(labels))
     early = max(1, round(EARLY * len(looks)))
-    right, own, margins = [], [], []
+    answers, own, margins = [], [], []
     el2n, grand = np.zeros(len(labels)), np.zeros(len(labels))
     for epoch, look in enumerate(looks):
         p = look.probabilities.astype(np.float64)
         of_label = p[place, labels]
         others = p.copy()
         others[place, labels] = 0
-        right.append(predicted[epoch] == labels)
+        answers.append(predicted[epoch] == labels)
         own.append(of_label)
         # Difference of logits: a quotient of probabilities is one of exponentials.
         margins.append(np.log(np.maximum(of_label, 1e-30) / np.maximum(others.max(axis=1), 1e-30)))
@@ -294,7 +307,7 @@ def _of_labels(looks, predicted, trained, labels):
             el2n += norm / early
             # The gradient is an outer product of the error with (features, 1).
             grand += norm * np.sqrt((features**2).sum(axis=1) + 1) / early
-    right = np.array(right)
+    right = np.array(answers)
     return {
         "el2n": el2n,
         "grand": grand,
@@ -306,20 +319,22 @@ def _of_labels(looks, predicted, trained, labels):
     }
 
 
-def matched_halves(instability, covariates, labels, seed):
+def matched_halves(
+    instability: Floats, covariates: Sequence[Floats], labels: NDArray[np.integer], seed: int
+) -> tuple[Places, Places]:
     """High and low halves by A_S of pairs that are alike in all else.
 
     Within each label, sentences are cut in two at the median of one covariate
     after another, until pairs are left; of each pair the higher A_S is high.
 
     Args:
-        instability (numpy.ndarray): (n,).
-        covariates (list of numpy.ndarray): each (n,).
-        labels (numpy.ndarray): (n,).
-        seed (int): names the order of equal values, and who is left over.
+        instability: (n,).
+        covariates: each (n,).
+        labels: (n,).
+        seed: names the order of equal values, and who is left over.
 
     Returns:
-        tuple: places of the high and of the low half, sorted, of equal size.
+        Places of the high and of the low half, sorted, of equal size.
 
     Example:
         >>> high, low = matched_halves(np.array([1.0, 2.0, 9.0, 8.0]), [np.array([1.0, 1, 5, 5])],
@@ -354,7 +369,7 @@ def matched_halves(instability, covariates, labels, seed):
 # --- training ------------------------------------------------------------------
 
 
-def check_scores(names):
+def check_scores(names: Collection[str]) -> tuple[str, ...]:
     """Those of :data:`SCORES` with these names, in its order; all for none.
 
     Raises:
@@ -400,14 +415,20 @@ def _selections(run, seed, shares, names):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
-def work_on_rivals(out, seed, shares, names, on_progress):
+def work_on_rivals(
+    out: str,
+    seed: int,
+    shares: Sequence[float],
+    names: Sequence[str],
+    on_progress: Callable[[Any], None],
+) -> None:
     """Task: scores of a seed, and every selection trained; what is there already is kept."""
     run = Run(out)
     folder = _folder(run, seed)
     selections, scores = _selections(run, seed, shares, names)
     t2 = run.split(seed)[1]
-    rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
-    save_csv(folder / SCORED, ("sentence", *scores), rows)
+    by_sentence = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
+    save_csv(folder / SCORED, ("sentence", *scores), by_sentence)
     place = folder / CURVES
     rows = [list(row.values()) for row in rows_there(place, CURVE, text=["arm"])]
     have = {(row[0], row[1]) for row in rows}
@@ -429,27 +450,34 @@ def work_on_rivals(out, seed, shares, names, on_progress):
         on_progress((len(rows), None))
 
 
-def run_rivals(run, seeds, shares=SHARES, names=(), jobs=1, on_progress=None):
+def run_rivals(
+    run: Run,
+    seeds: Sequence[int],
+    shares: Sequence[float] = SHARES,
+    names: Collection[str] = (),
+    jobs: int = 1,
+    on_progress: Callable[[Any, Any], None] | None = None,
+) -> Outcome:
     """Train every selection of every seed; resumable.
 
     Args:
         run: of an experiment whose seeds are done.
-        seeds (list of int): which.
+        seeds: which.
         shares: of T2.
         names: of the scores whose sentences are trained on; all for none.
-        jobs (int): seeds at once.
+        jobs: seeds at once.
         on_progress: callable ``(seed, message)``: the number of models trained, and None;
             then ``"done"`` or ``"failed"``.
 
     Returns:
-        replicate.parallel.pool.Outcome: failures by seed.
+        Failures by seed.
     """
     check_finished(run, seeds, ["T1"])
     what = tuple(shares), check_scores(names)
     return run_seeds(run, seeds, work_on_rivals, *what, jobs=jobs, on_progress=on_progress)
 
 
-def trainings(shares=SHARES, names=()):
+def trainings(shares: Sequence[float] = SHARES, names: Collection[str] = ()) -> int:
     """How many models are trained a seed."""
     names = check_scores(names)
     removed = sum(round(1 - share, 10) in shares for share in REMOVED_SHARES)
@@ -465,24 +493,24 @@ def _removed(names):
 # --- answers -------------------------------------------------------------------
 
 
-def curves(run, seeds):
+def curves(run: Run, seeds: Iterable[int]) -> Curves:
     """What was trained: seed -> rows of arm, share, late, mean."""
     places = {seed: _folder(run, seed) / CURVES for seed in seeds}
     return {seed: read_csv(p, CURVE, _NUMBERS) for seed, p in places.items() if p.exists()}
 
 
-def levels(found):
+def levels(found: Curves) -> Levels:
     """What every selection reached.
 
     Args:
         found: seed -> rows, see :func:`curves`.
 
     Returns:
-        dict: (arm, share) -> {seed: (late, mean)}, the random draws averaged as ``random``.
+        (arm, share) -> {seed: (late, mean)}, the random draws averaged as ``random``.
     """
-    made = {}
+    made: Levels = {}
     for seed, rows in found.items():
-        draws = {}
+        draws: dict[float, list[Floats]] = {}
         for row in rows:
             value, share = np.array([row["late"], row["mean"]]), row["share"]
             if row["arm"].startswith("random_"):
@@ -495,14 +523,14 @@ def levels(found):
     return made
 
 
-def compare(found):
+def compare(found: Levels) -> list[tuple[Any, ...]]:
     """Each score against random sentences of the same number, paired over seeds.
 
     Args:
         found: of :func:`levels`.
 
     Returns:
-        list of tuple: ``(score, share, labels, accuracy, gain, low, high,
+        Rows ``(score, share, labels, accuracy, gain, low, high,
         seeds, p, verdict)``: `accuracy` and `gain` over epochs 40-50; the
         95 % interval is that of a paired t test, for this row by itself; p is
         one-sided of the nearer side after Holm's correction over all rows of the
@@ -512,7 +540,8 @@ def compare(found):
         ``matched_low``.
     """
     about = {score.name: score for score in SCORES}
-    rows, tests = [], []
+    rows: list[list[Any]] = []
+    tests = []
     shares = sorted({share for arm, share in found if arm == "random"})
     pairs = [((s.name, share), ("random", share)) for s in SCORES for share in shares]
     pairs += [((f"without_{n}", share), ("random", share)) for n in REMOVED for share in shares]
@@ -547,7 +576,7 @@ def _verdict(better, worse, high):
     return "no such gain" if high < SMALLEST else "undecided"
 
 
-def saved_sentences(run, found):
+def saved_sentences(run: Run, found: Levels) -> list[tuple[Any, ...]]:
     """What a score is worth in sentences: how many more random ones reach the same accuracy.
 
     The curve of random sentences goes from T1 alone over the random draws to all of T2, in
@@ -558,7 +587,7 @@ def saved_sentences(run, found):
         found: of :func:`levels`.
 
     Returns:
-        list of tuple: ``(score, share, sentences, random, saved, low, high, seeds)``:
+        Rows ``(score, share, sentences, random, saved, low, high, seeds)``:
         sentences that were added; random ones of the same accuracy, mean over seeds; their
         difference with the 95 % interval of its mean.  A seed in which no number of random
         sentences does as well counts all of T2.
@@ -591,21 +620,21 @@ def saved_sentences(run, found):
     return rows
 
 
-def wrong_labels(run, seeds):
+def wrong_labels(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
     """Do scores find sentences with a wrong label? A tenth of T2's labels is changed.
 
     Nothing is trained: the T1 models never saw these labels.
 
     Args:
         run: with the weights of every epoch.
-        seeds (list of int): which.
+        seeds: which.
 
     Returns:
-        list of tuple: ``(score, labels, area, low, high, found at each of INSPECTED …,
+        Rows ``(score, labels, area, low, high, found at each of INSPECTED …,
         seeds)``: area under the ROC curve, 0.5 by chance, with the interval of its mean;
         share of all wrong labels among the sentences of the highest scores.
     """
-    made = {}
+    made: dict[str, list[list[float]]] = {}
     for seed in seeds:
         _, t2, _ = run.split(seed)
         random = generator("wrong labels", seed)
@@ -614,7 +643,8 @@ def wrong_labels(run, seeds):
         true, kinds = run.corpus.labels[t2], len(run.corpus.label_names)
         moved = (true + 1 + random.randint(0, kinds - 1, len(t2))) % kinds
         labels = np.where(wrong, moved, true).astype(np.int32)
-        scores = {**_scores_of(run, seed), **_of_labels(*_looks(run, seed, t2), labels)}
+        looks, predicted, trained = _looks(run, seed, t2)
+        scores = {**_scores_of(run, seed), **_of_labels(looks, predicted, trained, labels)}
         for score in SCORES:
             area, found = detection(scores[score.name], wrong, INSPECTED)
             made.setdefault(score.name, []).append([area, *found])
@@ -636,11 +666,11 @@ def _scores_of(run, seed):
     return {name: np.array([row[name] for row in rows]) for name in names}
 
 
-def correlations(run, seeds):
+def correlations(run: Run, seeds: Sequence[int]) -> tuple[list[str], Floats]:
     """Spearman's rank correlation of every two scores over T2, mean over seeds.
 
     Returns:
-        tuple: names, and a (k, k) float64 array.
+        Names, and a (k, k) array.
     """
     names = [score.name for score in SCORES]
     made = []
@@ -651,15 +681,15 @@ def correlations(run, seeds):
     return names, np.mean(made, axis=0)
 
 
-def confounds(run, seeds):
+def confounds(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
     """How far A_S is explained by length, rarity, coverage and class.
 
     Args:
         run: after :func:`run_rivals`.
-        seeds (list of int): those to count.
+        seeds: those to count.
 
     Returns:
-        list of tuple: ``(covariate, correlation, partial, low, high, smd,
+        Rows ``(covariate, correlation, partial, low, high, smd,
         smd_matched)``: rank correlation with A_S; the same with the other
         covariates held (partial), its 95 % interval; standardised mean
         difference of the covariate between T2h and T2l, and between the
@@ -667,7 +697,7 @@ def confounds(run, seeds):
         of A_S's ranks that all explain together, and its interval.
     """
     covariates = ("length", "rarity", "unknown", "label")
-    made = {name: [] for name in (*covariates, "R2")}
+    made: dict[str, list[list[float]]] = {name: [] for name in (*covariates, "R2")}
     for seed in seeds:
         scores = _scores_of(run, seed)
         sentences = scores["sentence"].astype(np.int64)
@@ -691,8 +721,8 @@ def confounds(run, seeds):
         rest = _residual(target, np.stack([ranks[n] for n in covariates], axis=1))
         made["R2"].append([1 - float(np.mean(rest**2)), np.nan, np.nan, np.nan])
     rows = []
-    for name, values in made.items():
-        values = np.array(values)
+    for name, by_seed in made.items():
+        values = np.array(by_seed)
         shown = values[:, 0] if name == "R2" else values[:, 1]
         tested = t_test(shown)
         mean = values.mean(axis=0)

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from ..io.files import (
     toml_table,
 )
 from ..parallel.mpi import run_shares
-from ..parallel.pool import Task
+from ..parallel.pool import Outcome, Task
 from ..settings import CorpusFacts, Options, Surroundings, VectorFacts, continued, same_data
 
 __all__ = [
@@ -44,6 +44,8 @@ __all__ = [
 
 #: Specifications of a sweep.
 _MOST = 10_000
+#: (specification name, seed) -> its row.
+Found = dict[tuple[str, int], dict[str, Any]]
 #: What all rows have in common: data, options, versions.
 SETTINGS = "sweep.json"
 
@@ -65,16 +67,16 @@ class Specification:
     """One choice of readings, named by what it changes.
 
     Attributes:
-        name (str): for instance ``"dropout=0.5"``; ``"default"`` for none.
-        config (Config): all readings.
+        name: for instance ``"dropout=0.5"``; ``"default"`` for none.
+        config: all readings.
     """
 
-    def __init__(self, name, config):
+    def __init__(self, name: str, config: Config) -> None:
         self.name = name
         self.config = config
 
 
-def read_grid(path):
+def read_grid(path: str | Path) -> tuple[list[Specification], list[int]]:
     """Specifications and seeds of a sweep.
 
     The TOML file has ``seeds`` (a list), ``preset`` (default ``"paper"``), an
@@ -83,7 +85,7 @@ def read_grid(path):
     ``[[one]]`` tables, each one specification.
 
     Returns:
-        tuple: specifications (the same readings twice count once), seeds.
+        Specifications (the same readings twice count once), seeds.
 
     Raises:
         InputError: for an unknown key, setting or value.
@@ -125,7 +127,7 @@ def read_grid(path):
     changes += table["one"]
     try:
         base = PRESETS[preset].replace(**table["base"])
-        made = {}
+        made: dict[Config, Specification] = {}
         for change in changes or [{}]:
             config = base.replace(**change)
             made.setdefault(config, Specification(_name(config, base), config))
@@ -144,11 +146,11 @@ def _shown(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def sweep_rows(place):
+def sweep_rows(place: str | Path) -> Found:
     """Rows of ``sweep.csv``: (specification name, seed) -> settings and statistics.
 
     Returns:
-        dict: ``(name, seed)`` -> dict of text for settings, float for statistics.
+        ``(name, seed)`` -> dict of text for settings, float for statistics.
     """
     place = Path(place)
     if not place.exists():
@@ -191,7 +193,7 @@ def _read_settings(out: Path) -> dict[str, Any]:
 
 def prepare_sweep(
     out: str | Path,
-    specifications: list[Specification],
+    specifications: Sequence[Specification],
     data: tuple,
     options: Options,
     on_read: OnRead | None = None,
@@ -246,15 +248,23 @@ def prepare_sweep(
     return now
 
 
-def run_specification(folder, name, seed, settings, data, options, on_progress):
+def run_specification(
+    folder: str,
+    name: str,
+    seed: int,
+    settings: dict[str, Any],
+    data: tuple,
+    options: dict[str, Any],
+    on_progress: Callable[[Any], None],
+) -> None:
     """Task: one specification and seed in a folder of its own; its row is left beside it."""
     config = Config(**settings)
-    folder = Path(folder)
-    run = prepare(folder, config, Options(**options), [seed], *data)
+    place = Path(folder)
+    run = prepare(place, config, Options(**options), [seed], *data)
     run_seed(run, seed, lambda *message: on_progress(message))
     row = {"specification": name, "seed": seed, **_shown_settings(config)}
-    _save_rows(folder.with_suffix(".csv"), [{**row, **statistics_of(run, seed)}])
-    shutil.rmtree(folder, ignore_errors=True)  # whoever collects the row does the same
+    _save_rows(place.with_suffix(".csv"), [{**row, **statistics_of(run, seed)}])
+    shutil.rmtree(place, ignore_errors=True)  # whoever collects the row does the same
 
 
 def _shown_settings(config):
@@ -268,14 +278,14 @@ def _save_rows(place, rows):
     save_csv(place, header, [row.values() for row in rows])
 
 
-def collect_rows(out):
+def collect_rows(out: str | Path) -> Found:
     """Move the rows that tasks have finished, on whichever machine, into ``sweep.csv``.
 
     Args:
         out: DIR; each row is a file in ``DIR/work`` until then.
 
     Returns:
-        dict: all rows, as :func:`sweep_rows` has them.
+        All rows, as :func:`sweep_rows` has them.
     """
     out = Path(out)
     rows = sweep_rows(out / "sweep.csv")
@@ -290,22 +300,31 @@ def collect_rows(out):
     return rows
 
 
-def run_sweep(out, specifications, seeds, data, options=None, jobs=1, on_progress=None, threads=1):
+def run_sweep(
+    out: str | Path,
+    specifications: Sequence[Specification],
+    seeds: Sequence[int],
+    data: tuple,
+    options: Options | None = None,
+    jobs: int = 1,
+    on_progress: Callable[[Any, Any], None] | None = None,
+    threads: int = 1,
+) -> Outcome:
     """Carry out what ``sweep.csv`` of `out` lacks.
 
     Args:
         out: DIR; partial runs are in ``DIR/work``.
-        specifications (list of Specification): what to run.
-        seeds (list of int): each of them with each.
-        data (tuple): corpus paths and vectors, and maybe preset and dimensions, as
+        specifications: what to run.
+        seeds: each of them with each.
+        data: corpus paths and vectors, and maybe preset and dimensions, as
             :func:`replicate.experiment.prepare` takes them.
-        options (Options): device and implementation.
-        jobs (int): at once.
+        options: device and implementation.
+        jobs: at once.
         on_progress: callable ``(name, message)``.
-        threads (int): of the matrix library in each process.
+        threads: of the matrix library in each process.
 
     Returns:
-        replicate.parallel.pool.Outcome: rows are in the file.
+        How the tasks ended; rows are in the file.
     """
     out = Path(out)
     options = options or Options()

@@ -46,7 +46,15 @@ def _shares(context, parameter, text):
 @click.option("--scores", default="", metavar="NAME,…",
               help="Only these scores select, for instance instability,el2n; default: all.")  # fmt: skip
 @seeds_at_once
-def questions(folder, number, shares, scores, jobs, quiet, verbose):
+def questions(
+    folder: str,
+    number: int | None,
+    shares: tuple[float, ...],
+    scores: str,
+    jobs: int | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
     """What the paper left open: do words settle, are they rare, do simpler scores do as well?
 
     DIR is a run made with --record-arms and --epoch-weights all.  Every score
@@ -150,7 +158,15 @@ def _further_models(work, seeds, each, jobs, quiet, verbose, train, write):
     help="First phases a seed over which A_S is averaged.",
 )
 @seeds_at_once
-def choice(folder, number, halves, phases, jobs, quiet, verbose):
+def choice(
+    folder: str,
+    number: int | None,
+    halves: int,
+    phases: int,
+    jobs: int | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
     """How much could any choice of half of T2 matter?
 
     DIR is a run.  Further models are trained: on T1 with random halves of T2, and on T1
@@ -192,7 +208,17 @@ def choice(folder, number, halves, phases, jobs, quiet, verbose):
     "--filters", default="", metavar="N,N,…", help="Further numbers of filters, with all of T1."
 )
 @seeds_at_once
-def ceiling(folder, number, halves, trainings, sizes, filters, jobs, quiet, verbose):
+def ceiling(
+    folder: str,
+    number: int | None,
+    halves: int,
+    trainings: int,
+    sizes: str,
+    filters: str,
+    jobs: int | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
     """Could choosing ever pay?
 
     DIR is a run.  Further networks are trained: random halves of T2, each several times,
@@ -233,7 +259,9 @@ def _whole_numbers(option, text):
     help="Further first phases a seed with each thing changed.",
 )
 @seeds_at_once
-def trust(folder, number, draws, jobs, quiet, verbose):
+def trust(
+    folder: str, number: int | None, draws: int, jobs: int | None, quiet: bool, verbose: bool
+) -> int:
     """Is the saliency to be trusted?
 
     DIR is a run made with --epoch-weights all.  How much of its change is jumps, does it
@@ -258,8 +286,10 @@ def trust(folder, number, draws, jobs, quiet, verbose):
 @data_options
 @machine_options
 @click.option("--out", required=True, metavar="DIR", help="Where sweep.csv goes.")
-def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threads, quiet,
-          verbose, out):  # fmt: skip
+def sweep(
+    grid: str, corpus: tuple[str, ...], vectors: str | None, dimensions: int, device: str,
+    implementation: str, jobs: int | None, threads: int, quiet: bool, verbose: bool, out: str,
+) -> int:  # fmt: skip
     """Readings x seeds of the TOML file GRID, side by side: a multiverse.
 
     DIR then has sweep.csv (a row a specification and seed), multiverse.csv (all of them
@@ -272,14 +302,14 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
     from ..settings import Options
 
     specifications, seeds = sweeping.read_grid(grid)
-    paths, vectors = data_of("paper", corpus, vectors)
-    out, data = Path(out), (paths, vectors, "", dimensions)
+    data = (*data_of("paper", corpus, vectors), "", dimensions)
+    folder = Path(out)
     options = Options(device, implementation)
     console = Console()
-    with sweeping.locked(out), log_file(out):
-        settings = sweeping.prepare_sweep(out, specifications, data, options, on_read(quiet))
-        report_differences(out, settings)
-        have = sweeping.collect_rows(out)
+    with sweeping.locked(folder), log_file(folder):
+        settings = sweeping.prepare_sweep(folder, specifications, data, options, on_read(quiet))
+        report_differences(folder, settings)
+        have = sweeping.collect_rows(folder)
         left = [s for s in specifications for n in seeds if (s.name, n) not in have]
         total = sum(s.config.epochs * len(ARMS) for s in left)
         done = {}
@@ -297,16 +327,23 @@ def sweep(grid, corpus, vectors, dimensions, device, implementation, jobs, threa
                     display.end(name, label, message)
 
             outcome = sweeping.run_sweep(
-                out, specifications, seeds, data, options, jobs_or_cores(jobs), on_progress, threads
+                folder,
+                specifications,
+                seeds,
+                data,
+                options,
+                jobs_or_cores(jobs),
+                on_progress,
+                threads,
             )
-        rows = sweeping.sweep_rows(out / "sweep.csv")
-        multiverse.write_multiverse(rows, out)
+        rows = sweeping.sweep_rows(folder / "sweep.csv")
+        multiverse.write_multiverse(rows, folder)
         report_failures(outcome, lambda failed: "{}, seed {}".format(*failed))
     if not quiet:
         effects = ("id", "part", "specifications", "mean", "low", "high", "between")
-        print_table(console, "All specifications together", out / "multiverse.csv", effects)
+        print_table(console, "All specifications together", folder / "multiverse.csv", effects)
         click.echo(
-            f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {out / 'sweep.csv'}"
+            f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {folder / 'sweep.csv'}"
         )
     return 3 if outcome.failures else 0
 
@@ -343,7 +380,17 @@ _KIMS = ("mr", "sst1", "sst2", "subj", "trec", "cr", "mpqa")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--verbose", "-v", is_flag=True, help="Print a line for every training run.")
 @click.option("--out", default="out/kim", show_default=True, metavar="DIR")
-def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
+def kim(
+    corpora: list[str],
+    variants: list[str],
+    vectors: str | None,
+    seeds: list[int],
+    epochs: int,
+    jobs: int | None,
+    quiet: bool,
+    verbose: bool,
+    out: str,
+) -> int:
     """Is the network as good as Kim's?  His table (2014) on his corpora, by his protocol.
 
     Three heights of 100 filters, dropout, AdaDelta; ten folds, or the official test
@@ -355,8 +402,8 @@ def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
     """
     from ..beyond import kim as beyond
 
-    out, vectors = Path(out), data_of("paper", corpora[:1], vectors)[1]
-    with beyond.locked(out), log_file(out):
+    folder, word_vectors = Path(out), str(data_of("paper", corpora[:1], vectors)[1])
+    with beyond.locked(folder), log_file(folder):
         with contextlib.ExitStack() as stack:
             display = []
 
@@ -374,13 +421,13 @@ def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
                     display[0].end(name, label, message)
 
             outcome = beyond.run_kim(
-                out, corpora, variants, seeds, vectors, epochs, jobs or cores(), on_progress,
+                folder, corpora, variants, seeds, word_vectors, epochs, jobs or cores(), on_progress,
                 on_start, on_read(quiet),
             )  # fmt: skip
         report_failures(outcome, str)
-        place = beyond.write_kim(out)
+        place = beyond.write_kim(folder)
     if not quiet:
-        print_accuracies(Console(), beyond.kim_table(beyond.fold_rows(out)))
+        print_accuracies(Console(), beyond.kim_table(beyond.fold_rows(folder)))
     click.echo(place)
     return 3 if outcome.failures else 0
 
@@ -389,7 +436,7 @@ def kim(corpora, variants, vectors, seeds, epochs, jobs, quiet, verbose, out):
 @click.argument("folders", nargs=-1, required=True, metavar="DIR…")
 @click.option("--out", default="out/corpora", show_default=True, metavar="DIR")
 @click.option("--quiet", "-q", is_flag=True)
-def corpora(folders, out, quiet):
+def corpora(folders: tuple[str, ...], out: str, quiet: bool) -> int:
     """Do the claims hold on other corpora?  Runs on several, one by one and together.
 
     Each DIR is a run of the same readings and word vectors on another corpus.
@@ -401,9 +448,9 @@ def corpora(folders, out, quiet):
     """
     from ..beyond import other_corpora as beyond
 
-    out = Path(out)
-    with beyond.locked(out), log_file(out):
-        written = beyond.write_corpora(folders, out)
+    place = Path(out)
+    with beyond.locked(place), log_file(place):
+        written = beyond.write_corpora(folders, place)
     for place in written:
         click.echo(place)
     return 0

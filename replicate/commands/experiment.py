@@ -49,10 +49,12 @@ from .progress import cost, display_on, log, log_file, on_read, report_differenc
               help="Under mpiexec: all ranks train each model together.")  # fmt: skip
 @click.option("--out", default=None, metavar="DIR", help="Run folder; default: out/PRESET.")
 def run(
-    preset, epochs, assignments, corpus, vectors, dimensions, seeds, device, implementation,
-    jobs, threads, quiet, verbose, streaming, epoch_weights, record_arms, data_parallel, out,
-    until, max_seeds,
-):  # fmt: skip
+    preset: str, epochs: int | None, assignments: tuple[str, ...], corpus: tuple[str, ...],
+    vectors: str | None, dimensions: int, seeds: list[int], device: str, implementation: str,
+    jobs: int | None, threads: int, quiet: bool, verbose: bool, streaming: bool,
+    epoch_weights: str, record_arms: bool, data_parallel: bool, out: str | None,
+    until: str | None, max_seeds: int,
+) -> int:  # fmt: skip
     """The experiment.  The same command again continues what is unfinished.
 
     Under mpiexec, seeds are spread over all ranks; see docs/cluster.md.
@@ -71,8 +73,8 @@ def run(
     if until:
         seeds = _first_seeds(seeds, max_seeds)
     config = config_of(preset, epochs, assignments)
-    paths, vectors = data_of(preset, corpus, vectors)
-    out = Path(out or Path("out") / Path(preset).stem)
+    paths, word_vectors = data_of(preset, corpus, vectors)
+    folder = Path(out or Path("out") / Path(preset).stem)
     console = Console()
     # Chainer and Numba take seconds to import: not before the words are known to be
     # right, and then here and where workers come from at once.
@@ -85,14 +87,14 @@ def run(
     from ..settings import Options
 
     options = Options(device, implementation, not streaming, epoch_weights, record_arms)
-    with Run.locked(out), log_file(out):
+    with Run.locked(folder), log_file(folder):
         began = time.monotonic()
         work = prepare(
-            out, config, options, seeds, paths, vectors, preset, dimensions, on_read(quiet)
+            folder, config, options, seeds, paths, word_vectors, preset, dimensions, on_read(quiet)
         )
         report_differences(work.out, work.settings)
         log.info("command: %s", " ".join(sys.argv[1:]))
-        statistics = {}
+        statistics: dict[int, dict[str, float]] = {}
         while True:
             total = config.epochs * sum(
                 not work.finished(seed, arm) for seed in work.seeds for arm in ARMS
@@ -173,7 +175,7 @@ def _goes_on(work, most, statistics, step=10):
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-def verify(folder):
+def verify(folder: str) -> int:
     """Print the claims, paper against ours.
 
     Exit 0 when the run agrees with the committed results, or nothing is committed for
@@ -226,7 +228,7 @@ def _committed(identity):
     default="en",
     help="report.html, or report.ja.html too",
 )
-def report(folder, lang):
+def report(folder: str, lang: str) -> int:
     """Redraw figures and report from stored results."""
     from ..experiment import conclude
     from ..run import Run
@@ -281,7 +283,15 @@ def _ends_with(place, text):
               help="Of the terminal; auto asks the variable COLORFGBG.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write an HTML page.")
-def explain(folder, texts, seed, epochs, background, as_json, html):
+def explain(
+    folder: str,
+    texts: tuple[str, ...],
+    seed: int | None,
+    epochs: list[int] | None,
+    background: str,
+    as_json: bool,
+    html: str | None,
+) -> int:
     """A sentence's word saliency, epoch by epoch.
 
     In colours on a terminal; in a pipe as CSV, a row for each word at each epoch.

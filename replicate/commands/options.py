@@ -3,13 +3,18 @@
 import contextlib
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..config import PRESETS, Config
 from ..io.errors import InputError
 from ..parallel import mpi
+
+if TYPE_CHECKING:  # its module is loaded by the commands that need it
+    from ..io.wordvectors import Vectors
 
 #: What a container may use of the cores, in microseconds of each period: one file of both
 #: numbers, or a file for each in version 1 of control groups.  "max" and -1 are no limit.
@@ -20,7 +25,7 @@ QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 MOST_SEEDS = 100_000
 
 
-def read_seeds(context, parameter, text):
+def read_seeds(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
     """``5`` is the first five seeds; ``0,3,7`` and ``100-119`` are these."""
     try:
         ends = [[int(end) for end in part.split("-")] for part in text.split(",") if part.strip()]
@@ -46,12 +51,12 @@ def read_seeds(context, parameter, text):
     return list(range(number))
 
 
-def jobs_or_cores(jobs):
+def jobs_or_cores(jobs: int | None) -> int:
     """Training runs at once: one a core, or one a rank where there are several."""
     return jobs or (1 if mpi.active() else cores())
 
 
-def cores():
+def cores() -> int:
     """Cores that this process may use: a container may have a share of them only."""
     number = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
@@ -127,7 +132,13 @@ setting_options = _options(
 )  # fmt: skip
 
 
-def config_of(preset, epochs, assignments, presets=PRESETS, base="paper"):
+def config_of(
+    preset: str,
+    epochs: int | None,
+    assignments: Sequence[str],
+    presets: Mapping[str, Config] = PRESETS,
+    base: str = "paper",
+) -> Config:
     """Settings of a preset, or of a TOML file that changes those of `base`."""
     if preset in presets:
         config = presets[preset]
@@ -141,7 +152,9 @@ def config_of(preset, epochs, assignments, presets=PRESETS, base="paper"):
     return config.with_assignments(assignments)
 
 
-def data_of(preset, corpus, vectors):
+def data_of(
+    preset: str, corpus: Sequence[str], vectors: str | None
+) -> tuple[list[Path], "Vectors"]:
     """Corpus paths and vectors, searched for where not named."""
     from ..io.data import find_data
 

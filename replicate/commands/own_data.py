@@ -34,8 +34,11 @@ from .progress import display_on, log_file, on_read
 @click.option("--implementation", type=click.Choice(["fused", "reference"]), default="fused")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--out", required=True, metavar="DIR", help="Where selected.csv goes.")
-def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budget, seeds,
-           implementation, quiet, out):  # fmt: skip
+def select(
+    preset: str, epochs: int | None, assignments: tuple[str, ...], corpus: tuple[str, ...],
+    vectors: str | None, dimensions: int, pool: str, budget: str, seeds: list[int],
+    implementation: str, quiet: bool, out: str,
+) -> int:  # fmt: skip
     """Your own data: train on --corpus, and select texts of --pool by unstable words.
 
     Writes selected.csv (rank, score, text, the words that made it high),
@@ -49,16 +52,16 @@ def select(preset, epochs, assignments, corpus, vectors, dimensions, pool, budge
         raise InputError(
             "--corpus: name the labelled texts, a .tsv or .csv with columns label and text"
         )
-    paths, vectors = data_of("paper", corpus, vectors)
+    paths, word_vectors = data_of("paper", corpus, vectors)
     console = Console(stderr=True)
     with selecting.locked(out), log_file(out):
         with display_on(console, config.epochs * len(seeds), quiet, False) as display:
 
-            def on_progress(seed, epoch, accuracy):
+            def on_progress(seed: int, epoch: int, accuracy: float) -> None:
                 display.bar(seed, f"seed {seed}", config.epochs, epoch, accuracy)
 
             place = selecting.select(
-                paths, pool, vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
+                paths, pool, word_vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
                 on_read(quiet),
             )  # fmt: skip
     if not quiet:

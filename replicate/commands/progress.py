@@ -4,7 +4,9 @@ import contextlib
 import logging
 import platform
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -16,37 +18,49 @@ from ..parallel import mpi
 from ..show.terminal import Display
 from .options import cores
 
+if TYPE_CHECKING:  # their modules are loaded by the commands that need them
+    from ..experiment import OnRead
+    from ..io.summary import Summary
+    from ..parallel.pool import Outcome
+
 #: The log of the package; :func:`log_file` gives it a file.
 log = logging.getLogger("replicate")
 
 
-def on_read(quiet):
+def on_read(quiet: bool) -> "OnRead | None":
     """What prints the lines on what was read, on standard error; None where nothing is wanted."""
 
-    def show(read):
+    def show(read: "Summary") -> None:
         console = Console(stderr=True)
         console.print(*read.lines(), sep="\n", markup=False, highlight=False, soft_wrap=True)
 
     return None if quiet else show
 
 
-def display_on(console, total, quiet, verbose):
+def display_on(console: Console, total: int, quiet: bool, verbose: bool) -> Display:
     """Bars of what is under way, or lines where the output is no terminal."""
     # mpiexec gives rank 0 a terminal of its own, wherever the output goes.
     return Display(console, total, quiet, verbose, live=not mpi.active())
 
 
-def cost(place, seconds, outcome, jobs, **asked):
+def cost(
+    place: Path, seconds: float, outcome: "Outcome", jobs: int, **asked: Any
+) -> dict[str, Any]:
     """What a command took: seconds of all its starts, the greatest memory, the machine.
 
     Args:
-        place (Path): where the cost of its earlier starts is, if it is anywhere.
+        place: where the cost of its earlier starts is, if it is anywhere.
         seconds: of this start.
-        outcome (Outcome): of its tasks.
+        outcome: of its tasks.
         jobs: tasks at once.
         asked: what this start was asked for; it stands beside its seconds.
     """
-    before = {"seconds": 0.0, "peak_memory_bytes": 0, "peak_together_bytes": 0, "starts": []}
+    before: dict[str, Any] = {
+        "seconds": 0.0,
+        "peak_memory_bytes": 0,
+        "peak_together_bytes": 0,
+        "starts": [],
+    }
     with contextlib.suppress(InputError):  # none yet, or damaged
         before.update(load_json(place))
     return {
@@ -64,7 +78,7 @@ class _LogFile(logging.FileHandler):
 
     lost = False
 
-    def handleError(self, record):
+    def handleError(self, record: logging.LogRecord) -> None:
         """Report it once; logging would print a traceback for every line."""
         if not self.lost:
             self.lost = True
@@ -73,14 +87,14 @@ class _LogFile(logging.FileHandler):
                 f"{self.baseFilename}: cannot be written ({reason}); going on without", err=True
             )
 
-    def close(self):
+    def close(self) -> None:
         """Close it, be it full or not."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 @contextlib.contextmanager
-def log_file(out):
+def log_file(out: str | Path) -> Iterator[None]:
     """A log file in the run folder."""
     try:
         # A name of a file may have bytes that are not characters.
@@ -104,7 +118,7 @@ def log_file(out):
         handler.close()
 
 
-def report_differences(out, settings):
+def report_differences(out: str | Path, settings: dict[str, Any]) -> None:
     """Say that results go on under other versions than they began with."""
     from ..settings import differences
 
@@ -115,11 +129,11 @@ def report_differences(out, settings):
         click.echo(line, err=True)
 
 
-def report_failures(outcome, label):
+def report_failures(outcome: "Outcome", label: Callable[[Any], str]) -> None:
     """Log what failed and why, and print its last line on standard error.
 
     Args:
-        outcome (Outcome): of training runs.
+        outcome: of training runs.
         label: what the name of a training run is called.
     """
     for name, reason in outcome.failures.items():

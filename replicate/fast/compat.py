@@ -64,9 +64,9 @@ def _system_info():
         package = types.ModuleType("numpy.distutils")
         sys.modules["numpy.distutils"] = package
     module = types.ModuleType("numpy.distutils.system_info")
-    module.get_info = lambda name, notfound_action=0: {}
+    vars(module)["get_info"] = lambda name, notfound_action=0: {}
     sys.modules["numpy.distutils.system_info"] = module
-    package.system_info = module
+    vars(package)["system_info"] = module
     # `import numpy.distutils.system_info` binds only `numpy`, then reads these.
     np.distutils = package
 
@@ -84,9 +84,9 @@ def _pkg_resources():
     def require(requirement):
         raise DistributionNotFound(requirement)
 
-    module.DistributionNotFound = DistributionNotFound
-    module.VersionConflict = VersionConflict
-    module.require = require
+    vars(module).update(
+        DistributionNotFound=DistributionNotFound, VersionConflict=VersionConflict, require=require
+    )
     sys.modules["pkg_resources"] = module
 
 

@@ -14,7 +14,7 @@ words a filter covers.
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -135,7 +135,7 @@ class ConvolutionMax(function_node.FunctionNode):
         self.wide = padding == "wide"
         self.argmax = None
 
-    def check_type_forward(self, in_types):
+    def check_type_forward(self, in_types: Any) -> None:
         type_check._argname(in_types, ("words", "W", "b"))
         x, w, b = in_types
         type_check.expect(
@@ -174,7 +174,7 @@ class ConvolutionMax(function_node.FunctionNode):
         if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_words):
             raise ValueError(f"tokens must be rows 0 to {n_words - 1} of the words")
 
-    def forward(self, inputs):
+    def forward(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         y = self.compute(*inputs)
         self.retain_inputs((0, 1))
         self.retain_outputs((0,))
@@ -191,7 +191,7 @@ class ConvolutionMax(function_node.FunctionNode):
         self.argmax = pooled.argmax
         return pooled.value
 
-    def backward(self, indexes, grad_outputs):
+    def backward(self, indexes: Any, grad_outputs: Any) -> Any:
         retained = (*self.get_retained_inputs(), *self.get_retained_outputs(), grad_outputs[0])
         return _as_variables("convolution_max", partial(self.gradients, indexes), retained)
 
@@ -350,10 +350,10 @@ class _Gradients(function_node.FunctionNode):
         self.name = name
         self.gradients = gradients
 
-    def forward(self, inputs):
+    def forward(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(self.gradients(*inputs))
 
-    def backward(self, indexes, grad_outputs):
+    def backward(self, indexes: Any, grad_outputs: Any) -> Any:
         # Chainer's default returns no gradient at all, which would be taken
         # for zero.
         raise RuntimeError(f"{self.name} has no gradient of its gradient")

@@ -85,7 +85,16 @@ SGD, MOMENTUM, ADAGRAD, ADADELTA, ADAM, ADADELTA_ABSENT = range(6)
 
 
 @numba.njit(inline="always", cache=True, nogil=True)
-def step(kind, weight, g, first, second, begin, end, c):
+def step(
+    kind: int,
+    weight: np.ndarray,
+    g: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    begin: int,
+    end: int,
+    c: np.ndarray,
+) -> None:
     """One step of neighbouring rows (n, D), which have one gradient (D,); `c` are constants."""
     # A loop for each formula, which is then compiled into it: a call of one costs as much.
     if kind == SGD:
@@ -144,7 +153,7 @@ class SGDRule(CompiledRule, optimizers.sgd.SGDRule):
     kind = SGD
     moves = False
 
-    def constants(self, hp):
+    def constants(self, hp: Any) -> tuple[float, ...] | None:
         return (hp.lr,)
 
 
@@ -154,7 +163,7 @@ class MomentumSGDRule(CompiledRule, optimizers.momentum_sgd.MomentumSGDRule):
     kind = MOMENTUM
     names = ("v",)
 
-    def constants(self, hp):
+    def constants(self, hp: Any) -> tuple[float, ...] | None:
         return hp.lr, hp.momentum
 
 
@@ -165,7 +174,7 @@ class AdaGradRule(CompiledRule, optimizers.ada_grad.AdaGradRule):
     names = ("h",)
     moves = False
 
-    def constants(self, hp):
+    def constants(self, hp: Any) -> tuple[float, ...] | None:
         return hp.lr, hp.eps
 
 
@@ -175,7 +184,7 @@ class AdaDeltaRule(CompiledRule, optimizers.ada_delta.AdaDeltaRule):
     kind = ADADELTA
     names = ("msg", "msdx")
 
-    def constants(self, hp):
+    def constants(self, hp: Any) -> tuple[float, ...] | None:
         return hp.rho, 1 - hp.rho, hp.eps
 
 
@@ -185,7 +194,7 @@ class AdamRule(CompiledRule, optimizers.adam.AdamRule):
     kind = ADAM
     names = ("m", "v")
 
-    def constants(self, hp):
+    def constants(self, hp: Any) -> tuple[float, ...] | None:
         if hp.amsgrad or hp.adabound or hp.weight_decay_rate:
             return None
         # Chainer's alpha_t, which looks each hyperparameter up in a chain.
@@ -220,7 +229,7 @@ class FusedRule(CompiledRule):
         # What the rules of one update have in common, while it lasts.
         self._shared = shared
 
-    def update(self, param):
+    def update(self, param: Any) -> None:
         kind = type(param.array)
         plain = (
             self._plain(param)
@@ -236,11 +245,11 @@ class FusedRule(CompiledRule):
         else:
             self.update_core_gpu(param)
 
-    def update_core_cpu(self, param):
+    def update_core_cpu(self, param: Any) -> None:
         if not self._fused(param):
             super().update_core_cpu(param)
 
-    def update_core_gpu(self, param):
+    def update_core_gpu(self, param: Any) -> None:
         if self.kind != ADAM or not self._fused(param):
             super().update_core_gpu(param)
 
@@ -308,7 +317,7 @@ class _Fused:
             shared["waiting"] = []
         try:
             if lossfun or hooks._pre_update_hooks or hooks._post_update_hooks or self._scales:
-                super().update(lossfun, *args, **kwargs)
+                super().update(lossfun, *args, **kwargs)  # type: ignore[misc]  # a part of a class
             else:
                 # What is left of Chainer's way, which takes as long as the arithmetic.
                 self.t += 1

@@ -80,11 +80,11 @@ class _Code:
         self.vector = ir.VectorType(self.number, lanes)
         self.zero = ir.Constant(self.vector, [0.0] * lanes)
 
-    def array(self, i):
+    def array(self, i: int) -> Any:
         """Argument `i`, an array."""
         return self.context.make_array(self.kinds[i])(self.context, self.builder, self.arguments[i])
 
-    def at(self, array, *offsets):
+    def at(self, array: Any, *offsets: Any) -> Any:
         """Pointer to the number of a C-contiguous array at the sum of offsets."""
         place = functools.reduce(self.builder.add, offsets)
         return self.builder.gep(array.data, [place])
@@ -92,31 +92,31 @@ class _Code:
     def _vector_at(self, array, kind, *offsets):
         return self.builder.bitcast(self.at(array, *offsets), kind.as_pointer())
 
-    def load(self, array, *offsets, kind=None):
+    def load(self, array: Any, *offsets: Any, kind: Any = None) -> Any:
         """A vector of the numbers that begin there."""
         kind = kind or self.vector
         value = self.builder.load(self._vector_at(array, kind, *offsets))
         value.align = self.context.get_abi_sizeof(kind.element)
         return value
 
-    def store(self, value, array, *offsets):
+    def store(self, value: Any, array: Any, *offsets: Any) -> None:
         """Write a vector there."""
         stored = self.builder.store(value, self._vector_at(array, value.type, *offsets))
         stored.align = self.context.get_abi_sizeof(value.type.element)
 
-    def spread(self, value):
+    def spread(self, value: Any) -> Any:
         """A vector of one number."""
         nothing = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
         first = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         one = self.builder.insert_element(nothing, value, ir.IntType(32)(0))
         return self.builder.shuffle_vector(one, nothing, first)
 
-    def add(self, total, a, b):
+    def add(self, total: Any, a: Any, b: Any) -> Any:
         """total + a b; product and sum may be one instruction."""
         fused = ("contract",)
         return self.builder.fadd(total, self.builder.fmul(a, b, flags=fused), flags=fused)
 
-    def loop(self, times, values, step):
+    def loop(self, times: Any, values: Any, step: Any) -> Any:
         """Vectors after `times`, at least one, applications of ``step(i, values)``."""
         builder = self.builder
         before = builder.block
@@ -328,7 +328,16 @@ def _best_windows(rows, bias, tokens, start, count, first, height, best, place, 
 
 
 @numba.njit(cache=True, nogil=True)
-def pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
+def pool_cpu(
+    projected: np.ndarray,
+    bias: np.ndarray,
+    tokens: np.ndarray,
+    offsets: np.ndarray,
+    height: int,
+    wide: bool,
+    value: np.ndarray,
+    argmax: np.ndarray,
+) -> bool:
     """Maxima over time and their places; see :func:`replicate.fast.convolution.pool`.
 
     Args:
@@ -336,7 +345,7 @@ def pool_cpu(projected, bias, tokens, offsets, height, wide, value, argmax):
         value, argmax: (B, F), written to.
 
     Returns:
-        bool: False where a sentence has no words.
+        False where a sentence has no words.
     """
     n_filters = len(bias)
     z = np.empty(n_filters, dtype=projected.dtype)
@@ -454,7 +463,15 @@ def _sums_of_words(vectors, ids, scales, starts, counts, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def filters_cpu(gz, argmax, tokens, offsets, words, height, out):
+def filters_cpu(
+    gz: np.ndarray,
+    argmax: np.ndarray,
+    tokens: np.ndarray,
+    offsets: np.ndarray,
+    words: np.ndarray,
+    height: int,
+    out: np.ndarray,
+) -> None:
     """Gradient of the filters from that at the winning windows.
 
     Args:

@@ -134,11 +134,13 @@ class RowRule(CompiledRule):
         RuntimeError: in an update, if rows are to stay and nobody said which occurred.
     """
 
+    _state: Any  # Chainer's: name -> array
+
     def __init__(self, parent_hyperparam: Any, stay: bool = False) -> None:
         super().__init__(parent_hyperparam)
         self.stay = stay
 
-    def update(self, param):
+    def update(self, param: Any) -> None:
         # As in FusedRule: Chainer's way around a parameter costs as much as the rows.
         if getattr(param, "values", None) is None or not self._plain(param):
             super().update(param)
@@ -146,8 +148,8 @@ class RowRule(CompiledRule):
         self.t += 1
         self.update_core(param)
 
-    def update_core(self, param):
-        values = getattr(param, "values", None)
+    def update_core(self, param: Any) -> None:
+        values: Any = getattr(param, "values", None)
         constants = None if values is None else self.constants(self.hyperparam)
         if constants is not None:
             arrays = [param.array, *(self._state[name] for name in self.names)]

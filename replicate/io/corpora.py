@@ -191,7 +191,9 @@ def _pair(
             yield first
             yield from sentences
 
-    return Texts(where, checksums or {path.name: sha256(path) for path in paths}, read)
+    if checksums is None:
+        checksums = {path.name: sha256(path) for path in paths if isinstance(path, Path)}
+    return Texts(where, checksums, read)
 
 
 def _lines_of_texts(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:

@@ -18,11 +18,13 @@ import tokenize
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import ArrayLike
 
 from .errors import InputError, shorten
 
@@ -51,6 +53,10 @@ __all__ = [
 ]
 
 
+#: A path, as the standard library takes it.
+StrPath = str | os.PathLike[str]
+#: Extent of an array in every dimension; None for any.
+Shape = Sequence[int | None]
 _TEXT_LIMIT = 64 << 20
 #: Part of the names that only this program gives: it may remove what has one.
 OWN = ".replicate."
@@ -67,7 +73,7 @@ DAMAGED_TAR = (
 )  # fmt: skip
 
 
-def toml_table(text, where):
+def toml_table(text: str, where: StrPath) -> dict[str, Any]:
     """A table from TOML text.
 
     Raises:
@@ -83,7 +89,7 @@ def toml_table(text, where):
         raise InputError(f"{where}: not TOML ({error}); correct that place") from None
 
 
-def read_text(path):
+def read_text(path: StrPath) -> str:
     """Text of a UTF-8 file of at most 64 MiB.
 
     Raises:
@@ -104,7 +110,7 @@ def read_text(path):
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: StrPath) -> Iterator[BinaryIO]:
     """A binary file that appears at `path` only when it is complete.
 
     It is written under a temporary name in the same folder, flushed to the disk and
@@ -143,7 +149,7 @@ def atomic(path):
         raise
 
 
-def is_own(path: str | Path) -> bool:
+def is_own(path: StrPath) -> bool:
     """Whether a name is one that only this program gives.
 
     Example:
@@ -155,7 +161,7 @@ def is_own(path: str | Path) -> bool:
     return name.startswith(OWN) or temporary is not None
 
 
-def check_own_folder(folder: str | Path, what: str, names: Iterable[str] = ()) -> None:
+def check_own_folder(folder: StrPath, what: str, names: Iterable[str] = ()) -> None:
     """Look whether a folder may be written to, before anything in it is touched.
 
     Args:
@@ -179,7 +185,7 @@ def check_own_folder(folder: str | Path, what: str, names: Iterable[str] = ()) -
         )
 
 
-def remove_temporaries(folder: str | Path, places: Iterable[str] = ("",)) -> None:
+def remove_temporaries(folder: StrPath, places: Iterable[str] = ("",)) -> None:
     """Remove what killed processes left of :func:`atomic`; the folder's lock must be held.
 
     Args:
@@ -193,13 +199,13 @@ def remove_temporaries(folder: str | Path, places: Iterable[str] = ("",)) -> Non
                 temporary_gone(path)
 
 
-def temporary_gone(path):
+def temporary_gone(path: StrPath) -> None:
     """Remove `path` if possible; an error here must not hide the one before it."""
     with contextlib.suppress(OSError):
         os.unlink(path)
 
 
-def sync_folder(folder):
+def sync_folder(folder: StrPath) -> None:
     """Make a rename survive a power cut, on file systems that support it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
@@ -209,33 +215,33 @@ def sync_folder(folder):
             os.close(handle)
 
 
-def save_npy(path, array):
+def save_npy(path: StrPath, array: ArrayLike) -> None:
     """Write one array; see :func:`atomic`."""
     with atomic(path) as file:
         np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
 
 
-def save_npz(path, arrays, *, compressed=False):
+def save_npz(path: StrPath, arrays: Mapping[str, ArrayLike], *, compressed: bool = False) -> None:
     """Write named arrays, compressed by LZMA if asked; the same arrays give the same bytes."""
-    arrays = {name: np.asarray(value) for name, value in arrays.items()}
-    for name, value in arrays.items():
+    made = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, value in made.items():
         if value.dtype.hasobject:
             raise ValueError(f"{name} has objects, which can only be pickled")
     with atomic(path) as file:
         # Members are dated 1980-01-01, as by numpy.savez: the bytes do not depend on time.
         if not compressed:
-            np.savez(file, **arrays)
+            np.savez(file, **made)  # type: ignore[arg-type]
             return
         # What numpy.load reads, and numpy.savez_compressed cannot write: a third smaller.
         with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
-            for name, value in arrays.items():
+            for name, value in made.items():
                 member = zipfile.ZipInfo(f"{name}.npy")
                 member.compress_type = zipfile.ZIP_LZMA
                 with archive.open(member, "w") as part:
                     np.lib.format.write_array(part, value, allow_pickle=False)
 
 
-def save_text(path, text):
+def save_text(path: StrPath, text: str) -> None:
     """Write UTF-8 text; see :func:`atomic`.
 
     A byte of a file name that is not UTF-8 is written as ``?``: Python has it as a
@@ -245,12 +251,12 @@ def save_text(path, text):
         file.write(text.encode("utf-8", errors="replace"))
 
 
-def save_json(path, value):
+def save_json(path: StrPath, value: Any) -> None:
     """Write indented JSON, keys in their order, with a newline at the end."""
     save_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def save_csv(path, header, rows):
+def save_csv(path: StrPath, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV table, compressed if its name ends in .gz; floats keep all their digits."""
     text = io.StringIO()
     plain = csv.writer(text, lineterminator="\n")
@@ -274,7 +280,11 @@ def _cell(value):
     return value
 
 
-def read_csv(path, header, numbers=None):
+def read_csv(
+    path: StrPath,
+    header: Sequence[str],
+    numbers: Mapping[str, Callable[[str], Any]] | None = None,
+) -> list[dict[str, Any]]:
     """Rows of a CSV table as dictionaries of text; columns in `numbers` are converted.
 
     Args:
@@ -311,7 +321,7 @@ def read_csv(path, header, numbers=None):
     return rows
 
 
-def load_json(path):
+def load_json(path: StrPath) -> Any:
     """Value of a JSON file that :func:`save_json` wrote.
 
     Raises:
@@ -384,7 +394,14 @@ def _is_text(array):
     return not (codes > 0x10FFFF).any() and not ((codes >> 11) == 0xD800 >> 11).any()
 
 
-def load_npz(path, spec=None, *, finite=True, mapped=(), optional=()):
+def load_npz(
+    path: StrPath,
+    spec: Mapping[str, tuple[str, Shape | None]] | None = None,
+    *,
+    finite: bool = True,
+    mapped: Collection[str] = (),
+    optional: Collection[str] = (),
+) -> dict[str, np.ndarray]:
     """Named arrays of an ``.npz`` file, checked and never unpickled.
 
     Args:
@@ -450,7 +467,14 @@ def _mapped(raw, member):
     return np.asarray(np.memmap(raw.name, dtype, "c", raw.tell(), shape))
 
 
-def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
+def load_npy(
+    path: StrPath,
+    kind: str | None = None,
+    shape: Shape | None = None,
+    *,
+    mmap: bool = False,
+    finite: bool = False,
+) -> np.ndarray:
     """One array of an ``.npy`` file, checked and never unpickled.
 
     Args:
@@ -473,7 +497,7 @@ def load_npy(path, kind=None, shape=None, *, mmap=False, finite=False):
     return _checked(path, "", array, kind, shape, finite)
 
 
-def sha256(path):
+def sha256(path: StrPath) -> str:
     """Hexadecimal SHA-256 of a file.
 
     Raises:
@@ -494,7 +518,7 @@ def sha256(path):
 
 
 @contextlib.contextmanager
-def folder_lock(folder, places=("",)):
+def folder_lock(folder: StrPath, places: Iterable[str] = ("",)) -> Iterator[None]:
     """Lock a folder, so that two runs do not use it.  The kernel releases the lock if we die.
 
     At the end, temporary files of workers that were stopped are removed.

@@ -14,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 import numba
 import numpy as np
@@ -256,7 +256,8 @@ def _read_text(path, file, head, words, header):
             )
     rows = np.zeros((len(words), width), dtype=np.float32)
     known = np.zeros(len(words), dtype=bool)
-    vectors, longer = 0, {}
+    vectors = 0
+    longer: dict[str, int] = {}
     for number, line in enumerate(_text_lines(file, head), start=2 if header else 1):
         if len(line) > _LONGEST_LINE:
             raise InputError(
@@ -342,7 +343,7 @@ def _read_binary(path, file, head, words, count, width):
     # progress could be made.
     record = 2 * _LONGEST_WORD + 4 * width + 4
     buffer = np.empty(max(_BLOCK, len(head)) + record, dtype=np.uint8)
-    view = memoryview(buffer)
+    view = memoryview(cast(Any, buffer))  # arrays have the buffer protocol
     filled, ended = len(head), False
     view[:filled] = head
     done = 0

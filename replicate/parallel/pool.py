@@ -221,7 +221,7 @@ _context = multiprocessing.get_context("forkserver")
 
 def _check_descriptors():
     """Raise OSError before a worker is asked for: half a request ends the server with a traceback."""
-    opened = []
+    opened: list[int] = []
     try:
         while len(opened) < _DESCRIPTORS:
             opened.extend(os.pipe())

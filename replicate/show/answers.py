@@ -116,10 +116,10 @@ def _rivals(place: Path, words: Words) -> dict[str, Any]:
         star = " *" if any(row["labels"] == "1" for row in own.values()) else ""
         cells = []
         for share in shares:
-            row = own.get(share)
-            if row is None:
+            if share not in own:
                 cells.append(_cell("–"))
                 continue
+            row = own[share]
             gain = f"{100 * float(row['gain']):+.2f}"
             note = _range(row["low"], row["high"], 2, 100)
             decided = row["verdict"] != "undecided"
