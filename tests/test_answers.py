@@ -42,7 +42,7 @@ def test_every_answer_is_there(folder):
             assert row["measure"] in shown[0]
             assert [cell["text"] for cell in shown[-2:]] == [row["seeds"], row["answer"]]
             assert len(shown) == len(table["header"])
-    assert asked["rows"][0][1]["text"] == "+2.834" and asked["rows"][0][-1]["colour"] == "good"
+    assert asked["rows"][0][1]["text"] == "+1.636" and asked["rows"][0][-1]["colour"] == "good"
     assert chosen["rows"][0][1:4] == (
         {"text": "+3.00 points", "note": "", "colour": ""},
         {"text": "+0.46 points", "note": "", "colour": ""},
@@ -53,7 +53,8 @@ def test_every_answer_is_there(folder):
     seen = 0
     for name, *cells in rivals["rows"]:
         for share, cell in zip(shares, cells):
-            row = written.get((name.removesuffix(" *"), share))
+            score = name.removesuffix(" *").replace("without the highest ", "without_")
+            row = written.get((score, share))
             if row is None:
                 assert cell["text"] == "–"
                 continue
@@ -61,7 +62,7 @@ def test_every_answer_is_there(folder):
             assert float(cell["text"]) == pytest.approx(100 * float(row["gain"]), abs=0.0051)
             assert bool(cell["colour"]) == (row["verdict"] != "undecided")
             assert name.endswith(" *") == (row["labels"] == "1")
-    assert seen == len(written) > 50
+    assert seen == len(written) > 20
 
 
 def test_a_changed_answer_is_noticed(folder):
@@ -82,7 +83,9 @@ def test_only_what_is_there(folder):
 def test_japanese(folder):
     for table in answers(folder, Words("ja")):
         for row in table["rows"]:
-            assert row[0].isascii() <= (row[0] in ("EL2N *", "GraNd *"))
+            assert row[0].isascii() <= (
+                row[0].removesuffix(" *") in ("BADGE", "EL2N", "GraNd", "TracIn")
+            )
             for cell in row[1:]:
                 assert "points" not in cell["text"] and "yes" not in cell["text"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from replicate.beyond import ceiling
+from replicate.beyond import ceiling, questions, rivals
 from replicate.io.files import read_csv
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -87,7 +87,9 @@ def test_the_sentence_on_trust_has_the_numbers_of_the_results(name):
         jumps += [r["mean"] for r in totals if (r["sentences"], r["measure"]) == ("all", "jump")]
         wacs += [r["mean"] for r in again if (r["source"], r["measure"]) == ("all", "wac")]
     (line,) = re.findall(
-        r"docs/trust\.md\)\*\*.+?(?:\n\n)", README.with_name(name).read_text(encoding="utf-8"), re.S
+        r"docs/trust\.md\)\*\*.+?(?:\n\n|\n- )",
+        README.with_name(name).read_text(encoding="utf-8"),
+        re.S,
     )
     wanted = [*(f"{100 * jump:.0f} %" for jump in jumps), *(f"{wac:.2f}" for wac in wacs)]
     assert re.findall(r"0\.\d+|\d+ %", line) == wanted
@@ -105,8 +107,30 @@ def test_the_sentence_on_choosing_has_the_numbers_of_the_results(name):
         ]
         gains += [f"{100 * float(real[column]):+.2f}" for column in ("mean", "low", "high")]
     (line,) = re.findall(
-        r"could-choosing-ever-pay\)\*\*.+?(?:\n\n)",
+        r"could-choosing-ever-pay\)\*\*.+?(?:\n\n|\n- )",
         README.with_name(name).read_text(encoding="utf-8"),
         re.S,
     )
     assert re.findall(r"[-+]0\.\d+|\d+ %", line) == [*shares, *gains]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
+def test_the_sentence_on_scores_has_the_numbers_of_the_results(name):
+    """The paper's gain, and that no other score's interval reaches half a point."""
+    folder = README.parent / "results" / "calibrated-googlenews-31530" / "questions"
+    numbers = dict.fromkeys(("share", "gain", "low", "high"), float)
+    half = [
+        r for r in read_csv(folder / "rivals.csv", questions.RIVALS, numbers) if r["share"] == 0.5
+    ]
+    (own,) = [row for row in half if row["score"] == "instability"]
+    (line,) = re.findall(
+        r"beyond-the-paper\)\*\*.+?(?:\n\n)",
+        README.with_name(name).read_text(encoding="utf-8"),
+        re.S,
+    )
+    wanted = [f"{100 * own[column]:+.2f}" for column in ("gain", "low", "high")]
+    assert re.findall(r"[-+]0\.\d+", line) == wanted
+    scores = {score.name for score in rivals.SCORES}
+    highest = [row["high"] for row in half if row["score"] in scores]
+    assert len(highest) == len(scores) == int(re.search(r"\d+(?=,| 種)", line)[0])
+    assert max(highest) < rivals.SMALLEST and own["seeds"] == "20" and "20" in line

@@ -682,7 +682,9 @@ def test_answers_are_shown_where_the_folder_has_them(run, html):
     results = Path(report.__file__).parents[2] / "results"
     assert 'id="answers"' not in html
     try:
-        shutil.copytree(results / "questions-googlenews-subset", run.out / "questions")
+        shutil.copytree(
+            results / "calibrated-googlenews-31530" / "questions", run.out / "questions"
+        )
         shutil.copytree(results / "five-filters-googlenews-31530" / "choice", run.out / "choice")
         page = Page(report.write_report(run, verdicts_of(run)).read_text(encoding="utf-8"))
     finally:

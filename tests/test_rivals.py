@@ -205,8 +205,9 @@ def test_a_selection_is_trained_once_and_kept(recorded_run, copied, monkeypatch)
     t1, t2 = ((run.subset(0) == k).sum() for k in (1, 2))
     assert max(trained) == t1 + t2 // 2
     trained.clear()
+    monkeypatch.setattr(rivals, "score_sentences", lambda *_: pytest.fail("scored"))
     rivals.work_on_rivals(str(run.out), 0, (0.5,), ALL, told.append)
-    assert trained == []
+    assert trained == []  # nothing is scored again either
 
 
 def test_a_model_that_diverged_is_no_rival(recorded_run, copied, monkeypatch, refused):
@@ -538,6 +539,8 @@ def test_how_many_models_are_told(ten, copied, monkeypatch):
         rows = read_csv(run.seed_folder(0) / "rivals" / "accuracy.csv", rivals.CURVE)
         mine = [row for row in rows if float(row["share"]) in shares]
         assert len(mine) == rivals.trainings(shares)
+        arms = {(row["arm"], float(row["share"])) for row in mine}
+        assert arms == set(rivals._arms(shares, ALL))
 
 
 def test_some_scores_only(ten, copied, monkeypatch):

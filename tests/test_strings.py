@@ -37,7 +37,7 @@ FAMILIES = {
     "step.": [f"{step}{end}" for step in ("train", "record", "words", "halves", "models")
               for end in ("", ".text")]
              + ["train.sized", "halves.sized", "words.stable", "words.unstable"],
-    "answers.": ("title", "intro", "questions", "rivals", "rivals.about", "choice", "choice.about",
+    "answers.": ("title", "intro", "questions", "rivals", "rivals.about", "without", "choice", "choice.about",
                  "ceiling", "ceiling.about", "trust", "trust.about", "best.seen", "best.real",
                  "measure", "ours", "paper", "interval", "seeds", "answer", "score", "share"),
     "answers.source.": ceiling.SOURCES,

@@ -388,6 +388,19 @@ def check_scores(names: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in offered if name in names or not names)
 
 
+def _arms(shares: Sequence[float], names: Sequence[str]) -> list[tuple[str, float]]:
+    """(arm, share) of all that is trained for a seed."""
+    made = []
+    for share in shares:
+        made += [(f"random_{draw}", share) for draw in range(RANDOM_DRAWS)]
+        made += [(name, share) for name in names]
+    for share in REMOVED_SHARES:
+        rest = round(1 - share, 10)
+        if rest in shares:
+            made += [(f"without_{name}", rest) for name in REMOVED if name in names]
+    return [*made, *((name, 0.5) for name in CONTROLS)]
+
+
 def _selections(run, seed, shares, names):
     """All training sets: (arm, share) -> sorted sentence indices of T1 and what is added."""
     t1, t2, _ = run.split(seed)
@@ -404,7 +417,7 @@ def _selections(run, seed, shares, names):
     for share in REMOVED_SHARES:
         rest = round(1 - share, 10)
         if rest in shares:
-            for name in _removed(names):
+            for name in filter(names.__contains__, REMOVED):
                 kept = select_top(-scores[name], budget(len(t2), rest))
                 made[f"without_{name}", rest] = t2[kept]
     covariates = [scores[name] for name in ("length", "rarity", "unknown")]
@@ -425,13 +438,15 @@ def work_on_rivals(
     """Task: scores of a seed, and every selection trained; what is there already is kept."""
     run = Run(out)
     folder = _folder(run, seed)
+    place = folder / CURVES
+    rows = [list(row.values()) for row in rows_there(place, CURVE, text=["arm"])]
+    have = {(row[0], row[1]) for row in rows}
+    if have.issuperset(_arms(shares, names)) and (folder / SCORED).exists():
+        return  # scores take half a minute a seed
     selections, scores = _selections(run, seed, shares, names)
     t2 = run.split(seed)[1]
     by_sentence = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
     save_csv(folder / SCORED, ("sentence", *scores), by_sentence)
-    place = folder / CURVES
-    rows = [list(row.values()) for row in rows_there(place, CURVE, text=["arm"])]
-    have = {(row[0], row[1]) for row in rows}
     # Scores that choose alike (entropy and margin, with two labels) train once.
     alike = {
         selections[key].tobytes(): row for row in rows if (key := (row[0], row[1])) in selections
@@ -479,15 +494,7 @@ def run_rivals(
 
 def trainings(shares: Sequence[float] = SHARES, names: Collection[str] = ()) -> int:
     """How many models are trained a seed."""
-    names = check_scores(names)
-    removed = sum(round(1 - share, 10) in shares for share in REMOVED_SHARES)
-    return (
-        len(shares) * (len(names) + RANDOM_DRAWS) + removed * len(_removed(names)) + len(CONTROLS)
-    )
-
-
-def _removed(names):
-    return [name for name in REMOVED if name in names]
+    return len(_arms(shares, check_scores(names)))
 
 
 # --- answers -------------------------------------------------------------------

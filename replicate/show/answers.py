@@ -124,7 +124,10 @@ def _rivals(place: Path, words: Words) -> dict[str, Any]:
             note = _range(row["low"], row["high"], 2, 100)
             decided = row["verdict"] != "undecided"
             cells.append(_cell(gain, note, _colour(row["verdict"]) if decided else ""))
-        rows.append((words.of(score) + star, *cells))
+        name = words.of(score.removeprefix("without_"))
+        if score.startswith("without_"):
+            name = words("answers.without", score=name)
+        rows.append((name + star, *cells))
     header = [words("answers.score")]
     header += [words("answers.share", share=f"{100 * float(share):.0f}") for share in shares]
     about = words("answers.rivals.about")

@@ -397,6 +397,7 @@ TEXTS = {
         "Q1：第二段階で学習すると、不安定な単語の注目度は収束するか。Q3：不安定な単語はまれな単語か。Q2（より大きなコーパスで結果は変わるか）には、そのコーパスでの実行が必要です。区間は 95 % です。",
     ),
     "answers.questions": ("Q1 and Q3", "Q1 と Q3"),
+    "answers.without": ("without the highest {score}", "{score} の上位を除いた残り"),
     "answers.rivals": ("Other ways to choose sentences", "ほかの選び方"),
     "answers.rivals.about": (
         "Accuracy in the late epochs with the sentences of T2 that a score ranks first, less that "
