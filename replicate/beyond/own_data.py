@@ -39,7 +39,17 @@ from ..selection import select_top
 from ..training import train
 from ..vectors import coverage, identified, with_unknown_words
 
-__all__ = ["PRESET", "Ranked", "fit", "locked", "rank_pool", "read_pool", "select", "size_of"]
+__all__ = [
+    "PRESET",
+    "Fitted",
+    "Ranked",
+    "fit",
+    "locked",
+    "rank_pool",
+    "read_pool",
+    "select",
+    "size_of",
+]
 
 #: Share of the labelled texts that is held out to measure the model's accuracy.
 HELD_OUT = 0.1
