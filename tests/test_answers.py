@@ -60,7 +60,7 @@ def test_every_answer_is_there(folder):
                 continue
             seen += 1
             assert float(cell["text"]) == pytest.approx(100 * float(row["gain"]), abs=0.0051)
-            assert bool(cell["colour"]) == (row["verdict"] != "undecided")
+            assert bool(cell["colour"]) == (row["verdict"] in ("better", "worse"))
             assert name.endswith(" *") == (row["labels"] == "1")
     assert seen == len(written) > 20
 

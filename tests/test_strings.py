@@ -155,7 +155,7 @@ def elsewhere():
         found += [measure, f"yes: {says}"]
     found += [part.title for part in choice._CHOICE]
     found += [score.name for score in rivals.SCORES] + list(rivals.CONTROLS)
-    found += ["no", "no such gain", "better", "worse", "usual", "rare", "never in 7"]
+    found += ["no", "better", "worse", "usual", "rare", "never in 7"]
     found += [*COLOUR_OF, *VECTOR_TITLES.values(), "random vectors"]
     found += [
         "standard deviation of 20 random halves in a seed",

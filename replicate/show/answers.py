@@ -37,7 +37,7 @@ COLOURS = {
     "yes": "good", "reproduced": "good", "alike": "good", "better": "good",
     "weaker": "part", "direction only": "part",
     "no such effect": "bad", "not alike": "bad", "reversed": "bad", "no": "bad", "worse": "bad",
-    "no such gain": "bad", "undecided": "open",
+    "undecided": "open",
 }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _rivals(place: Path, words: Words) -> dict[str, Any]:
             row = own[share]
             gain = f"{100 * float(row['gain']):+.2f}"
             note = _range(row["low"], row["high"], 2, 100)
-            decided = row["verdict"] != "undecided"
+            decided = row["verdict"] in ("better", "worse")
             cells.append(_cell(gain, note, _colour(row["verdict"]) if decided else ""))
         name = words.of(score.removeprefix("without_"))
         if score.startswith("without_"):

@@ -401,9 +401,9 @@ TEXTS = {
     "answers.rivals": ("Other ways to choose sentences", "ほかの選び方"),
     "answers.rivals.about": (
         "Accuracy in the late epochs with the sentences of T2 that a score ranks first, less that "
-        "with as many random sentences, in points. Verdicts are corrected for the number of rows. "
+        "with as many random sentences, in points. Marked is what is better or worse, corrected for the number of rows. "
         "The first row is the paper’s score. Scores with a star need the true labels of T2.",
-        "各スコアの上位の文を T2 から選んで学習したときの、終盤のエポックの正解率から、同数の無作為な文によるものを引いた差（ポイント）です。判定は行の数を考慮して補正しています。"
+        "各スコアの上位の文を T2 から選んで学習したときの、終盤のエポックの正解率から、同数の無作為な文によるものを引いた差（ポイント）です。印は、行の数を考慮して補正しても良い、または悪いと言えるものです。"
         "一行目が論文のスコアです。星印のスコアには T2 の正解ラベルが必要です。",
     ),
     "answers.choice": (
@@ -893,7 +893,6 @@ TRANSLATED = {
     "rare": "まれ",
     # --- answers -------------------------------------------------------------------
     "no": "いいえ",
-    "no such gain": "その大きさの利得なし",
     "better": "良い",
     "worse": "悪い",
     "log wac, unstable less matched stable words, first phase": (
