@@ -43,7 +43,7 @@ from replicate.beyond import kim
 from replicate.beyond.rivals import CURVE
 from replicate.experiment import statistics_of, verdicts_of
 from replicate.io.files import load_json, read_csv, save_csv, save_json
-from replicate.results import read_accuracies, save_seeds
+from replicate.results import save_seeds
 from replicate.run import Run
 from replicate.show import forest, report
 
@@ -192,18 +192,21 @@ def resume(folder, name, root=REPOSITORY / "results"):
     """What ``--questions`` has collected, back in a run's folder, with what it had cost.
 
     Raises:
-        SystemExit: if a seed of the run has other accuracies than the committed one: another
-            processor or other code made it, and their rows do not belong in one table.
+        SystemExit: before anything is written, if there is no seed in common, or one has other
+            accuracies than the committed one: another processor or other code made it, and
+            their rows do not belong in one table.
     """
     run, place = Run(folder), Path(root) / name
-    committed = read_accuracies(place)
+    wrong, seeds = regression.compare_exactly(run, place)
+    if not seeds:
+        sys.exit(f"{folder}: {wrong[0]} with results/{name}")
+    if wrong:
+        seed, _, difference = wrong[0].partition(", ")
+        sys.exit(f"{folder}: {seed} is not that of results/{name} ({difference})")
     by_seed = {}
     for row in read_csv(place / "questions" / "accuracy.csv.gz", ("seed", *CURVE)):
         by_seed.setdefault(int(row.pop("seed")), []).append(list(row.values()))
-    for seed in sorted(by_seed.keys() & set(run.finished_seeds())):
-        for arm, curve in run.accuracies(seed).items():
-            if not np.array_equal(curve[:, :2], committed[seed][arm]):
-                sys.exit(f"{folder}: seed {seed} is not that of results/{name}: {arm} differs")
+    for seed in by_seed.keys() & set(run.finished_seeds()):
         save_csv(run.seed_folder(seed) / "rivals" / "accuracy.csv", CURVE, by_seed[seed])
     (run.out / "questions").mkdir(exist_ok=True)
     shutil.copy(place / "questions" / "timing.json", run.out / "questions" / "timing.json")

@@ -405,8 +405,8 @@ def operating():
     return table(header, rows)
 
 
-#: Shares of T2 at which only some scores were trained, and the one of all.
-HALF, CURVE = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+#: The share of T2 that all scores were trained at.
+HALF = 0.5
 
 
 def gained(row):
@@ -428,19 +428,6 @@ def rivals():
         for (score, labels), cells in by.items()
     ]
     return table(("score", "needs labels", *ASKED.values()), rows)
-
-
-def learning():
-    """Gains at all shares of T2, of the scores that were trained at all of them."""
-    rows = []
-    for name, title in ASKED.items():
-        by = {}
-        for row in rows_of(f"{name}/questions/rivals.csv"):
-            by.setdefault(row["score"], {})[float(row["share"])] = gained(row)
-        for score, cells in by.items():
-            if set(cells) == set(CURVE) or score.startswith("without_"):
-                rows.append((title, score.replace("_", " "), *(cells.get(s, "–") for s in CURVE)))
-    return table(("network", "score", *(f"{100 * s:.0f} % of T2" for s in CURVE)), rows)
 
 
 def answered():
@@ -517,7 +504,6 @@ MADE = {
         effects,
         gpu,
         kernels,
-        learning,
         multiverse,
         operating,
         readings,

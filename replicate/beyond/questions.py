@@ -105,8 +105,9 @@ def draw_rivals(rows: Rows, stem: str | Path, title: str) -> Path:
     # Bottom to top: those that need labels, then the others, each by its gain.
     shown.sort(key=lambda row: (-row[2], row[4]))
     names = {"matched_high": "instability, halves alike in all else"}
+    height = 0.24 * len(shown) + 1.3
     with styled():
-        figure = Figure(figsize=(7.5, 0.24 * len(shown) + 1.3))
+        figure = Figure(figsize=(7.5, height))
         axis = figure.subplots()
         # A gain inside of it is too small to matter.
         axis.axvspan(-100 * rivals.SMALLEST, 100 * rivals.SMALLEST, color="#eeeeee", lw=0)
@@ -129,8 +130,7 @@ def draw_rivals(rows: Rows, stem: str | Path, title: str) -> Path:
             f"{title}; {seeds} seeds, epochs 40–50; bars: 95 % intervals; filled: better or worse "
             "(Holm)\n* needs labels; grey: too small to matter",
         )
-        edge = 0.24 * len(shown) + 1.3
-        figure.subplots_adjust(left=0.3, right=0.98, top=1 - 0.45 / edge, bottom=0.78 / edge)
+        figure.subplots_adjust(left=0.3, right=0.98, top=1 - 0.45 / height, bottom=0.78 / height)
         return save_figure(figure, Path(stem))
 
 
@@ -178,7 +178,8 @@ def draw_learning(rows: Rows, stem: str | Path, title: str) -> Path:
             ha="left",
             fontsize=11,
         )
-        seeds = sorted({row[7] for row in rows if row[0] in {score.name for score in scores}})
+        names = {score.name for score in scores}
+        seeds = sorted({row[7] for row in rows if row[0] in names})
         figure.text(
             0.01,
             0.01,
