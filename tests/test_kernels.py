@@ -36,16 +36,15 @@ BOUND = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 # the kernel declares.
 SHIM = r"""
 #include <cmath>
-#include <functional>
 #include <ucontext.h>
 #include <utility>
-#include <vector>
 struct Index { unsigned x; };
 static Index threadIdx, blockIdx, blockDim;
 static ucontext_t home, threads[128];
 static char stacks[128][1 << 16];
 static bool done[128];
-static std::function<void()> body;
+static void (*body)(const void*);
+static const void* task;
 static bool votes[128];
 using std::exp; using std::log; using std::sqrt; using std::tanh;
 #define __global__ static
@@ -63,10 +62,12 @@ static int __syncthreads_or(int vote) {
 }
 """
 LAUNCHER = r"""
-static void entry() { body(); done[threadIdx.x] = true; }
+static void entry() { body(task); done[threadIdx.x] = true; }
 template <class... A, std::size_t... I>
 static void launch(void (*kernel)(A...), unsigned blocks, void** a, std::index_sequence<I...>) {
-  body = [=] { kernel(*static_cast<A*>(a[I])...); };
+  auto call = [=] { kernel(*static_cast<A*>(a[I])...); };
+  task = &call;
+  body = [](const void* made) { (*static_cast<const decltype(call)*>(made))(); };
   for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
     for (unsigned i = 0; i < blockDim.x; ++i) {
       done[i] = false;
