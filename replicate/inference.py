@@ -37,6 +37,7 @@ __all__ = [
     "mean_interval",
     "prediction_interval",
     "random_effects",
+    "ratio_interval",
     "share_interval",
     "simultaneous_band",
     "t_test",
@@ -270,6 +271,47 @@ def t_test(values: ArrayLike) -> TTest:
     t = mean / (deviation / np.sqrt(seeds))
     above, below = float(stdtr(seeds - 1, -t)), float(stdtr(seeds - 1, t))
     return TTest(mean, low, high, seeds, above, below)
+
+
+def ratio_interval(
+    numerators: ArrayLike, denominators: ArrayLike, alpha: float = ALPHA
+) -> tuple[float, float]:
+    """Interval of the ratio of two means over the same S seeds (Fieller 1954).
+
+    These are all ratios r that a t test of
+
+    .. math::
+        numerators_s - r \\; denominators_s
+
+    does not refuse.  They are an interval only where the mean of the denominators
+    is itself told from 0.
+
+    Args:
+        numerators: (S,).
+        denominators: (S,), of the same seeds.
+        alpha: share of such intervals that miss.
+
+    Returns:
+        Low and high; NaN with fewer than three seeds, or if the denominators' mean
+        cannot be told from 0.
+
+    Example:
+        >>> low, high = ratio_interval([1.9, 2.1, 2.3, 1.7], [1.0, 1.1, 0.9, 1.0])
+        >>> round(low, 2), round(high, 2)
+        (1.49, 2.61)
+    """
+    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    if len(a) < LEAST_SEEDS:
+        return float("nan"), float("nan")
+    reach = stdtrit(len(a) - 1, 1 - alpha / 2) ** 2 / len(a)
+    (saa, sab), (_, sbb) = np.cov(a, b)
+    bottom = b.mean() ** 2 - reach * sbb
+    if bottom <= 0:
+        return float("nan"), float("nan")
+    middle = a.mean() * b.mean() - reach * sab
+    # Not below 0 where the bottom is above it, but for rounding.
+    half = np.sqrt(max(0.0, middle**2 - bottom * (a.mean() ** 2 - reach * saa)))
+    return float((middle - half) / bottom), float((middle + half) / bottom)
 
 
 @dataclass(frozen=True)

@@ -212,3 +212,36 @@ def test_studies_that_agree_have_no_spread():
 def test_studies_without_an_error_are_refused(errors):
     with pytest.raises(ValueError, match="studies"):
         inference.random_effects([0.0, 1.0][: max(1, len(errors) - (len(errors) == 3))], errors)
+
+
+# --- ratios of means ---------------------------------------------------------------------
+
+
+def test_a_ratio_by_hand():
+    """Bounds are the ratios at which a t test of the difference is at its limit."""
+    a, b = [1.9, 2.1, 2.3, 1.7], [1.0, 1.1, 0.9, 1.0]
+    for bound in inference.ratio_interval(a, b):
+        assert stats.ttest_1samp(np.array(a) - bound * np.array(b), 0).pvalue == pytest.approx(0.05)
+    low, high = inference.ratio_interval(a, np.ones(4))
+    assert (low, high) == pytest.approx((t_test(a).low, t_test(a).high))
+
+
+def test_ratios_are_covered():
+    """As often as promised; not if the mean of the denominators is taken as known (twin)."""
+    random = np.random.RandomState(0)
+    covered = {"ratio": 0, "known": 0}
+    for _ in range(1000):
+        common, own = random.standard_normal((2, 8))
+        a, b = 2 + 0.2 * common, 1 + 0.1 * common + 0.3 * own
+        known = t_test(a / b.mean())
+        for name, (low, high) in {
+            "ratio": inference.ratio_interval(a, b),
+            "known": (known.low, known.high),
+        }.items():
+            covered[name] += low <= 2 <= high
+    assert 930 <= covered["ratio"] <= 970 and covered["known"] < 700
+
+
+def test_no_ratio_to_what_may_be_nothing():
+    assert np.isnan(inference.ratio_interval([1.0, 1.1, 0.9], [0.1, -0.2, 0.3])).all()
+    assert np.isnan(inference.ratio_interval([1.0, 1.1], [1.0, 1.2])).all()

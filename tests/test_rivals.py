@@ -449,41 +449,64 @@ def test_confounds_hold_all_others(ten, copied, monkeypatch):
 # --- sentences saved, wrong labels, what is taken away ---------------------------------------
 
 
-def learning_curve(seeds=6, lead=0.0):
-    """A run whose random sentences gain in a straight line, and a score that is ahead."""
+def learning_curve(lead=0.0, noise=0.0, seeds=20, draw=0, rise=0.1):
+    """Rows of sentences saved: accuracy that rises in the logarithm from 500 to 1,500, and a lead."""
+    random = np.random.RandomState(draw)
+
+    def late(share, more=0.0):
+        level = 0.7 + rise * np.log((500 + 1000 * share) / 500)
+        return level + more + noise * random.standard_normal()
+
     found = {}
     for seed in range(seeds):
-        base = 0.7 + 0.001 * seed
         for share in rivals.SHARES:
-            found.setdefault(("random", share), {})[seed] = (base + 0.1 * share, 0)
-            for score in rivals.SCORES:
-                more = lead if score.name == "entropy" else 0.0
-                late = base + 0.1 * share + more
-                found.setdefault((score.name, share), {})[seed] = (late, 0)
+            found.setdefault(("random", share), {})[seed] = (late(share), 0)
+            found.setdefault(("entropy", share), {})[seed] = (late(share, lead), 0)
+            found.setdefault(("length", share), {})[seed] = (late(share), 0)
+    ends = {seed: {"T1": late(0), "T1andT2": late(1)} for seed in range(seeds)}
 
     def accuracies(seed):
-        base = 0.7 + 0.001 * seed
         return {
-            arm: np.array([[e, base + gain] for e in range(1, 51)])
-            for arm, gain in (("T1", 0.0), ("T1andT2", 0.1))
+            arm: np.array([[e, level] for e in range(1, 51)]) for arm, level in ends[seed].items()
         }
 
-    run = SimpleNamespace(accuracies=accuracies, split=lambda seed: (None, np.zeros(1000), None))
-    return rivals.saved_sentences(run, found)
+    run = SimpleNamespace(
+        accuracies=accuracies, split=lambda seed: (np.zeros(500), np.zeros(1000), None)
+    )
+    return {(row[0], row[1]): row for row in rivals.saved_sentences(run, found)}
 
 
 def test_a_lead_is_told_in_sentences():
-    """A point ahead, on a curve of ten points over 1,000 sentences, is 100 sentences."""
-    rows = {(r[0], r[1]): r for r in learning_curve(lead=0.01)}
-    for share in (0.10, 0.25, 0.50, 0.75):
-        name, _, own, other, saved, low, high, seeds = rows["entropy", share]
-        assert own == pytest.approx(1000 * share) and saved == pytest.approx(100)
-        assert other == pytest.approx(own + 100) and low <= saved <= high and seeds == 6
-        assert rows["instability", share][4] == pytest.approx(0, abs=1e-6)
-    # More than all of T2 reaches counts as all of T2.
-    assert rows["entropy", 0.90][3] == pytest.approx(1000)
-    behind = {(r[0], r[1]): r for r in learning_curve(lead=-0.01)}
-    assert behind["entropy", 0.5][4] == pytest.approx(-100)
+    """What grows in a straight line over logarithms, turned: (500 + n) (exp(lead / slope) - 1)."""
+    ahead, behind = learning_curve(lead=0.01), learning_curve(lead=-0.1)
+    for share in rivals.SHARES:
+        _, _, own, other, saved, low, high, seeds = ahead["entropy", share]
+        more = (500 + 1000 * share) * (np.exp(0.01 / 0.1) - 1)
+        assert own == pytest.approx(1000 * share) and saved == pytest.approx(more)
+        assert other == pytest.approx(own + more) and seeds == 20
+        assert low == pytest.approx(saved) and high == pytest.approx(saved)
+        assert ahead["length", share][4] == pytest.approx(0, abs=1e-6)
+    # Worse than T1 alone: as good as fewer sentences than T1 has.
+    assert behind["entropy", 0.1][3] == pytest.approx(600 / np.e - 500) and 600 / np.e < 500
+
+
+def test_noise_saves_nothing():
+    """As good as random sentences: about 0 at every share, and within its interval; a lead is not."""
+    curves = [learning_curve(lead=0.01, noise=0.006, draw=draw, rise=0.025) for draw in range(200)]
+    for share in rivals.SHARES:
+        saved, low, high = np.transpose([curve["length", share][4:7] for curve in curves])
+        assert abs(saved.mean()) < 4 * saved.std() / np.sqrt(len(curves)), share
+        assert 0.9 <= ((low <= 0) & (high >= 0)).mean() <= 0.99, share
+        found = np.array([curve["entropy", share][5] for curve in curves])
+        assert (found > 0).mean() > 0.9, share  # twin
+
+
+def test_sentences_that_do_not_help_are_worth_nothing():
+    """No number where accuracy does not grow; no interval where it is not shown to."""
+    flat = learning_curve(rise=-0.01)["entropy", 0.5]
+    assert np.isnan(flat[3:7]).all()
+    noisy = learning_curve(lead=0.01, noise=0.05, rise=0.01, draw=1)["entropy", 0.5]
+    assert np.isnan(noisy[5:7]).all()
 
 
 def test_wrong_labels_are_found_by_scores_that_see_them(ten, copied):

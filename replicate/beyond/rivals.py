@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ..config import PAPER, generator
-from ..inference import ALPHA, holm, t_test
+from ..inference import ALPHA, holm, ratio_interval, t_test
 from ..instability import logit_saliency, mean_by_word, sentence_instability, word_instability
 from ..io.errors import InputError, shorten
 from ..io.files import read_csv, save_csv
@@ -586,8 +586,16 @@ def _verdict(better, worse, high):
 def saved_sentences(run: Run, found: Levels) -> list[tuple[Any, ...]]:
     """What a score is worth in sentences: how many more random ones reach the same accuracy.
 
-    The curve of random sentences goes from T1 alone over the random draws to all of T2, in
-    straight lines; where it is flat or falls, its running maximum is taken.
+    Accuracy grows with the logarithm of the number of training sentences, so a straight line
+    goes, seed by seed, through T1 alone, T1 with random sentences, and T1 with all of T2.  With
+    its slope b, a gain g over random sentences of the same number is worth
+
+    .. math::
+        (n_1 + n) (e^{g / b} - 1)
+
+    random sentences, where n were added to the n_1 of T1.  (Looking for the same accuracy on
+    the curve of each seed by itself does not do: where the curve is flat, noise decides, and
+    the ends of the curve cut it on one side.)
 
     Args:
         run: of the experiment.
@@ -595,35 +603,37 @@ def saved_sentences(run: Run, found: Levels) -> list[tuple[Any, ...]]:
 
     Returns:
         Rows ``(score, share, sentences, random, saved, low, high, seeds)``:
-        sentences that were added; random ones of the same accuracy, mean over seeds; their
-        difference with the 95 % interval of its mean.  A seed in which no number of random
-        sentences does as well counts all of T2.
+        sentences that were added; random ones of the same accuracy, which are below 0 where T1
+        alone is better, and may be more than T2 has; their difference with its 95 % interval
+        (:func:`~replicate.inference.ratio_interval`), NaN where more sentences are not shown
+        to help.
     """
     shares = sorted({share for arm, share in found if arm == "random"})
-    curves_of = {}
+    slopes, sizes = {}, {}
     for seed in found.get(("random", shares[0]), {}) if shares else ():
         accuracy = run.accuracies(seed)
-        ends = [late_and_mean(accuracy[arm])[0] for arm in ("T1", "T1andT2")]
+        first, last = (late_and_mean(accuracy[arm])[0] for arm in ("T1", "T1andT2"))
         middle = [found["random", share].get(seed, (np.nan,))[0] for share in shares]
-        y = np.maximum.accumulate([ends[0], *middle, ends[1]])
-        if np.isfinite(y).all():
-            curves_of[seed] = np.array([0.0, *shares, 1.0]), y, len(run.split(seed)[1])
+        n_1, n_2 = map(len, run.split(seed)[:2])
+        if np.isfinite(middle).all():
+            x = np.log([n_1, *(n_1 + budget(n_2, share) for share in shares), n_1 + n_2])
+            slopes[seed] = stats.linregress(x, [first, *middle, last]).slope
+            sizes[seed] = (n_1, n_2)
     rows = []
     for score in SCORES:
         for share in shares:
-            made = []
-            for seed, (late, _) in found.get((score.name, share), {}).items():
-                if seed in curves_of:
-                    x, y, n = curves_of[seed]
-                    reached = 1.0 if late > y[-1] else float(np.interp(late, y, x))
-                    made.append((share * n, reached * n))
-            if made:
-                own, other = np.array(made).T
-                tested = t_test(other - own)
-                rows.append(
-                    (score.name, share, float(own.mean()), float(other.mean()), tested.mean,
-                     tested.low, tested.high, len(made))
-                )  # fmt: skip
+            mine = found.get((score.name, share), {})
+            seeds = [seed for seed in mine if seed in slopes]
+            if not seeds:
+                continue
+            gain = [mine[seed][0] - found["random", share][seed][0] for seed in seeds]
+            slope = [slopes[seed] for seed in seeds]
+            added = np.mean([budget(sizes[seed][1], share) for seed in seeds])
+            trained = added + np.mean([sizes[seed][0] for seed in seeds])
+            grows = np.mean(slope) > 0
+            ratio = (np.mean(gain) / np.mean(slope), *ratio_interval(gain, slope))
+            saved = trained * np.expm1(ratio if grows else [np.nan] * 3)
+            rows.append((score.name, share, added, added + saved[0], *saved, len(seeds)))
     return rows
 
 
