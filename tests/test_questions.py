@@ -30,6 +30,10 @@ def test_convergence_draws_the_means_of_every_phase(tmp_path):
         assert row["seeds"] == 10 and row["low"] < row["mean"] < row["high"]
 
 
+#: Rows of a learning curve.
+CURVE = [(0.0, 500.0, 0.0, 0.0, 0.0, 0.0, 8), (1.0, 1500.0, 0.02, 0.01, 0.03, 0.02, 8)]
+
+
 @pytest.mark.slow
 def test_rivals_are_drawn(tmp_path):
     """Other gains, another picture; the same gains, the same."""
@@ -38,7 +42,8 @@ def test_rivals_are_drawn(tmp_path):
         compared(made_up(tmp_path / name, gain), range(8))
         for name, gain in zip(names, (0.02, 0.02, -0.02))
     ]
-    for draw in (beyond.draw_rivals, beyond.draw_learning):
+    draws = (beyond.draw_rivals, lambda rows, *rest: beyond.draw_learning(rows, CURVE, *rest))
+    for draw in draws:
         pictures = [
             draw(rows, tmp_path / f"{name}-drawn", "made up").read_bytes()
             for name, rows in zip(names, found)
@@ -51,19 +56,29 @@ def test_learning_curves_are_of_scores_with_several_shares(tmp_path, monkeypatch
     """A score that was tried at one share has no curve."""
     rows = compared(made_up(tmp_path / "run", 0.02), range(8))
     few = [row for row in rows if row[1] == 0.5 or row[0] in ("instability", "el2n")]
-    drawn = []
-    monkeypatch.setattr(
-        beyond,
-        "save_figure",
-        lambda figure, stem: drawn.extend(a.get_title("left") for a in figure.axes),
-    )
-    beyond.draw_learning(few, tmp_path / "x", "made up")
-    assert drawn == ["instability", "el2n (labels)"]
+    figures = []
+    monkeypatch.setattr(beyond, "save_figure", lambda figure, stem: figures.append(figure))
+
+    def drawn(rows):
+        beyond.draw_learning(rows, CURVE, tmp_path / "x", "made up")
+        axes = [axis for axis in figures.pop().axes if axis.get_visible()]
+        texts = [text.get_text() for axis in axes for text in axis.texts]
+        return [axis.get_title("left") for axis in axes], texts
+
+    titles = ["random sentences, over T1", "instability", "el2n *"]
+    assert drawn(few) == (titles, [])
+    # One that is far off has its number at the edge, and leaves the others their scale.
+    far = [
+        (*row[:4], row[4] - 0.2, row[5] - 0.2, row[6] - 0.2, *row[7:]) if row[0] == "el2n" else row
+        for row in few
+    ]
+    titles, texts = drawn(far)
+    assert len(texts) == len(rivals.SHARES) and all(text.startswith("-") for text in texts)
 
 
 @pytest.mark.slow
 def test_answers_are_written(recorded_run, copied):
-    """Five tables with a row for all that was asked, and two figures; once more, the same bytes."""
+    """Tables with a row for all that was asked, and two figures; once more, the same bytes."""
     run = copied(recorded_run)
     seeds = list(run.seeds)
     for seed in seeds:
@@ -73,9 +88,8 @@ def test_answers_are_written(recorded_run, copied):
     written = beyond.write_answers(run, seeds)
     first = {place: place.read_bytes() for place in written}
     out = run.out / "questions"
-    names = ("questions", "statistics", "rivals", "correlations", "confounds", "saved", "noise")
     assert written == [
-        *(out / f"{n}.csv" for n in names),
+        *(out / f"{name}.csv" for name in beyond.TABLES),
         out / "rivals.png",
         out / "convergence.png",
     ]
@@ -89,6 +103,14 @@ def test_answers_are_written(recorded_run, copied):
     assert [
         row["score"] for row in read_csv(out / "correlations.csv", ("score", *scores))
     ] == scores
+    learned = read_csv(out / "learning.csv", beyond.LEARNING, dict.fromkeys(beyond.LEARNING, float))
+    assert [row["share"] for row in learned] == [0, 0.5, 1]
+    late = [
+        rivals.late_and_mean(run.accuracies(seed)[arm])[0]
+        for arm in ("T1", "T1andT2")
+        for seed in seeds
+    ]
+    assert learned[-1]["rise"] == pytest.approx(np.mean(late[3:]) - np.mean(late[:3]))
     covariates = [row["covariate"] for row in read_csv(out / "confounds.csv", beyond.CONFOUNDS)]
     assert covariates == ["length", "rarity", "unknown", "label", "R2"]
     asked = convergence.seed_answers(run, 1)

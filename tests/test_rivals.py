@@ -449,7 +449,7 @@ def test_confounds_hold_all_others(ten, copied, monkeypatch):
 # --- sentences saved, wrong labels, what is taken away ---------------------------------------
 
 
-def learning_curve(lead=0.0, noise=0.0, seeds=20, draw=0, rise=0.1):
+def saved(lead=0.0, noise=0.0, seeds=20, draw=0, rise=0.1):
     """Rows of sentences saved: accuracy that rises in the logarithm from 500 to 1,500, and a lead."""
     random = np.random.RandomState(draw)
 
@@ -473,18 +473,19 @@ def learning_curve(lead=0.0, noise=0.0, seeds=20, draw=0, rise=0.1):
     run = SimpleNamespace(
         accuracies=accuracies, split=lambda seed: (np.zeros(500), np.zeros(1000), None)
     )
-    return {(row[0], row[1]): row for row in rivals.saved_sentences(run, found)}
+    rows = rivals.saved_sentences(found, rivals.growth(run, found))
+    return {(row[0], row[1]): row for row in rows}
 
 
 def test_a_lead_is_told_in_sentences():
     """What grows in a straight line over logarithms, turned: (500 + n) (exp(lead / slope) - 1)."""
-    ahead, behind = learning_curve(lead=0.01), learning_curve(lead=-0.1)
+    ahead, behind = saved(lead=0.01), saved(lead=-0.1)
     for share in rivals.SHARES:
-        _, _, own, other, saved, low, high, seeds = ahead["entropy", share]
+        _, _, own, other, worth, low, high, seeds = ahead["entropy", share]
         more = (500 + 1000 * share) * (np.exp(0.01 / 0.1) - 1)
-        assert own == pytest.approx(1000 * share) and saved == pytest.approx(more)
+        assert own == pytest.approx(1000 * share) and worth == pytest.approx(more)
         assert other == pytest.approx(own + more) and seeds == 20
-        assert low == pytest.approx(saved) and high == pytest.approx(saved)
+        assert low == pytest.approx(worth) and high == pytest.approx(worth)
         assert ahead["length", share][4] == pytest.approx(0, abs=1e-6)
     # Worse than T1 alone: as good as fewer sentences than T1 has.
     assert behind["entropy", 0.1][3] == pytest.approx(600 / np.e - 500) and 600 / np.e < 500
@@ -492,10 +493,10 @@ def test_a_lead_is_told_in_sentences():
 
 def test_noise_saves_nothing():
     """As good as random sentences: about 0 at every share, and within its interval; a lead is not."""
-    curves = [learning_curve(lead=0.01, noise=0.006, draw=draw, rise=0.025) for draw in range(200)]
+    curves = [saved(lead=0.01, noise=0.006, draw=draw, rise=0.025) for draw in range(200)]
     for share in rivals.SHARES:
-        saved, low, high = np.transpose([curve["length", share][4:7] for curve in curves])
-        assert abs(saved.mean()) < 4 * saved.std() / np.sqrt(len(curves)), share
+        worth, low, high = np.transpose([curve["length", share][4:7] for curve in curves])
+        assert abs(worth.mean()) < 4 * worth.std() / np.sqrt(len(curves)), share
         assert 0.9 <= ((low <= 0) & (high >= 0)).mean() <= 0.99, share
         found = np.array([curve["entropy", share][5] for curve in curves])
         assert (found > 0).mean() > 0.9, share  # twin
@@ -503,9 +504,9 @@ def test_noise_saves_nothing():
 
 def test_sentences_that_do_not_help_are_worth_nothing():
     """No number where accuracy does not grow; no interval where it is not shown to."""
-    flat = learning_curve(rise=-0.01)["entropy", 0.5]
+    flat = saved(rise=-0.01)["entropy", 0.5]
     assert np.isnan(flat[3:7]).all()
-    noisy = learning_curve(lead=0.01, noise=0.05, rise=0.01, draw=1)["entropy", 0.5]
+    noisy = saved(lead=0.01, noise=0.05, rise=0.01, draw=1)["entropy", 0.5]
     assert np.isnan(noisy[5:7]).all()
 
 

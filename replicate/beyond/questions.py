@@ -26,7 +26,11 @@ NOISE = (
     "score", "labels", "area", "low", "high",
     *(f"found_{100 * share:g}" for share in rivals.INSPECTED), "seeds",
 )  # fmt: skip
+LEARNING = ("share", "sentences", "rise", "low", "high", "line", "seeds")
 CONFOUNDS = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
+TABLES = (
+    "questions", "statistics", "rivals", "correlations", "confounds", "learning", "saved", "noise",
+)  # fmt: skip
 
 
 def check_run(run: Run) -> None:
@@ -72,13 +76,15 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
         [(score, *row) for score, row in zip(scores, correlation)],
     )
     save_csv(out / "confounds.csv", CONFOUNDS, rivals.confounds(run, seeds))
-    save_csv(out / "saved.csv", SAVED, rivals.saved_sentences(run, found))
+    growths = rivals.growth(run, found)
+    curve = rivals.learning_curve(list(growths.values()))
+    save_csv(out / "learning.csv", LEARNING, curve)
+    save_csv(out / "saved.csv", SAVED, rivals.saved_sentences(found, growths))
     save_csv(out / "noise.csv", NOISE, rivals.wrong_labels(run, seeds))
-    names = ("questions", "statistics", "rivals", "correlations", "confounds", "saved", "noise")
-    written = [out / f"{name}.csv" for name in names]
+    written = [out / f"{name}.csv" for name in TABLES]
     written.append(draw_rivals(gains, out / "rivals", run.title))
     if len({row[1] for row in gains if row[0] == rivals.SCORES[0].name}) > 1:
-        written.append(draw_learning(gains, out / "learning", run.title))
+        written.append(draw_learning(gains, curve, out / "learning", run.title))
     written.append(draw_convergence(table, out / "convergence", run.title))
     return written
 
@@ -134,11 +140,12 @@ def draw_rivals(rows: Rows, stem: str | Path, title: str) -> Path:
         return save_figure(figure, Path(stem))
 
 
-def draw_learning(rows: Rows, stem: str | Path, title: str) -> Path:
-    """Gain over random sentences by share of T2, of the scores that have several shares.
+def draw_learning(rows: Rows, curve: Rows, stem: str | Path, title: str) -> Path:
+    """How accuracy grows with random sentences, and what scores add to that by share of T2.
 
     Args:
-        rows: of :func:`replicate.beyond.rivals.compare`.
+        rows: of :func:`replicate.beyond.rivals.compare`; drawn are scores with several shares.
+        curve: of :func:`replicate.beyond.rivals.learning_curve`.
         stem: path without suffix.
         title: vectors, shown below.
 
@@ -148,53 +155,63 @@ def draw_learning(rows: Rows, stem: str | Path, title: str) -> Path:
     at_half = {r[0]: r[4] for r in rows if r[1] == 0.5}
     scores = [s for s in rivals.SCORES if sum(r[0] == s.name for r in rows) > 1]
     scores.sort(key=lambda score: (score.labels, -at_half.get(score.name, 0.0)))
-    columns = min(5, len(scores))
-    lines = -(-len(scores) // columns)
+    panels = {score.name: sorted(r for r in rows if r[0] == score.name) for score in scores}
+    # One score that is far off would press all others flat.
+    widest = [max(abs(bound) for r in mine for bound in r[5:7]) for mine in panels.values()]
+    reach = 100 * max(2 * rivals.SMALLEST, 1.3 * float(np.median(widest or [0.0])))
+    white = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 1}
+    columns = min(5, 1 + len(scores))
+    lines = -(-(1 + len(scores)) // columns)
+    height = 2.2 * lines + 1.0
     with styled():
-        figure = Figure(figsize=(11, 2.1 * lines + 0.9))
-        axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        for axis, score in zip(axes.flat, scores):
-            mine = sorted(r for r in rows if r[0] == score.name)
+        figure = Figure(figsize=(11, height))
+        axes = figure.subplots(lines, columns, sharex=True, squeeze=False).flat
+        share, _, rise, low, high, line, _ = np.transpose(curve).astype(float)
+        axes[0].errorbar(100 * share[1:], 100 * rise[1:],
+                         [100 * (rise - low)[1:], 100 * (high - rise)[1:]],
+                         fmt="o", color="#000000", ms=3.5, lw=1.2)  # fmt: skip
+        axes[0].plot(100 * share, 100 * line, "--", color="#777777", lw=1)
+        axes[0].set_title("random sentences, over T1", fontsize=8.5)
+        for axis, score in zip(axes[1:], scores):
+            mine = panels[score.name]
             x = np.array([100 * r[1] for r in mine])
             gain, low, high = (np.array([100 * r[i] for r in mine]) for i in (4, 5, 6))
             colour = "#D55E00" if score.labels else "#0072B2"
+            axis.axhspan(-100 * rivals.SMALLEST, 100 * rivals.SMALLEST, color="#eeeeee", lw=0)
             axis.axhline(0, color="#000000", lw=0.8)
             axis.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
             axis.plot(x, gain, "o-", color=colour, ms=3.5, lw=1.4)
-            axis.set_title(
-                score.name.replace("_", " ") + (" (labels)" if score.labels else ""), fontsize=8.5
-            )
-        for axis in list(axes.flat)[len(scores) :]:
-            axis.set_visible(False)
-        for axis in axes[:, 0]:
-            axis.set_ylabel("points")
-        for axis in list(axes.flat)[max(0, len(scores) - columns) : len(scores)]:
-            axis.set_xlabel("% of T2")
-            axis.set_xticks([10, 50, 90])
-            axis.tick_params(labelbottom=True)
-        figure.suptitle(
-            "Accuracy on T3 over random sentences of the same number",
-            x=0.01,
-            ha="left",
-            fontsize=11,
-        )
-        names = {score.name for score in scores}
-        seeds = sorted({row[7] for row in rows if row[0] in names})
-        figure.text(
-            0.01,
-            0.01,
-            f"{title}; {' or '.join(map(str, seeds))} seeds, epochs 40–50; bands: 95 % intervals; "
-            "without labels first, then by the gain at 50 %",
-            fontsize=7.5,
-            color="#555555",
+            for place, value in zip(x, gain):
+                if abs(value) > reach:
+                    edge = np.sign(value) * 0.93 * reach
+                    axis.text(place, edge, f"{value:+.1f}", color=colour, fontsize=7,
+                              ha="center", va="center", bbox=white)  # fmt: skip
+            axis.set_ylim(-reach, reach)
+            name = score.name.replace("_", " ") + (" *" if score.labels else "")
+            axis.set_title(name, fontsize=8.5)
+        for place, axis in enumerate(axes):
+            axis.set_visible(place <= len(scores))
+            axis.set_xlim(-4, 104)
+            axis.set_xticks([0, 50, 100])
+            # The last of its column.
+            if place + columns > len(scores):
+                axis.set_xlabel("% of T2")
+                axis.tick_params(labelbottom=True)
+            if place % columns == 0:
+                axis.set_ylabel("points")
+        titled(figure, "How accuracy on T3 grows with sentences, and what choosing them adds")
+        seeds = sorted({row[7] for row in rows if row[0] in panels})
+        caption(
+            figure,
+            f"{title}; {' or '.join(map(str, seeds))} seeds, epochs 40–50; bars and bands: 95 % "
+            "intervals; dashed: straight line over the logarithm of the number of sentences\n"
+            "all others: over random sentences of the same number; * needs labels; grey: too small "
+            "to matter; a number: beyond the edge",
         )
         figure.subplots_adjust(
-            left=0.06,
-            right=0.985,
-            top=1 - 0.62 / (2.1 * lines + 0.9),
-            bottom=0.22 if lines == 1 else 0.11,
-            hspace=0.42,
-        )
+            left=0.05, right=0.985, top=1 - 0.7 / height, bottom=0.95 / height, hspace=0.3,
+            wspace=0.25,
+        )  # fmt: skip
         return save_figure(figure, Path(stem))
 
 

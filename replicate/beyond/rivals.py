@@ -5,7 +5,7 @@ model is trained from fresh weights, as ``T1andT2h`` is.  The result is the
 accuracy on T3 less that of T1 with as many random sentences, paired by seed.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,15 @@ __all__ = [
     "CONTROLS",
     "SCORES",
     "SHARES",
+    "Growth",
     "Score",
     "check_run",
     "compare",
     "confounds",
     "correlations",
     "curves",
+    "growth",
+    "learning_curve",
     "levels",
     "matched_halves",
     "run_rivals",
@@ -583,7 +586,69 @@ def _verdict(better, worse, high):
     return "no such gain" if high < SMALLEST else "undecided"
 
 
-def saved_sentences(run: Run, found: Levels) -> list[tuple[Any, ...]]:
+@dataclass(frozen=True)
+class Growth:
+    """How accuracy grows with random sentences, in one seed.
+
+    Attributes:
+        shares: (k,) of T2 that were added to T1, from none to all.
+        sentences: (k,) that were trained on, T1's among them.
+        late: (k,) accuracy in epochs 40-50.
+        level, slope: of the straight line through `late` over the logarithm of `sentences`.
+    """
+
+    shares: Floats
+    sentences: Floats
+    late: Floats
+    level: float
+    slope: float
+
+
+def growth(run: Run, found: Levels) -> dict[int, Growth]:
+    """How accuracy grows from T1 alone over random sentences of T2 to all of it, by seed.
+
+    Args:
+        run: of the experiment.
+        found: of :func:`levels`; seeds without some share of random sentences are left out.
+    """
+    shares = sorted({share for arm, share in found if arm == "random"})
+    made = {}
+    for seed in found.get(("random", shares[0]), {}) if shares else ():
+        if not all(seed in found["random", share] for share in shares):
+            continue
+        accuracy = run.accuracies(seed)
+        first, last = (late_and_mean(accuracy[arm])[0] for arm in ("T1", "T1andT2"))
+        late = np.array([first, *(found["random", share][seed][0] for share in shares), last])
+        n_1, n_2 = map(len, run.split(seed)[:2])
+        sizes = np.array([n_1, *(n_1 + budget(n_2, share) for share in shares), n_1 + n_2], float)
+        line = stats.linregress(np.log(sizes), late)
+        made[seed] = Growth(
+            np.array([0.0, *shares, 1.0]), sizes, late, float(line.intercept), float(line.slope)
+        )
+    return made
+
+
+def learning_curve(growths: Collection[Growth]) -> list[tuple[Any, ...]]:
+    """The mean of such curves, above T1 alone, beside their straight line.
+
+    Args:
+        growths: of :func:`growth`, one for each seed.
+
+    Returns:
+        Rows ``(share, sentences, rise, low, high, line, seeds)``: sentences that were trained
+        on; rise of accuracy over T1 alone with its 95 % interval; what the line has there.
+    """
+    rows = []
+    for k, share in enumerate(next(iter(growths)).shares if growths else ()):
+        tested = t_test([one.late[k] - one.late[0] for one in growths])
+        line = [one.level + one.slope * np.log(one.sentences[k]) - one.late[0] for one in growths]
+        size = float(np.mean([one.sentences[k] for one in growths]))
+        about = (tested.mean, tested.low, tested.high, float(np.mean(line)), tested.seeds)
+        rows.append((float(share), size, *about))
+    return rows
+
+
+def saved_sentences(found: Levels, growths: Mapping[int, Growth]) -> list[tuple[Any, ...]]:
     """What a score is worth in sentences: how many more random ones reach the same accuracy.
 
     Accuracy grows with the logarithm of the number of training sentences, so a straight line
@@ -598,8 +663,8 @@ def saved_sentences(run: Run, found: Levels) -> list[tuple[Any, ...]]:
     the ends of the curve cut it on one side.)
 
     Args:
-        run: of the experiment.
         found: of :func:`levels`.
+        growths: of :func:`growth`.
 
     Returns:
         Rows ``(score, share, sentences, random, saved, low, high, seeds)``:
@@ -608,28 +673,18 @@ def saved_sentences(run: Run, found: Levels) -> list[tuple[Any, ...]]:
         (:func:`~replicate.inference.ratio_interval`), NaN where more sentences are not shown
         to help.
     """
-    shares = sorted({share for arm, share in found if arm == "random"})
-    slopes, sizes = {}, {}
-    for seed in found.get(("random", shares[0]), {}) if shares else ():
-        accuracy = run.accuracies(seed)
-        first, last = (late_and_mean(accuracy[arm])[0] for arm in ("T1", "T1andT2"))
-        middle = [found["random", share].get(seed, (np.nan,))[0] for share in shares]
-        n_1, n_2 = map(len, run.split(seed)[:2])
-        if np.isfinite(middle).all():
-            x = np.log([n_1, *(n_1 + budget(n_2, share) for share in shares), n_1 + n_2])
-            slopes[seed] = stats.linregress(x, [first, *middle, last]).slope
-            sizes[seed] = (n_1, n_2)
     rows = []
     for score in SCORES:
-        for share in shares:
+        for share in sorted({share for arm, share in found if arm == "random"}):
             mine = found.get((score.name, share), {})
-            seeds = [seed for seed in mine if seed in slopes]
+            seeds = [seed for seed in mine if seed in growths]
             if not seeds:
                 continue
             gain = [mine[seed][0] - found["random", share][seed][0] for seed in seeds]
-            slope = [slopes[seed] for seed in seeds]
-            added = np.mean([budget(sizes[seed][1], share) for seed in seeds])
-            trained = added + np.mean([sizes[seed][0] for seed in seeds])
+            slope = [growths[seed].slope for seed in seeds]
+            (place,) = np.flatnonzero(growths[seeds[0]].shares == share)
+            trained = np.mean([growths[seed].sentences[place] for seed in seeds])
+            added = trained - np.mean([growths[seed].sentences[0] for seed in seeds])
             grows = np.mean(slope) > 0
             ratio = (np.mean(gain) / np.mean(slope), *ratio_interval(gain, slope))
             saved = trained * np.expm1(ratio if grows else [np.nan] * 3)
