@@ -283,8 +283,8 @@ def ratio_interval(
     .. math::
         numerators_s - r \\; denominators_s
 
-    does not refuse.  They are an interval only where the mean of the denominators
-    is itself told from 0.
+    does not refuse.  They are an interval only where the same test refuses that the
+    mean of the denominators is 0.
 
     Args:
         numerators: (S,).
@@ -292,8 +292,8 @@ def ratio_interval(
         alpha: share of such intervals that miss.
 
     Returns:
-        Low and high; NaN with fewer than three seeds, or if the denominators' mean
-        cannot be told from 0.
+        Low and high; NaN with fewer than three seeds, or where the mean of the
+        denominators may be 0.
 
     Example:
         >>> low, high = ratio_interval([1.9, 2.1, 2.3, 1.7], [1.0, 1.1, 0.9, 1.0])
