@@ -278,13 +278,13 @@ def ratio_interval(
 ) -> tuple[float, float]:
     """Interval of the ratio of two means over the same S seeds (Fieller 1954).
 
-    These are all ratios r that a t test of
+    These are all ratios r for which a t test does not reject that the mean over seeds of
 
     .. math::
         numerators_s - r \\; denominators_s
 
-    does not refuse.  They are an interval only where the same test refuses that the
-    mean of the denominators is 0.
+    is 0.  They are one interval only if the same test rejects that the mean of the
+    denominators is 0.
 
     Args:
         numerators: (S,).
