@@ -537,6 +537,27 @@ def test_wrong_labels_are_found_by_scores_that_see_them(ten, copied):
     assert str(rivals.wrong_labels(run, run.seeds)) == str(list(found.values()))  # one draw a seed
 
 
+def test_a_half_of_one_label_is_seen(ten, copied):
+    """A score that is the label chooses one only; one that knows nothing of it has about half of each."""
+    run = copied(ten)
+    ones, others = [], []
+    for seed in run.seeds:
+        t2 = run.split(seed)[1]
+        labels = run.corpus.labels[t2]
+        chance = np.random.RandomState(seed).permutation(len(t2)).astype(float)
+        scores = {score.name: chance for score in rivals.SCORES} | {"tracin": labels.astype(float)}
+        rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
+        save_csv(run.seed_folder(seed) / "rivals" / rivals.SCORED, ("sentence", *scores), rows)
+        size = rivals.budget(len(labels))
+        ones.append(min(1, labels.sum() / size))
+        of_chance = labels[chance >= len(t2) - size].mean()
+        others.append(max(of_chance, 1 - of_chance))
+    found = {row[0]: row[1:] for row in rivals.commonest_labels(run, run.seeds)}
+    for name, expected in (("tracin", ones), ("length", others)):
+        assert found[name] == pytest.approx((np.mean(expected), max(expected), len(run.seeds)))
+    assert found["tracin"][0] > 0.9 and found["length"][0] < 0.7
+
+
 def test_the_score_sees_the_changed_labels(ten):
     """Those that need no labels do not change with them; those that need them do."""
     t2 = ten.split(0)[1]

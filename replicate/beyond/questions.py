@@ -26,10 +26,12 @@ NOISE = (
     "score", "labels", "area", "low", "high",
     *(f"found_{100 * share:g}" for share in rivals.INSPECTED), "seeds",
 )  # fmt: skip
+LABELS = ("score", "share", "greatest", "seeds")
 LEARNING = ("share", "sentences", "rise", "low", "high", "line", "seeds")
 CONFOUNDS = ("covariate", "correlation", "partial", "low", "high", "smd", "smd_matched")
 TABLES = (
     "questions", "statistics", "rivals", "correlations", "confounds", "learning", "saved", "noise",
+    "labels",
 )  # fmt: skip
 
 
@@ -81,6 +83,7 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     save_csv(out / "learning.csv", LEARNING, curve)
     save_csv(out / "saved.csv", SAVED, rivals.saved_sentences(found, growths))
     save_csv(out / "noise.csv", NOISE, rivals.wrong_labels(run, seeds))
+    save_csv(out / "labels.csv", LABELS, rivals.commonest_labels(run, seeds))
     written = [out / f"{name}.csv" for name in TABLES]
     written.append(draw_rivals(gains, out / "rivals", run.title))
     if len({row[1] for row in gains if row[0] == rivals.SCORES[0].name}) > 1:

@@ -44,6 +44,7 @@ __all__ = [
     "Growth",
     "Score",
     "check_run",
+    "commonest_labels",
     "compare",
     "confounds",
     "correlations",
@@ -729,6 +730,30 @@ def wrong_labels(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
             (score.name, int(score.labels), *about, *values[:, 1:].mean(axis=0), len(values))
         )
     return rows
+
+
+def commonest_labels(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
+    """How large the largest label is in the half of T2 that each score chooses.
+
+    A half of one label teaches little, whatever else it was chosen by.
+
+    Args:
+        run: after :func:`run_rivals`.
+        seeds: which.
+
+    Returns:
+        Rows ``(score, share, greatest, seeds)``: the share of sentences that have the
+        half's commonest label, mean over seeds and the greatest of them.
+    """
+    made: dict[str, list[float]] = {score.name: [] for score in SCORES}
+    for seed in seeds:
+        scores = _scores_of(run, seed)
+        labels = run.corpus.labels[scores["sentence"].astype(np.int64)]
+        size = budget(len(labels))
+        for name, shares in made.items():
+            half = labels[select_top(scores[name], size)]
+            shares.append(float(np.bincount(half).max() / size))
+    return [(name, float(np.mean(s)), max(s), len(s)) for name, s in made.items()]
 
 
 def _scores_of(run, seed):
