@@ -86,7 +86,7 @@ def write_answers(run: Run, seeds: list[int]) -> list[Path]:
     save_csv(out / "labels.csv", LABELS, rivals.commonest_labels(run, seeds))
     written = [out / f"{name}.csv" for name in TABLES]
     written.append(draw_rivals(gains, out / "rivals", run.title))
-    if len({row[1] for row in gains if row[0] == rivals.SCORES[0].name}) > 1:
+    if curve and len({row[1] for row in gains if row[0] == rivals.SCORES[0].name}) > 1:
         written.append(draw_learning(gains, curve, out / "learning", run.title))
     written.append(draw_convergence(table, out / "convergence", run.title))
     return written
