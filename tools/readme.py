@@ -72,8 +72,6 @@ RUNS = {
     "as-written-googlenews-31530": "as written",
 }
 IMDB = {"calibrated-imdb": "calibrated, IMDB vectors"}
-#: Those whose further questions are answered.
-ASKED = {"calibrated-googlenews-31530": "calibrated"}
 FIVE_FILTERS = {
     "five-filters-googlenews-31530": "five filters",
     "five-filters-imdb": "five filters, IMDB vectors",
@@ -419,33 +417,33 @@ def gained(row):
 def rivals():
     """What the half with the highest scores gains over random halves, by score and network."""
     by = {}
-    for name in ASKED:
+    for name in RUNS:
         for row in rows_of(f"{name}/questions/rivals.csv"):
             if float(row["share"]) == HALF and not row["score"].startswith("without_"):
                 by.setdefault((row["score"], row["labels"]), {})[name] = gained(row)
     rows = [
-        (score.replace("_", " "), ("no", "yes")[int(labels)], *(cells.get(n, "–") for n in ASKED))
+        (score.replace("_", " "), ("no", "yes")[int(labels)], *(cells.get(n, "–") for n in RUNS))
         for (score, labels), cells in by.items()
     ]
-    return table(("score", "needs labels", *ASKED.values()), rows)
+    return table(("score", "needs labels", *RUNS.values()), rows)
 
 
 def answered():
     """Q1 and Q3: every measure, in both networks."""
     by = {}
-    for name in ASKED:
+    for name in RUNS:
         for row in rows_of(f"{name}/questions/questions.csv"):
             found = with_interval((row[column] for column in ("ours", "low", "high")), "+.3f")
             word = row["answer"].partition(":")[0]
             by.setdefault((row["id"], row["measure"]), {})[name] = f"{found} **{word}**"
-    rows = [(*about, *(cells[name] for name in ASKED)) for about, cells in by.items()]
-    return table(("id", "measure", *ASKED.values()), rows)
+    rows = [(*about, *(cells[name] for name in RUNS)) for about, cells in by.items()]
+    return table(("id", "measure", *RUNS.values()), rows)
 
 
 def confounds():
     """How much of A_S is explained by something simpler, in both networks."""
     rows = []
-    for name, title in ASKED.items():
+    for name, title in RUNS.items():
         for row in rows_of(f"{name}/questions/confounds.csv"):
             cells = (f"{row[c]:.2f}" for c in ("correlation", "partial", "smd", "smd_matched"))
             rows.append((title, row["covariate"], *cells))
