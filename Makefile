@@ -79,6 +79,10 @@ answers: $(VENV)/.installed
 	    --scores instability,small_margin,el2n,tracin && \
 	  $(BIN)/replicate questions $$dir --seeds 30 --shares 50 && \
 	  $(BIN)/replicate choice $$dir --halves 10 --phases 4 || exit; done
+	$(BIN)/replicate run --preset as-written --seeds 3000020-3000049 $(VECTORS:%=--vectors %) \
+	  --record-arms --epoch-weights all --out out/confirmation
+	$(BIN)/replicate questions out/confirmation --shares 50 \
+	  --scores instability,instability_smooth,unknown,entropy,badge
 	$(BIN)/replicate sweep results/multiverse/grid-30.toml $(VECTORS:%=--vectors %) --out out/multiverse
 
 # PyTorch, Captum and statsmodels are for comparison only, and bring a newer setuptools.
