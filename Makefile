@@ -28,8 +28,9 @@ run: $(VENV)/.installed
 	$(BIN)/replicate run --preset sample --seeds 3 --out out/sample
 
 CORES := $(shell nproc 2>/dev/null || echo 1)
-# Two processes more than there are cores: many tests wait for commands that they start.
-JOBS ?= $(shell expr $(CORES) + 2)
+# One process more than there are cores: many tests wait for commands that they start (two
+# more gain nothing).
+JOBS ?= $(shell expr $(CORES) + 1)
 # Tests are compiled once and kept in __pycache__, not compiled by every process again,
 # also where Python is told to write no bytecode.
 test quick: export PYTHONDONTWRITEBYTECODE :=
