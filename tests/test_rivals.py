@@ -510,14 +510,17 @@ def test_sentences_that_do_not_help_are_worth_nothing():
     assert np.isnan(noisy[5:7]).all()
 
 
+def store(run, seed, scores):
+    """The file of a seed's scores, as training leaves it."""
+    rows = zip(run.split(seed)[1].tolist(), *(values.tolist() for values in scores.values()))
+    save_csv(run.seed_folder(seed) / "rivals" / rivals.SCORED, ("sentence", *scores), rows)
+
+
 def test_wrong_labels_are_found_by_scores_that_see_them(ten, copied):
     """Areas and shares of every score; a score without labels has none of the labels' news."""
     run = copied(ten)
     for seed in run.seeds:
-        scores = rivals.score_sentences(run, seed)
-        t2 = run.split(seed)[1]
-        rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
-        save_csv(run.seed_folder(seed) / "rivals" / rivals.SCORED, ("sentence", *scores), rows)
+        store(run, seed, rivals.score_sentences(run, seed))
     found = {row[0]: row for row in rivals.wrong_labels(run, run.seeds)}
     assert list(found) == [score.name for score in rivals.SCORES]
     for name, row in found.items():
@@ -546,8 +549,7 @@ def test_a_half_of_one_label_is_seen(ten, copied):
         labels = run.corpus.labels[t2]
         chance = np.random.RandomState(seed).permutation(len(t2)).astype(float)
         scores = {score.name: chance for score in rivals.SCORES} | {"tracin": labels.astype(float)}
-        rows = zip(t2.tolist(), *(values.tolist() for values in scores.values()))
-        save_csv(run.seed_folder(seed) / "rivals" / rivals.SCORED, ("sentence", *scores), rows)
+        store(run, seed, scores)
         size = rivals.budget(len(labels))
         ones.append(min(1, labels.sum() / size))
         of_chance = labels[chance >= len(t2) - size].mean()

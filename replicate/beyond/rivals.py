@@ -534,6 +534,11 @@ def levels(found: Curves) -> Levels:
     return made
 
 
+def _random_shares(found):
+    """Shares of T2 that random sentences were trained at, in order."""
+    return sorted({share for arm, share in found if arm == "random"})
+
+
 def compare(found: Levels) -> list[tuple[Any, ...]]:
     """Each score against random sentences of the same number, paired over seeds.
 
@@ -553,7 +558,7 @@ def compare(found: Levels) -> list[tuple[Any, ...]]:
     about = {score.name: score for score in SCORES}
     rows: list[list[Any]] = []
     tests = []
-    shares = sorted({share for arm, share in found if arm == "random"})
+    shares = _random_shares(found)
     pairs = [((s.name, share), ("random", share)) for s in SCORES for share in shares]
     pairs += [((f"without_{n}", share), ("random", share)) for n in REMOVED for share in shares]
     pairs.append(((CONTROLS[0], 0.5), (CONTROLS[1], 0.5)))
@@ -612,7 +617,7 @@ def growth(run: Run, found: Levels) -> dict[int, Growth]:
         run: of the experiment.
         found: of :func:`levels`; seeds without some share of random sentences are left out.
     """
-    shares = sorted({share for arm, share in found if arm == "random"})
+    shares = _random_shares(found)
     made = {}
     for seed in found.get(("random", shares[0]), {}) if shares else ():
         if not all(seed in found["random", share] for share in shares):
@@ -676,14 +681,14 @@ def saved_sentences(found: Levels, growths: Mapping[int, Growth]) -> list[tuple[
     """
     rows = []
     for score in SCORES:
-        for share in sorted({share for arm, share in found if arm == "random"}):
+        # On the curves, none of T2 is before them.
+        for place, share in enumerate(_random_shares(found), start=1):
             mine = found.get((score.name, share), {})
             seeds = [seed for seed in mine if seed in growths]
             if not seeds:
                 continue
             gain = [mine[seed][0] - found["random", share][seed][0] for seed in seeds]
             slope = [growths[seed].slope for seed in seeds]
-            (place,) = np.flatnonzero(growths[seeds[0]].shares == share)
             trained = np.mean([growths[seed].sentences[place] for seed in seeds])
             added = trained - np.mean([growths[seed].sentences[0] for seed in seeds])
             grows = np.mean(slope) > 0
