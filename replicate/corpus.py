@@ -5,7 +5,7 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ __all__ = ["Corpus", "clean_kim", "find_data", "read_corpus", "sample_path", "to
 # so many times those of the words themselves, whichever is more.
 _WORD_LIMIT = 1000
 _PADDED, _PADDED_TIMES = 16 << 20, 16
+
+# Words of other texts that are added to a vocabulary: no file of vectors has longer ones.
+_ADDED_LIMIT = 100
 
 # Sentences that are taken at a time, and tokens that are kept in memory while
 # a corpus is read.
@@ -123,6 +126,27 @@ class Corpus:
             first = np.repeat(self.offsets[sentences[part]] - ends[:-1], lengths[part])
             tokens[ends[0] : ends[-1]] = self.tokens[first + np.arange(ends[0], ends[-1])]
         return tokens, offsets
+
+    def with_words(self, words: Iterable[str]) -> "Corpus":
+        """The same sentences over a vocabulary that has further words, at its end.
+
+        Words of more than 100 characters are left out: the vocabulary is one array, as wide as
+        its longest word.
+
+        Args:
+            words: any number of times, in any order; those that are there already stay in place.
+
+        Returns:
+            Corpus: with the words by first occurrence.
+
+        Example:
+            >>> corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])
+            >>> corpus.with_words(["dull", "film", "dull"]).words.tolist()
+            ['good', 'film', 'bad', 'dull']
+        """
+        have = dict.fromkeys(self.words.tolist())
+        have |= dict.fromkeys(word for word in words if len(word) <= _ADDED_LIMIT)
+        return replace(self, words=np.array(list(have)))
 
     @classmethod
     def from_texts(

@@ -18,7 +18,7 @@ incomplete stage runs again, from its last snapshot.
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -373,13 +373,18 @@ class Inputs:
 
 
 def read_inputs(
-    config: Config, corpus_paths: Sequence[str | Path], vectors: Vectors, dimensions: int = 300
+    config: Config,
+    corpus_paths: Sequence[str | Path],
+    vectors: Vectors,
+    dimensions: int = 300,
+    words: Iterable[str] = (),
 ) -> Inputs:
     """Read corpus and word vectors; ``read.check()`` refuses what is probably misread.
 
     Args:
         config: readings.
         corpus_paths, vectors, dimensions: see :func:`prepare`.
+        words: further ones that get a vector, of texts that the network will be asked about.
 
     Example:
         >>> from replicate.corpus import sample_path
@@ -388,9 +393,10 @@ def read_inputs(
         (200, 4, None)
     """
     corpus = read_corpus(corpus_paths, config.tokens)
-    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions, seed=None)
     assert corpus.summary is not None  # a corpus that was just read has one
     read = corpus.summary
+    corpus = corpus.with_words(words)
+    matrix, known = embedding_matrix(corpus.words, vectors, config, dimensions, seed=None)
     if str(vectors) != "random":
         read = read.with_vectors(coverage(known, corpus.tokens)[1])
     return Inputs(corpus, matrix, known, read)

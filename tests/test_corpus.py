@@ -157,6 +157,16 @@ def test_no_word_is_longer_than_a_thousand(refused):
         Corpus.from_texts(["good", "bad " + "x" * 1001], [0, 1], "whitespace")
 
 
+def test_further_words_of_a_vocabulary():
+    """At its end, each once; sentences, places and width stay; words of over 100 letters are left out."""
+    corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])
+    grown = corpus.with_words(["film", "dull", "x" * 101, "y" * 100, "dull", "good"])
+    assert grown.words.tolist() == ["good", "film", "bad", "dull", "y" * 100]
+    assert grown.sentence(1) == "bad film" and grown.tokens is corpus.tokens
+    same = corpus.with_words([])
+    assert same.words.tolist() == corpus.words.tolist() and same.words.dtype == corpus.words.dtype
+
+
 def test_words_that_are_all_long_have_room():
     """Their array is no larger than sixteen times the words themselves."""
     texts = [f"{i:0500d}" for i in range(36_000)]

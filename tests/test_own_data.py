@@ -4,13 +4,18 @@ import json
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
+from scipy import stats
 
 from replicate import cli
 from replicate.beyond import own_data
 from replicate.beyond.own_data import PRESET, fit, rank_pool, read_pool, select, size_of
 from replicate.config import PRESETS, Config
+from replicate.corpus import read_corpus
+from replicate.experiment import read_inputs
 from replicate.instability import sentence_instability
 from replicate.io.files import read_csv
+from replicate.saliency import classify, flat_batch
 
 CONFIG = Config(n_filters=4, epochs=4, batch_size=8, learning_rate=0.01)
 GOOD, BAD = "fine great lovely quick solid".split(), "bad dull slow weak noisy".split()
@@ -118,6 +123,132 @@ def test_rank_pool_is_eq_10(labelled, tmp_path):
     assert found.score.tolist() == [0, expected, 0, expected]
     assert found.order.tolist() == [1, 3, 0, 2]
     assert found.words[0] == [] and sorted(found.words[1]) == ["lamp", "the"]
+
+
+# --- by entropy ---------------------------------------------------------------------------
+
+
+class Trained:
+    """The networks that `fit` trains, and what each says of one text, asked by itself."""
+
+    def __init__(self, monkeypatch):
+        self.models = []
+        real = own_data.train
+
+        def train(model, *arguments, **keywords):
+            self.models.append(model)
+            return real(model, *arguments, **keywords)
+
+        monkeypatch.setattr(own_data, "train", train)
+
+    def says(self, text, words):
+        """(C,): mean over networks; words that are not in the vocabulary are padding."""
+        index = {word: i for i, word in enumerate(words)}
+        tokens = np.array([index.get(word, -1) for word in text.split()])
+        ends = np.array([0, len(tokens)])
+        found = [
+            classify(m, flat_batch(m, tokens, ends)).probabilities[0].astype(np.float64)
+            for m in self.models
+        ]
+        return np.mean(found, axis=0)
+
+
+@pytest.mark.parametrize("at_once", [4096, 4, 1])
+def test_the_pool_is_asked_text_by_text(labelled, tmp_path, monkeypatch, at_once):
+    """Mean over seeds of each text's probabilities; a text without words has none."""
+    trained = Trained(monkeypatch)
+    monkeypatch.setattr(own_data, "_ASKED", at_once)
+    asked = ["", *(text for _, text in texts(9, seed=1)), " ", "a word of no labelled text", ""]
+    fitted = fit([labelled], "random", CONFIG, tmp_path, (0, 1), dimensions=8, pool=asked)
+    assert len(trained.models) == 2
+    for text, found in zip(asked, fitted.probabilities, strict=True):
+        wanted = trained.says(text, fitted.corpus.words) if text.strip() else np.zeros(3)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+    ranked = rank_pool(fitted, asked, CONFIG, by="entropy")
+    known = fitted.probabilities[1:10]
+    wanted = [stats.entropy(p) for p in known]  # which divides by their sum, 1 in float32
+    np.testing.assert_allclose(ranked.score[1:10], wanted, rtol=1e-7)
+    assert ranked.score[[0, 10, 12]].tolist() == [0, 0, 0]
+    assert ranked.order[-3:].tolist() == [0, 10, 12]
+    assert ranked.score[ranked.order].tolist() == sorted(ranked.score, reverse=True)
+
+
+def test_words_of_the_pool_alone_have_vectors(labelled, tmp_path, monkeypatch):
+    """A word that no labelled text has, with the vector of one that they have, counts as that one.
+
+    Twin: where its vector was not read, the word is padding.
+    """
+    corpus = read_corpus([labelled])
+    keyed = KeyedVectors(8)
+    rows = np.random.RandomState(0).normal(size=(len(corpus.words), 8)).astype(np.float32)
+    names = [*corpus.words.tolist(), "superb"]
+    keyed.add_vectors(names, np.vstack([rows, rows[names.index("great")]]))
+    pool = ["the lamp is great , and great", "the lamp is superb , and superb"]
+    made = fit([labelled], keyed, CONFIG, tmp_path / "a", pool=pool)
+    np.testing.assert_array_equal(made.probabilities[0], made.probabilities[1])
+    inputs = read_inputs(CONFIG, [labelled], keyed)
+    without = fit(inputs, keyed, CONFIG, tmp_path / "b", pool=pool)
+    np.testing.assert_array_equal(without.probabilities[0], made.probabilities[0])
+    assert not np.array_equal(without.probabilities[1], made.probabilities[1])
+
+
+def test_the_network_learned_something(labelled, tmp_path):
+    """Asked about the texts that it learned from, it mostly gives their labels, and is surer than of noise."""
+    config = CONFIG.replace(epochs=30)
+    known = [text for _, text in texts(60)]
+    noise = [text.replace("is", "dull fine") for text in known]
+    fitted = fit([labelled], "random", config, tmp_path, dimensions=8, pool=known + noise)
+    names = np.array(fitted.corpus.label_names)
+    right = names[fitted.probabilities[:60].argmax(axis=1)] == [label for label, _ in texts(60)]
+    assert right.mean() > 0.8
+    score = rank_pool(fitted, known + noise, config, by="entropy").score
+    assert score[:60].mean() < score[60:].mean()
+
+
+def test_selected_by_entropy(labelled, pool, tmp_path):
+    """The same networks as by instability, another order; the settings say which."""
+    made = {}
+    for by in own_data.BY:
+        place = select(
+            [labelled], pool, "random", CONFIG, tmp_path / by, 30, (0, 1), dimensions=8, by=by
+        )
+        rows = read_csv(place, ("rank", "score", "text", "words", "label", "line"))
+        kept = json.loads((place.parent / "select.json").read_text())
+        assert kept["by"] == by
+        words = (place.parent / "words.csv").read_bytes()
+        made[by] = ([r["text"] for r in rows], {r["text"]: r["words"] for r in rows}, words)
+        scores = [float(row["score"]) for row in rows]
+        assert scores == sorted(scores, reverse=True) and min(scores) > 0
+        assert by == "instability" or max(scores) <= np.log(3)
+    first, second = made.values()
+    assert first[0] != second[0] and sorted(first[0]) == sorted(second[0])
+    assert first[1:] == second[1:]
+
+
+def test_a_pool_without_labels_of_its_own_network_is_no_ranking(labelled, tmp_path):
+    """Probabilities of other texts, or a score that does not exist."""
+    fitted = fit([labelled], "random", CONFIG, tmp_path, dimensions=8)
+    assert fitted.probabilities.shape == (0, 3)
+    with pytest.raises(ValueError, match="2 texts, and a pool of 0"):
+        rank_pool(fitted, ["the lamp", "the kettle"], CONFIG, by="entropy")
+    with pytest.raises(ValueError, match="'doubt'; it is one of instability, entropy"):
+        rank_pool(fitted, ["the lamp"], CONFIG, by="doubt")
+    with pytest.raises(ValueError, match="'doubt'"):
+        select([labelled], "none.txt", "random", CONFIG, tmp_path / "o", by="doubt")
+
+
+def test_the_command_selects_by_entropy(labelled, pool, tmp_path, capsys):
+    """--by has the scores of the module; another is refused before anything is read."""
+    common = ["select", "--corpus", str(labelled), "--pool", str(pool), "--vectors", "random"]
+    common += ["--dimensions", "8", "--preset", "sample", "--out", str(tmp_path / "o")]
+    option = next(p for p in cli.cli.commands["select"].params if p.name == "by")
+    assert tuple(option.type.choices) == own_data.BY and option.default == own_data.BY[0]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*common, "--by", "doubt"])
+    assert "--by" in capsys.readouterr().err and not (tmp_path / "o").exists()
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([*common, "--by", "entropy"])
+    assert json.loads((tmp_path / "o" / "select.json").read_text())["by"] == "entropy"
 
 
 @pytest.mark.parametrize("budget", ["0", "31", "-1", "1.5", "many", "0%", "101%", ""])

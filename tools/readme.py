@@ -154,17 +154,25 @@ def values(source):
             continue
         name, *cells, columns = line.split(" | ")
         if name.endswith(".json"):
-            rows = [_flat(load_json(RESULTS / name))]
+            row = _flat(load_json(RESULTS / name))
         else:
-            rows = [
-                row
-                for row in rows_of(name)
-                if set(cells) <= {*row.values(), *map("=".join, row.items())}
-            ]
-        if len(rows) != 1:
-            raise ValueError(f"{len(rows)} rows, not 1: {line}")
+            row = row_of(name, *cells)
         for factor, column, divisor in re.findall(r"(?:(\S+)\*)?([^\s/*]+)(?:/(\S+))?", columns):
-            yield float(factor or 1) * float(rows[0][column]) / float(divisor or 1)
+            yield float(factor or 1) * float(row[column]) / float(divisor or 1)
+
+
+def row_of(name, *cells):
+    """The row of a CSV file of results that alone has these cells: ``0.5``, or ``share=0.5``.
+
+    Raises:
+        ValueError: if no row has them, or several have.
+    """
+    rows = [
+        row for row in rows_of(name) if set(cells) <= {*row.values(), *map("=".join, row.items())}
+    ]
+    if len(rows) != 1:
+        raise ValueError(f"{len(rows)} rows, not 1: {name} | {' | '.join(cells)}")
+    return rows[0]
 
 
 def _flat(value, name=""):
@@ -209,6 +217,11 @@ def with_interval(values, form):
     """A mean and the bounds of its interval, as text."""
     mean, low, high = (format(value, form) for value in values)
     return f"{mean} ({low} … {high})"
+
+
+def interval_of(row, form, mean="mean"):
+    """A row's mean and interval, as text."""
+    return with_interval((row[mean], row["low"], row["high"]), form)
 
 
 def claims(name):
@@ -325,6 +338,51 @@ def gpu():
     return table(("filters", "form", "place", "s an epoch", "s a recording"), rows)
 
 
+#: Runs on further corpora: what is measured of them and of MR, where it is, how it is written.
+CORPORA = {
+    "calibrated-googlenews-31530": "MR",
+    "calibrated-sst2": "SST-2",
+    "calibrated-subj": "Subj",
+    "calibrated-cr": "CR",
+}
+AT_THE_END = "trust/faithful.csv | epoch=50 | {} | removal | {}"
+ALL_OF_T1 = "ceiling/regimes.csv | {} | filters=100 | {}"
+ELSEWHERE = (
+    ("change of saliency that is jumps, %", "trust/totals.csv | all | jump", "100*.0f"),
+    ("variance that a line explains, %",
+     "trust/linearity.csv | standardised | correct | line", "100*.0f"),
+    ("the same changes in random order, %",
+     "trust/linearity.csv | standardised | correct | shuffled", "100*.0f"),
+    ("without salient words: fall of the probability",
+     AT_THE_END.format("correct", "saliency | comprehensiveness_gain"), ".3f"),
+    ("the same, words by gradient × input",
+     AT_THE_END.format("correct", "gradient_x_input | comprehensiveness_gain"), ".3f"),
+    ("saliency and leaving one word out",
+     AT_THE_END.format("correct", "saliency | loo"), ".2f"),
+    ("the same, misclassified sentences",
+     AT_THE_END.format("misclassified", "saliency | loo"), ".2f"),
+    ("instability of words in two trainings", "trust/agreement.csv | all | wac", ".2f"),
+    ("the same, only initial weights differ",
+     "trust/agreement.csv | initialisation | wac", ".2f"),
+    ("reliability of A_S", ALL_OF_T1.format("share=45", "reliability"), ".2f"),
+    ("all of T2 over a random half, points", ALL_OF_T1.format("share=45", "headroom"), "100*+.2f"),
+    ("the same, T1 with 5 % of the corpus", ALL_OF_T1.format("share=5", "headroom"), "100*+.2f"),
+    ("the best of 6 halves, points",
+     "ceiling/best.csv | gain of the best of 6 halves, chosen and measured on different ones",
+     "100*+.2f"),
+)  # fmt: skip
+
+
+def elsewhere():
+    """Whether saliency is to be trusted, and could choosing pay, on four corpora."""
+    rows = []
+    for title, place, form in ELSEWHERE:
+        file, *cells = place.split(" | ")
+        found = [row_of(f"{name}/{file}", *cells) for name in CORPORA]
+        rows.append((title, *(interval_of(row, form) for row in found)))
+    return table(("measure", *CORPORA.values()), rows)
+
+
 def regimes():
     """What choosing could gain with less of T1, or other numbers of filters."""
     rows = []
@@ -335,8 +393,7 @@ def regimes():
             found.setdefault(key, {})[row["measure"]] = row
         for (share, sentences, filters), by in found.items():
             shown = (("headroom", "100*+.2f"), ("lead", "100*+.2f"), ("reliability", ".2f"))
-            bounds = ("mean", "low", "high")
-            cells = [with_interval((by[m][b] for b in bounds), form) for m, form in shown]
+            cells = [interval_of(by[measure], form) for measure, form in shown]
             rows.append((title, f"{sentences} ({share} %)", filters, *cells))
     header = ("network", "sentences of T1", "filters", "all of T2 over a random half",
               "T2h over a random half", "reliability")  # fmt: skip
@@ -403,13 +460,13 @@ def operating():
     return table(header, rows)
 
 
-#: The share of T2 that all scores were trained at.
-HALF = 0.5
+#: The share of T2 that all scores were trained at, and those that some were.
+HALF, SHARES = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 def gained(row):
     """A gain in points with its interval, and what it is by the rule; a small one has no word."""
-    gain = with_interval((row[name] for name in ("gain", "low", "high")), "100*+.2f")
+    gain = interval_of(row, "100*+.2f", "gain")
     word = {"no such gain": "", "undecided": ", undecided"}
     return gain + word.get(row["verdict"], f" **{row['verdict']}**")
 
@@ -428,12 +485,30 @@ def rivals():
     return table(("score", "needs labels", *RUNS.values()), rows)
 
 
+def learning():
+    """What random sentences gain over T1, and what a choice adds, at every share of T2."""
+    rows = []
+    for name, title in RUNS.items():
+        grown = {float(row["share"]): row for row in rows_of(f"{name}/questions/learning.csv")}
+        random = [interval_of(grown[share], "100*+.2f", "rise") for share in SHARES]
+        rows.append((title, "random sentences, over T1", *random))
+        line = [format(grown[share]["line"], "100*+.2f") for share in SHARES]
+        rows.append(("", "the same by the line", *line))
+        by = {}
+        for row in rows_of(f"{name}/questions/rivals.csv"):
+            by.setdefault(row["score"].replace("_", " "), {})[float(row["share"])] = gained(row)
+        for score, cells in by.items():
+            if len(cells) > 1:
+                rows.append(("", score, *(cells.get(share, "–") for share in SHARES)))
+    return table(("network", "sentences", *(f"{100 * s:.0f} % of T2" for s in SHARES)), rows)
+
+
 def answered():
     """Q1 and Q3: every measure, in both networks."""
     by = {}
     for name in RUNS:
         for row in rows_of(f"{name}/questions/questions.csv"):
-            found = with_interval((row[column] for column in ("ours", "low", "high")), "+.3f")
+            found = interval_of(row, "+.3f", "ours")
             word = row["answer"].partition(":")[0]
             by.setdefault((row["id"], row["measure"]), {})[name] = f"{found} **{word}**"
     rows = [(*about, *(cells[name] for name in RUNS)) for about, cells in by.items()]
@@ -500,8 +575,10 @@ MADE = {
         claims,
         confounds,
         effects,
+        elsewhere,
         gpu,
         kernels,
+        learning,
         multiverse,
         operating,
         readings,

@@ -1,15 +1,17 @@
 """The method for data of one's own: which texts of a pool are worth labelling or adding? (4.3.3)
 
 Train on the texts that are labelled, record saliency, and rank a pool by the
-instability of its words (eqs 4 to 10).  Labels of the pool are not used.
+instability of its words (eqs 4 to 10), or by how unsure the network is of its
+labels.  Labels of the pool are not used.
 """
 
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +36,15 @@ from ..io.lines import Text
 from ..io.wordvectors import Vectors
 from ..model import TextCNN
 from ..recorder import Recorder
+from ..saliency import classify, flat_batch
 from ..selection import budget as budget_of
 from ..selection import select_top
 from ..training import train
 from ..vectors import coverage, identified, with_unknown_words
+from .valuation import entropy
 
 __all__ = [
+    "BY",
     "PRESET",
     "Fitted",
     "Ranked",
@@ -51,10 +56,14 @@ __all__ = [
     "size_of",
 ]
 
+#: Scores that a pool can be ranked by; the first is the paper's.
+BY = ("instability", "entropy")
 #: Share of the labelled texts that is held out to measure the model's accuracy.
 HELD_OUT = 0.1
 #: Words shown for each selected text.
 SHOWN = 5
+#: Texts of a pool that the network is asked about at once.
+_ASKED = 4096
 
 #: Called with seed, epoch and accuracy on the texts held out.
 OnEpoch = Callable[[int, int, float], None]
@@ -88,6 +97,8 @@ class Fitted:
         count (numpy.ndarray): (V,) occurrences of each word.
         accuracy (list of float): on the texts held out, by seed.
         known_tokens (float): share of word occurrences that have a vector.
+        probabilities (numpy.ndarray): (n, C) float64, of each label of the n texts of a pool,
+            mean over seeds; (0, C) without a pool.
     """
 
     corpus: Corpus
@@ -95,6 +106,7 @@ class Fitted:
     count: np.ndarray
     accuracy: list[float]
     known_tokens: float
+    probabilities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ class Ranked:
 
     Attributes:
         order (numpy.ndarray): (n,) texts by falling score; equal scores in the order of the pool.
-        score (numpy.ndarray): (n,) float64, A_S of eq. (10).
+        score (numpy.ndarray): (n,) float64, A_S of eq. (10), or entropy.
         words (list of list of str): the most unstable words of each text, at most five.
     """
 
@@ -170,6 +182,7 @@ def fit(
     dimensions: int = 300,
     implementation: str = "fused",
     on_epoch: OnEpoch | None = None,
+    pool: Sequence[str] = (),
 ) -> Fitted:
     """Train on labelled texts and measure the instability of their words (eqs 4-9).
 
@@ -184,6 +197,9 @@ def fit(
         dimensions: D of random vectors.
         implementation: ``"fused"`` or ``"reference"``.
         on_epoch: callable ``(seed, epoch, accuracy)``; may be None.
+        pool: n texts whose labels the trained networks predict.  With ``Inputs``, a word of a
+            text that these lack is as padding; ``words`` of
+            :func:`replicate.experiment.read_inputs` adds it.
 
     Returns:
         See there.
@@ -195,7 +211,7 @@ def fit(
     if isinstance(paths, Inputs):
         inputs = paths
     else:
-        inputs = read_inputs(config, paths, vectors, dimensions)
+        inputs = read_inputs(config, paths, vectors, dimensions, _words_of(pool, config))
         inputs.read.check()
     corpus, n = inputs.corpus, len(inputs.corpus)
     if n < 10:
@@ -203,6 +219,8 @@ def fit(
     _, known_tokens = coverage(inputs.known, corpus.tokens)
     total, seen = np.zeros(len(corpus.words)), np.zeros(len(corpus.words))
     accuracy = []
+    asked = _indexed(pool, corpus.words, config, unseen=-1)
+    probabilities = np.zeros((len(pool), len(corpus.label_names)))
     for seed in seeds:
         order = generator("held out", seed).permutation(n)
         held = np.sort(order[: max(1, int(HELD_OUT * n))])
@@ -223,9 +241,42 @@ def fit(
         total[there] += wac[there]
         seen += there
         accuracy.append(rows[-1][1])
+        probabilities += _predicted(model, *asked, len(corpus.label_names)) / len(seeds)
     mean = np.divide(total, seen, out=np.full(len(total), np.nan), where=seen > 0)
     count = np.bincount(corpus.tokens, minlength=len(corpus.words))
-    return Fitted(corpus, mean, count, accuracy, known_tokens)
+    return Fitted(corpus, mean, count, accuracy, known_tokens, probabilities)
+
+
+def _words_of(texts: Iterable[str], config: Config) -> Iterator[str]:
+    """All words of some texts, in their order."""
+    return (word for text in texts for word in tokenize(text, config.tokens))
+
+
+def _indexed(
+    texts: Iterable[str], words: np.ndarray, config: Config, unseen: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flat tokens and offsets of some texts over a vocabulary; `unseen` is a word that it lacks."""
+    index = {word: i for i, word in enumerate(words.tolist())}
+    tokens, offsets = [], [0]
+    for text in texts:
+        tokens += [index.get(word, unseen) for word in tokenize(text, config.tokens)]
+        offsets.append(len(tokens))
+    return np.array(tokens, dtype=np.int32), np.array(offsets, dtype=np.int64)
+
+
+def _predicted(
+    model: TextCNN, tokens: np.ndarray, offsets: np.ndarray, n_labels: int
+) -> np.ndarray:
+    """(n, C): probability of each label of n texts; those of a text without words are zeros."""
+    full = np.flatnonzero(np.diff(offsets))
+    found = np.zeros((len(offsets) - 1, n_labels))
+    for start in range(0, len(full), _ASKED):
+        some = full[start : start + _ASKED]
+        first, last = offsets[some[0]], offsets[some[-1] + 1]
+        ends = np.concatenate([[0], np.cumsum(np.diff(offsets)[some])])
+        batch = flat_batch(model, tokens[first:last], ends)
+        found[some] = classify(model, batch).probabilities
+    return found
 
 
 def sha256_of(vectors: Vectors) -> str:
@@ -233,33 +284,48 @@ def sha256_of(vectors: Vectors) -> str:
     return identified(vectors)[1] or "random"
 
 
-def rank_pool(fitted: Fitted, texts: Sequence[str], config: Config) -> Ranked:
-    """Score texts by the mean wac of their words (eq. 10), highest first.
+def rank_pool(
+    fitted: Fitted, texts: Sequence[str], config: Config, by: str = "instability"
+) -> Ranked:
+    """Score texts by the mean wac of their words (eq. 10), or by entropy; highest first.
 
     Args:
-        fitted: of :func:`fit`.
+        fitted: of :func:`fit`; to rank by entropy, with these texts as its pool.
         texts: n texts; words that were never seen are left out
             under the reading ``unseen_words = skip``, and count as 0 under ``zero``.
         config: readings ``tokens``, ``unseen_words``, ``repeated_words``.
+        by: ``"instability"``, or ``"entropy"`` of the probabilities' mean over seeds.
 
     Returns:
         The n texts.
+
+    Raises:
+        ValueError: for another score, or if the pool of `fitted` has another number of texts.
     """
-    index = {word: i for i, word in enumerate(fitted.corpus.words)}
-    unseen = len(index)  # one more word, whose wac is NaN
-    wac = np.append(fitted.wac, np.nan)
-    tokens, offsets, shown = [], [0], []
-    for text in texts:
-        ids = [index.get(word, unseen) for word in tokenize(text, config.tokens)]
-        tokens += ids
-        offsets.append(len(tokens))
-        distinct = sorted({i for i in ids if np.isfinite(wac[i])}, key=lambda i: (-wac[i], i))
-        shown.append([str(fitted.corpus.words[i]) for i in distinct[:SHOWN]])
-    score = sentence_instability(
-        wac, np.array(tokens, dtype=np.int64), np.array(offsets), config.unseen_words,
-        config.repeated_words,
-    )  # fmt: skip
+    _check_by(by)
+    wac = np.append(fitted.wac, np.nan)  # one more word, which was never seen
+    tokens, offsets = _indexed(texts, fitted.corpus.words, config, unseen=len(fitted.wac))
+    shown = []
+    for start, stop in pairwise(offsets.tolist()):
+        ids = {i for i in tokens[start:stop].tolist() if np.isfinite(wac[i])}
+        most = sorted(ids, key=lambda i: (-wac[i], i))[:SHOWN]
+        shown.append([str(fitted.corpus.words[i]) for i in most])
+    if by == "instability":
+        score = sentence_instability(
+            wac, tokens, offsets, config.unseen_words, config.repeated_words
+        )
+    elif len(fitted.probabilities) == len(texts):
+        score = entropy(fitted.probabilities)
+    else:
+        raise ValueError(
+            f"{len(texts)} texts, and a pool of {len(fitted.probabilities)}; fit with these texts"
+        )
     return Ranked(select_top(score, len(score)), score, shown)
+
+
+def _check_by(by: str) -> None:
+    if by not in BY:
+        raise ValueError(f"by = {by!r}; it is one of {', '.join(BY)}")
 
 
 def select(
@@ -274,6 +340,7 @@ def select(
     implementation: str = "fused",
     on_epoch: OnEpoch | None = None,
     on_read: OnRead | None = None,
+    by: str = "instability",
 ) -> Path:
     """Train, rank the pool, and write ``selected.csv``, ``words.csv`` and ``select.json``.
 
@@ -284,23 +351,28 @@ def select(
         budget: see :func:`size_of`.
         on_read: callable that gets what was read, a
             :class:`replicate.io.summary.Summary`, before training; may be None.
+        by: one of :data:`BY`, see :func:`rank_pool`.
 
     Returns:
-        ``selected.csv``: rank, score, text, the words that made it high,
+        ``selected.csv``: rank, score, text, its most unstable words,
         label (where the pool has one; it was not used), line in the pool.
 
     Raises:
         InputError: for bad input; nothing is written then.
+        ValueError: for a score that is not in :data:`BY`.
     """
+    _check_by(by)
     out = Path(out)
     notes: list[str] = []
     _check_folder(out)
     rows = read_pool(pool, notes)
     size = size_of(budget, len(rows))
     check_epochs(config)
-    inputs = read_inputs(config, paths, vectors, dimensions)
-    words = set(inputs.corpus.words.tolist())
-    known = [not words.isdisjoint(tokenize(row.text, config.tokens)) for row in rows]
+    texts = [row.text for row in rows]
+    asked = texts if by == "entropy" else []
+    inputs = read_inputs(config, paths, vectors, dimensions, _words_of(asked, config))
+    words = set(inputs.corpus.words[np.unique(inputs.corpus.tokens)].tolist())
+    known = [not words.isdisjoint(tokenize(text, config.tokens)) for text in texts]
     read = inputs.read.with_pool(known, notes)
     if on_read is not None:
         on_read(read)
@@ -309,8 +381,10 @@ def select(
     with tempfile.TemporaryDirectory(
         prefix=_TRAINING, dir=out, ignore_cleanup_errors=True
     ) as folder:
-        fitted = fit(inputs, vectors, config, folder, seeds, dimensions, implementation, on_epoch)
-    ranked = rank_pool(fitted, [row.text for row in rows], config)
+        fitted = fit(
+            inputs, vectors, config, folder, seeds, dimensions, implementation, on_epoch, asked
+        )
+    ranked = rank_pool(fitted, texts, config, by)
     chosen = [
         (
             rank,
@@ -326,6 +400,7 @@ def select(
     by_wac = seen[np.argsort(-fitted.wac[seen], kind="stable")]
     settings = {
         **config.to_dict(),
+        "by": by,
         "seeds": list(seeds),
         "labelled": fitted.corpus.sha256,
         "pool": {Path(pool).name: sha256(pool)},

@@ -31,6 +31,7 @@ from .valuation import (
     Look,
     badge_order,
     detection,
+    entropy,
     influence,
     k_centre_order,
     score_of_order,
@@ -262,7 +263,7 @@ def _of_predictions(run, seed, t2, labels=None):
     drawn = badge_order(looks[-1], generator("badge", seed))
     labels = run.corpus.labels[t2] if labels is None else labels
     return {
-        "entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1),
+        "entropy": entropy(p),
         "small_margin": highest[:, -2] - highest[:, -1],
         "k_centre": score_of_order(centres),
         "badge": score_of_order(drawn),

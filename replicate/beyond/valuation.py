@@ -10,6 +10,8 @@ All values here are made of such gradients, at the T1 model of one epoch or of e
 Inner products factor, so no gradient is ever written out:
 the product of two is (p - e_y).(p' - e_y') times (f.f' + 1).
 
+Beside them stands the entropy of the probabilities, which needs no gradient.
+
 Letters: n sentences, F features, C labels, E epochs.
 """
 
@@ -25,6 +27,7 @@ __all__ = [
     "Look",
     "badge_order",
     "detection",
+    "entropy",
     "influence",
     "k_centre_order",
     "score_of_order",
@@ -62,6 +65,29 @@ class Look:
         """(n, F + 1): features and the constant of the bias."""
         ones = np.ones((len(self.features), 1))
         return np.hstack([np.asarray(self.features, dtype=np.float64), ones])
+
+
+def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How unsure a network is of the label of each sentence.
+
+    .. math::
+        H = -\\sum_c p_c \\log p_c
+
+    Args:
+        probabilities: (n, C), of each label.
+
+    Returns:
+        (n,) float64, in nats: 0 where one label has all, log C where all have the same.
+
+    Source:
+        Lewis and Gale (1994) for uncertainty as a reason to label; Settles (2009) for entropy.
+
+    Example:
+        >>> entropy(np.array([[0.9, 0.1], [0.5, 0.5]])).round(3).tolist()
+        [0.325, 0.693]
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    return -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1)
 
 
 # --- with the labels of the sentences ------------------------------------------------------

@@ -29,19 +29,21 @@ from .progress import display_on, log_file, on_read
 @click.option(
     "--budget", default="10%", show_default=True, metavar="N|P%", help="How many to select."
 )
+@click.option("--by", type=click.Choice(["instability", "entropy"]), default="instability", show_default=True,
+              help="Unstable words (the paper), or how unsure the network is.")  # fmt: skip
 @click.option("--seeds", callback=read_seeds, default="1", show_default=True,
-              metavar="N|A,B,…|A-B", help="Instability is the mean over them.")  # fmt: skip
+              metavar="N|A,B,…|A-B", help="Networks; instability, or what they predict, is the mean over them.")  # fmt: skip
 @click.option("--implementation", type=click.Choice(["fused", "reference"]), default="fused")
 @click.option("--quiet", "-q", is_flag=True)
 @click.option("--out", required=True, metavar="DIR", help="Where selected.csv goes.")
 def select(
     preset: str, epochs: int | None, assignments: tuple[str, ...], corpus: tuple[str, ...],
-    vectors: str | None, dimensions: int, pool: str, budget: str, seeds: list[int],
+    vectors: str | None, dimensions: int, pool: str, budget: str, by: str, seeds: list[int],
     implementation: str, quiet: bool, out: str,
 ) -> int:  # fmt: skip
-    """Your own data: train on --corpus, and select texts of --pool by unstable words.
+    """Your own data: train on --corpus, and select texts of --pool by unstable words, or by doubt.
 
-    Writes selected.csv (rank, score, text, the words that made it high),
+    Writes selected.csv (rank, score, text, its most unstable words),
     words.csv (all words by instability) and select.json (what was done).
     """
     from ..beyond import own_data as selecting
@@ -62,7 +64,7 @@ def select(
 
             place = selecting.select(
                 paths, pool, word_vectors, config, out, budget, seeds, dimensions, implementation, on_progress,
-                on_read(quiet),
+                on_read(quiet), by,
             )  # fmt: skip
     if not quiet:
         facts = load_json(Path(out) / "select.json")
