@@ -1,5 +1,6 @@
 """Pages quote results/ as they are, workflows fit the Makefile, tools compute what they say."""
 
+import gzip
 import importlib
 import importlib.util
 import json
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from replicate import claims, cli
 from replicate.beyond.rivals import CURVE
@@ -695,18 +697,25 @@ def test_collected_accuracies_are_gone_on_from(published, recorded_run, copied):
 
 @pytest.mark.parametrize("what", ["choice", "ceiling", "trust"])
 def test_tables_of_further_models_are_collected(what, tmp_path):
-    """CSV and PNG, and the settings where the run itself is not collected."""
+    """CSV and PNG, and the settings where the run itself is not collected; large ones compressed."""
     run, root = tmp_path / "run", tmp_path / "results"
     (run / what).mkdir(parents=True)
-    for name in ("a.csv", "b.png", "b.svg", "timing.json"):
+    for name in ("a.csv", "b.svg", "timing.json"):
         (run / what / name).write_text(name)
+    large = "number\n" + "".join(f"{n}\n" for n in range(20_000))
+    (run / what / "c.csv").write_text(large)
+    shades = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(shades).save(run / what / "b.png")
     (run / "config.json").write_text("{}")
     collect = tool("collect")
     collect.collect_further(what, run, "mine", root)
-    kept = {"a.csv", "b.png", "timing.json"}
+    kept = {"a.csv", "b.png", "c.csv.gz", "timing.json"}
     assert {p.name for p in (root / "mine" / what).iterdir()} == kept | {"config.json"}
+    assert gzip.decompress((root / "mine" / what / "c.csv.gz").read_bytes()) == large.encode()
+    with Image.open(root / "mine" / what / "b.png") as picture:
+        assert picture.size == (64, 64) and len(picture.getcolors()) <= 256
     (root / "other").mkdir()
     (root / "other" / "config.json").write_text("{}")
-    collect.collect_further(what, run, "other", root)
-    assert {p.name for p in (root / "other" / what).iterdir()} == kept
+    collect.collect_further(what, run, "other", root, pictures=False)
+    assert {p.name for p in (root / "other" / what).iterdir()} == kept - {"b.png"}
     assert set(collect.FURTHER) >= {what}

@@ -2,7 +2,7 @@
 
 Usage: python tools/collect.py DIR NAME
        python tools/collect.py --seeds DIR NAME
-       python tools/collect.py --questions|--choice|--ceiling|--trust DIR NAME
+       python tools/collect.py --questions|--choice|--ceiling|--trust DIR NAME [--no-pictures]
        python tools/collect.py --resume DIR NAME
        python tools/collect.py --kim DIR NAME
        python tools/collect.py --corpora DIR RUN…
@@ -25,6 +25,7 @@ accuracies are computed again from ``accuracy.csv.gz``, those of saliency are as
 ``--forest`` draws the intervals of committed runs into one picture, ``results/forest.png``.
 """
 
+import gzip
 import re
 import shutil
 import sys
@@ -171,13 +172,22 @@ def expect(identity, verdicts, place, expected=EXPECTED):
 FURTHER = ("questions", "choice", "ceiling", "trust")
 
 
-def collect_further(what, folder, name, root=REPOSITORY / "results"):
+#: A table of more bytes is compressed.
+LARGE = 100_000
+
+
+def collect_further(what, folder, name, root=REPOSITORY / "results", pictures=True):
     """Tables and pictures of a command of :data:`FURTHER`, its cost, and how the run was made."""
     place = Path(root) / name / what
     place.mkdir(parents=True, exist_ok=True)
     for file in sorted((Path(folder) / what).iterdir()):
-        if file.suffix in (".png", ".csv", ".json"):
+        if file.suffix == ".csv" and file.stat().st_size > LARGE:
+            (place / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), mtime=0))
+        elif file.suffix in (".csv", ".json"):
             shutil.copy(file, place / file.name)
+        elif file.suffix == ".png" and pictures:
+            shutil.copy(file, place / file.name)
+            smaller(place / file.name)
     if not (place.parent / "config.json").exists():
         shutil.copy(Path(folder) / "config.json", place / "config.json")
     if what == "questions":
@@ -276,7 +286,11 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--seeds"]:
         save_seeds(Run(sys.argv[2]), REPOSITORY / "results" / sys.argv[3])
     elif sys.argv[1:2] in ([f"--{what}"] for what in FURTHER):
-        collect_further(sys.argv[1].removeprefix("--"), *sys.argv[2:4])
+        collect_further(
+            sys.argv[1].removeprefix("--"),
+            *sys.argv[2:4],
+            pictures=sys.argv[4:] != ["--no-pictures"],
+        )
     elif sys.argv[1:2] == ["--resume"]:
         resume(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--kim"]:
