@@ -451,11 +451,15 @@ def _points(axis, rows, names, series, panel, drawn, colours):
             place = j + (i - (len(series) - 1) / 2) * 0.2
             if np.isfinite(low):
                 axis.plot([place, place], [low, high], color=colours[i], lw=1.2)
-            axis.plot(place, mean, "o", color=colours[i], ms=4.5, label=one if j == 0 else None)
+            axis.plot(place, mean, "o", color=colours[i], ms=4.5,
+                      label=one.replace("_", " ") if j == 0 else None)  # fmt: skip
     axis.set_xticks(range(len(names)), [str(n).replace("_", " ") for n in names], fontsize=7)
     axis.set_xlim(-0.6, len(names) - 0.4)
     axis.axhline(0, color="#000000", lw=0.8)
-    axis.legend(fontsize=7, framealpha=0.8, frameon=True, edgecolor="none")
+    # Room above the points: a legend beside them looks like more points.
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.16 * (high - low))
+    axis.legend(fontsize=7, loc="upper right", ncol=len(series))
 
 
 def draw_jumps(tables: Mapping[str, Sequence[tuple]], stem: Path, title: str) -> Path:
@@ -500,6 +504,7 @@ def draw_jumps(tables: Mapping[str, Sequence[tuple]], stem: Path, title: str) ->
         series = [s + more for s in ("correct", "misclassified") for more in ("", ", shuffled")]
         colours = (CORRECT, "#56B4E9", WRONG, "#E69F00")
         _points(right, rows, jumps.READINGS, series, "linearity", drawn, colours)
+        right.legend(fontsize=7, loc="upper right", ncol=2)
         right.set_ylim(0, 1.35)
         right.set_yticks(np.arange(0, 1.1, 0.2))
         right.set_title("variance that a straight line explains, epochs 20–50", fontsize=9)
