@@ -159,7 +159,7 @@ class Corpus:
         """A corpus from Python strings; `labels` are names of labels.
 
         Raises:
-            InputError: for fewer than two labels or a text without words.
+            InputError: for fewer than two labels, or a text without words or with NUL.
             ValueError: when there are not as many labels as texts.
         """
         builder = _Builder(tokens)
@@ -275,6 +275,8 @@ class _Builder:
         self.without_words: list[str] = []
 
     def add(self, text: str, label: str, place: str, part: str = "") -> None:
+        if "\0" in text:  # NumPy takes it from a word's end, which then is another word
+            raise InputError(f"{place}: holds NUL; remove it")
         words = tokenize(text, self._rule)
         if self._rule == "kim" and not text.isascii():
             self._dropped += sum(c.isalpha() or combining(c) > 0 for c in text if c > "\x7f")

@@ -157,6 +157,12 @@ def test_no_word_is_longer_than_a_thousand(refused):
         Corpus.from_texts(["good", "bad " + "x" * 1001], [0, 1], "whitespace")
 
 
+def test_a_word_with_nul_is_refused(refused):
+    """An array of words would lose it: "film" would be there twice, the second never looked up."""
+    with refused("texts: text 2", "NUL"):
+        Corpus.from_texts(["film", "film\0"], ["1", "0"], "whitespace")
+
+
 def test_further_words_of_a_vocabulary():
     """At its end, each once; sentences, places and width stay; words of over 100 letters are left out."""
     corpus = Corpus.from_texts(["good film", "bad film"], ["1", "0"])

@@ -491,6 +491,8 @@ REFUSED = {
     "no-label.jsonl": ('{"label": 1, "text": "a"}\n{"text": "b"}\n', ["line 2", "no 'label'"]),
     "not-a-number.jsonl": ('{"label": NaN, "text": "a"}\n', ["line 1", "not JSON"]),
     "half-a-character.jsonl": ('{"label": 1, "text": "a\\ud800"}\n', ["line 1", "half a character"]),
+    "nul.jsonl": ('{"label": 1, "text": "a"}\n{"label": 0, "text": "a\\u0000"}\n', ["line 2", "NUL"]),
+    "nul-label.jsonl": ('{"label": "x\\u0000", "text": "a"}\n', ["line 1", "NUL"]),
     "deep.jsonl": ("[" * 99999 + "\n", ["JSON"]),
     "one-label.tsv": (table("\t", rows=[("1", "a"), ("1", "b")]), ["only the label '1'"]),
     "long-line.csv": ("label,text\n1," + "a" * (5 << 20) + "\n", ["line 2", "longer than"]),

@@ -257,6 +257,8 @@ def json_lines(path: Path, notes: list[str], labelled: bool) -> Iterator[Text]:
             (text + label).encode()
         except UnicodeEncodeError:
             raise InputError(f"{place} holds half a character (\\ud800); correct it") from None
+        if "\0" in text + label:  # as in the other formats: no array of words keeps it
+            raise InputError(f"{place} holds NUL (\\u0000); remove it")
         text = text.replace("\r\n", "\n").replace("\r", " ")  # as in the other formats
         yield Text(text, label, number, place)
 
