@@ -111,6 +111,17 @@ def test_folders_of_another_code_are_named(today, folders, wrong):
     assert set(provenance.stale(RECORD, today, list(folders))) == wrong
 
 
+def test_what_is_known_when_a_seed_repeats():
+    """From the code that made its folder, and from others that gave the same seed; each once."""
+    record = {**RECORD, "made": {"a": "1", "b": "2", "d": "3"}}
+    link = {"from": "1", "to": "4", "compared": "a, seed 0"}
+    assert provenance.links(record, "4", "a", 0) == [link, {**link, "from": "2"}]
+    record["neutral"] = [*record["neutral"], link]
+    assert provenance.links(record, "4", "a", 0) == [{**link, "from": "2"}]
+    assert provenance.links(record, "4", "a", 1) == [{**link, "compared": "a, seed 1"}]
+    assert provenance.links(record, "1", "a", 0) == [{**link, "from": "2", "to": "1"}]
+
+
 def test_rows_of_a_seed(tmp_path):
     """Lines as bytes; seed 1 is not seed 11."""
     (tmp_path / "t.csv").write_bytes(b"seed,x\n1,0.50\n11,0.5\n1,0.25\n")

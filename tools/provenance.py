@@ -119,6 +119,19 @@ def stale(record, today, names):
     return found
 
 
+def links(record, today, name, seed):
+    """What is known when a seed of a folder repeats with the code of today.
+
+    It leads here from the code that made the folder, and from every other that made one and
+    that repeated the same seed before.
+    """
+    compared = f"{name}, seed {seed}"
+    same = {link["to"] for link in record["neutral"] if link["compared"] == compared}
+    sources = sorted({record["made"][name]} | (same & set(record["made"].values())))
+    found = [{"from": code, "to": today, "compared": compared} for code in sources]
+    return [link for link in found if link["from"] != today and link not in record["neutral"]]
+
+
 def repeat(folder, seed):
     """Files whose numbers of a seed do not repeat to the last bit: empty if all do.
 
@@ -178,10 +191,8 @@ def main(arguments):
         if differing:
             print(f"{name}: seed {seed} gives other rows in {', '.join(differing)}")
             return 1
-        link = {"from": record["made"][name], "to": today, "compared": f"{name}, seed {seed}"}
-        if link["from"] != today and link not in record["neutral"]:
-            record["neutral"].append(link)
-            save_json(PLACE, record)
+        record["neutral"] += links(record, today, name, seed)
+        save_json(PLACE, record)
         print(f"{name}: seed {seed} repeats byte for byte")
     wrong = stale(record, today, folders())
     print("\n".join(f"{name}: {why}" for name, why in wrong.items()) or "up to date")
