@@ -338,51 +338,6 @@ def gpu():
     return table(("filters", "form", "place", "s an epoch", "s a recording"), rows)
 
 
-#: Runs on further corpora: what is measured of them and of MR, where it is, how it is written.
-CORPORA = {
-    "calibrated-googlenews-31530": "MR",
-    "calibrated-sst2": "SST-2",
-    "calibrated-subj": "Subj",
-    "calibrated-cr": "CR",
-}
-AT_THE_END = "trust/faithful.csv | epoch=50 | {} | removal | {}"
-ALL_OF_T1 = "ceiling/regimes.csv | {} | filters=100 | {}"
-ELSEWHERE = (
-    ("change of saliency that is jumps, %", "trust/totals.csv | all | jump", "100*.0f"),
-    ("variance that a line explains, %",
-     "trust/linearity.csv | standardised | correct | line", "100*.0f"),
-    ("the same changes in random order, %",
-     "trust/linearity.csv | standardised | correct | shuffled", "100*.0f"),
-    ("without salient words: fall of the probability",
-     AT_THE_END.format("correct", "saliency | comprehensiveness_gain"), ".3f"),
-    ("the same, words by gradient × input",
-     AT_THE_END.format("correct", "gradient_x_input | comprehensiveness_gain"), ".3f"),
-    ("saliency and leaving one word out",
-     AT_THE_END.format("correct", "saliency | loo"), ".2f"),
-    ("the same, misclassified sentences",
-     AT_THE_END.format("misclassified", "saliency | loo"), ".2f"),
-    ("instability of words in two trainings", "trust/agreement.csv | all | wac", ".2f"),
-    ("the same, only initial weights differ",
-     "trust/agreement.csv | initialisation | wac", ".2f"),
-    ("reliability of A_S", ALL_OF_T1.format("share=45", "reliability"), ".2f"),
-    ("all of T2 over a random half, points", ALL_OF_T1.format("share=45", "headroom"), "100*+.2f"),
-    ("the same, T1 with 5 % of the corpus", ALL_OF_T1.format("share=5", "headroom"), "100*+.2f"),
-    ("the best of 6 halves, points",
-     "ceiling/best.csv | gain of the best of 6 halves, chosen and measured on different ones",
-     "100*+.2f"),
-)  # fmt: skip
-
-
-def elsewhere():
-    """Whether saliency is to be trusted, and could choosing pay, on four corpora."""
-    rows = []
-    for title, place, form in ELSEWHERE:
-        file, *cells = place.split(" | ")
-        found = [row_of(f"{name}/{file}", *cells) for name in CORPORA]
-        rows.append((title, *(interval_of(row, form) for row in found)))
-    return table(("measure", *CORPORA.values()), rows)
-
-
 def regimes():
     """What choosing could gain with less of T1, or other numbers of filters."""
     rows = []
@@ -576,7 +531,6 @@ MADE = {
         claims,
         confounds,
         effects,
-        elsewhere,
         gpu,
         kernels,
         learning,
