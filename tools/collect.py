@@ -170,8 +170,6 @@ def expect(identity, verdicts, place, expected=EXPECTED):
 
 #: Commands that train further models of a run, and leave tables in a folder of their own.
 FURTHER = ("questions", "choice", "ceiling", "trust")
-
-
 #: A table of more bytes is compressed.
 LARGE = 100_000
 

@@ -40,6 +40,7 @@ import regression
 from replicate import claims as paper
 from replicate import inference
 from replicate import verdicts as judging
+from replicate.beyond.rivals import SHARES
 from replicate.config import ARMS, Config
 from replicate.io.files import load_json, save_text
 from replicate.show import wording
@@ -415,8 +416,8 @@ def operating():
     return table(header, rows)
 
 
-#: The share of T2 that all scores were trained at, and those that some were.
-HALF, SHARES = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+#: The share of T2 that all scores were trained at; some were at all of ``SHARES``.
+HALF = 0.5
 
 
 def gained(row):
@@ -445,10 +446,9 @@ def learning():
     rows = []
     for name, title in RUNS.items():
         grown = {float(row["share"]): row for row in rows_of(f"{name}/questions/learning.csv")}
-        there = [grown.get(share) for share in SHARES]
-        random = [interval_of(row, "100*+.2f", "rise") if row else "–" for row in there]
+        random = [interval_of(grown[share], "100*+.2f", "rise") for share in SHARES]
         rows.append((title, "random sentences, over T1", *random))
-        line = [format(row["line"], "100*+.2f") if row else "–" for row in there]
+        line = [format(grown[share]["line"], "100*+.2f") for share in SHARES]
         rows.append(("", "the same by the line", *line))
         by = {}
         for row in rows_of(f"{name}/questions/rivals.csv"):
