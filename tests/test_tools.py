@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from PIL import Image
 
 from replicate import claims, cli
@@ -295,6 +296,31 @@ def test_agreement_compares_each_dtype_with_its_own_fused_form(tmp_path, monkeyp
         "| reference | fused | 1.00 (T2h) | 0.20 (T1) | 8 |",
         "| reference, float64 | fused, float64 | 0.10 (T1) | 0.20 (T1) | 5 |",
     ]
+
+
+def test_the_picture_of_corpora_shows_the_numbers_of_their_table(tmp_path, monkeypatch):
+    """One row a reading; marks and lines at mean and interval, in the unit of the table."""
+    readme, elsewhere = tool("readme"), tool("elsewhere")
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    monkeypatch.setattr(readme, "CORPORA", {"one": "First", "two": "Second"})
+    places = {"by a": "x.csv | score=a", "by b": "x.csv | score=b"}
+    monkeypatch.setattr(readme, "ELSEWHERE", {"Gain, points": ("100*+.1f", places)})
+    for name, shift in (("one", 0.0), ("two", 0.25)):
+        rows = [(score, gain + shift, gain + shift - 0.01, gain + shift + 0.02)
+                for score, gain in (("a", 0.5), ("b", -0.125))]  # fmt: skip
+        save_csv(tmp_path / name / "x.csv", ("score", "gain", "low", "high"), rows)
+    assert readme.elsewhere().split("\n")[2:] == [
+        "| Gain, points | by a | +50.0 (+49.0 … +52.0) | +75.0 (+74.0 … +77.0) |",
+        "|  | by b | -12.5 (-13.5 … -10.5) | +12.5 (+11.5 … +14.5) |",
+    ]
+    ax = Figure().subplots()
+    elsewhere.drawn(ax, "Gain, points", *readme.ELSEWHERE["Gain, points"])
+    intervals, means = ax.lines[:-1:2], ax.lines[1:-1:2]  # the last is the line at 0
+    shown = [[m.get_xdata()[0], *i.get_xdata()] for i, m in zip(intervals, means, strict=True)]
+    expected = [[50, 49, 52], [75, 74, 77], [-12.5, -13.5, -10.5], [12.5, 11.5, 14.5]]
+    assert np.allclose(shown, expected)
+    assert [round(m.get_ydata()[0]) for m in means] == [0, 1, 0, 1]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["First", "Second"]
 
 
 # --- Workflows and CONTRIBUTING ----------------------------------------------------

@@ -339,6 +339,108 @@ def gpu():
     return table(("filters", "form", "place", "s an epoch", "s a recording"), rows)
 
 
+#: Runs on further corpora, and the one on MR.
+CORPORA = {
+    "calibrated-googlenews-31530": "MR",
+    "calibrated-subj": "Subj",
+    "calibrated-cr": "CR",
+}
+REMOVED = "trust/faithful.csv | epoch=50 | correct | removal | {} | comprehensiveness_gain"
+LEFT_OUT = "trust/faithful.csv | epoch=50 | {} | removal | saliency | loo"
+REGIME = "ceiling/regimes.csv | share={} | filters=100 | {}"
+BEST = "ceiling/best.csv | gain of the best of 6 halves, chosen and measured on {}"
+CHOSEN = "questions/rivals.csv | {} | share=0.5"
+#: What is measured of them -> how it is written, and for each reading of it where it is.
+ELSEWHERE = {
+    "Squared change of saliency that is jumps, %": (
+        "100*.0f",
+        {"all sentences": "trust/totals.csv | all | jump"},
+    ),
+    "Variance of saliency that a line explains, %": (
+        "100*.0f",
+        {
+            "as it was": "trust/linearity.csv | standardised | correct | line",
+            "its changes in random order": "trust/linearity.csv | standardised | correct | shuffled",
+        },
+    ),
+    "Fall of the probability without the first words": (
+        "+.3f",
+        {
+            "by saliency": REMOVED.format("saliency"),
+            "by gradient × input": REMOVED.format("gradient_x_input"),
+        },
+    ),
+    "Saliency and leaving one word out, rank correlation": (
+        "+.2f",
+        {
+            "correctly classified": LEFT_OUT.format("correct"),
+            "misclassified": LEFT_OUT.format("misclassified"),
+        },
+    ),
+    "Instability of words in two trainings, rank correlation": (
+        ".2f",
+        {
+            "only initial weights differ": "trust/agreement.csv | initialisation | wac",
+            "everything differs": "trust/agreement.csv | all | wac",
+        },
+    ),
+    "Reliability of A_S": (
+        ".2f",
+        {
+            "T1: 45 % of the corpus": REGIME.format(45, "reliability"),
+            "T1: 5 %": REGIME.format(5, "reliability"),
+        },
+    ),
+    "All of T2 over a random half, points": (
+        "100*+.2f",
+        {
+            "T1: 45 % of the corpus": REGIME.format(45, "headroom"),
+            "T1: 5 %": REGIME.format(5, "headroom"),
+        },
+    ),
+    "T2h over random halves, points": (
+        "100*+.2f",
+        {"T1: 45 % of the corpus": REGIME.format(45, "lead"), "T1: 5 %": REGIME.format(5, "lead")},
+    ),
+    "The best of 6 random halves, points": (
+        "100*+.2f",
+        {
+            "on the sentences that chose it": BEST.format("the same sentences"),
+            "on others": BEST.format("different ones"),
+        },
+    ),
+    "A half of T2 by its scores, points": (
+        "100*+.2f",
+        {
+            "instability": CHOSEN.format("instability"),
+            "entropy": CHOSEN.format("entropy"),
+            "BADGE": CHOSEN.format("badge"),
+        },
+    ),
+}
+
+
+def measured_elsewhere(place):
+    """Corpus -> mean and interval of what is at a place of :data:`ELSEWHERE`."""
+    file, *cells = place.split(" | ")
+    rows = {title: row_of(f"{name}/{file}", *cells) for name, title in CORPORA.items()}
+    return {
+        title: (row["gain"] if "gain" in row else row["mean"], row["low"], row["high"])
+        for title, row in rows.items()
+    }
+
+
+def elsewhere():
+    """Whether saliency is to be trusted, and could choosing pay, on four corpora."""
+    rows = []
+    for title, (form, readings_of) in ELSEWHERE.items():
+        for reading, place in readings_of.items():
+            found = measured_elsewhere(place).values()
+            rows.append((title, reading, *(with_interval(values, form) for values in found)))
+            title = ""
+    return table(("measure", "reading", *CORPORA.values()), rows)
+
+
 def regimes():
     """What choosing could gain with less of T1, or other numbers of filters."""
     rows = []
@@ -531,6 +633,7 @@ MADE = {
         claims,
         confounds,
         effects,
+        elsewhere,
         gpu,
         kernels,
         learning,
