@@ -1,4 +1,4 @@
-"""Draw whether saliency is to be trusted, and could choosing pay, on four corpora.
+"""Draw whether saliency is to be trusted, and could choosing pay, on several corpora.
 
 Usage: python tools/elsewhere.py
 
@@ -26,7 +26,7 @@ LETTERS = 30
 
 def drawn(ax, title, form, places):
     """One panel: a row for each corpus, in it a mean and its interval for each reading."""
-    factor = float(form.rpartition("*")[0] or 1)
+    factor, _ = readme.parted(form)
     for number, (reading, place) in enumerate(places.items()):
         below = 0.24 * (number - (len(places) - 1) / 2)
         for row, (mean, low, high) in enumerate(readme.measured_elsewhere(place).values()):

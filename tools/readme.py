@@ -96,6 +96,12 @@ JAPANESE = {
 }
 
 
+def parted(spec):
+    """The factor and the format of ``100*+.2f``; without a factor, 1."""
+    factor, _, spec = spec.rpartition("*")
+    return float(factor or 1), spec
+
+
 class Cell(str):
     """A cell of a CSV file that formats itself: ``{gain:100*+.2f}``, ``{verdict:ja}``.
 
@@ -105,9 +111,9 @@ class Cell(str):
     def __format__(self, spec):
         if spec == "ja":
             return JAPANESE[self]
-        factor, _, spec = spec.rpartition("*")
+        factor, spec = parted(spec)
         try:
-            value = float(factor or 1) * float(self)
+            value = factor * float(self)
         except ValueError:
             return self or "–"
         return "–" if value != value else format(value, spec) if spec else str(self)
@@ -431,7 +437,7 @@ def measured_elsewhere(place):
 
 
 def elsewhere():
-    """Whether saliency is to be trusted, and could choosing pay, on four corpora."""
+    """Whether saliency is to be trusted, and could choosing pay, on the corpora of :data:`CORPORA`."""
     rows = []
     for title, (form, readings_of) in ELSEWHERE.items():
         for reading, place in readings_of.items():
