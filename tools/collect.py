@@ -74,9 +74,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
         # has the verdicts of several runs in one picture.
         few = file.suffix in (".png", ".csv") and file.stat().st_size < 600_000
         if few and file.name != "forest.png":
-            shutil.copy(file, place / "figures" / file.name)
-    for picture in (place / "figures").glob("*.png"):
-        smaller(picture)
+            keep(file, place / "figures")
     save_statistics(run, place)
     save_seeds(run, place)
     expect(run.identity, verdicts_of(run), place, expected)
@@ -95,6 +93,20 @@ def seconds_by_log(log):
     times = [datetime.fromisoformat(line[:23]) for line in lines if STAMP.match(line)]
     gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
     return sum(gap for gap in gaps if 0 <= gap < PAUSE)
+
+
+#: A table of more bytes is compressed.
+LARGE = 100_000
+
+
+def keep(file, place):
+    """Copy a file into a folder of results: large tables compressed, pictures with few colours."""
+    if file.suffix == ".csv" and file.stat().st_size > LARGE:
+        (place / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), mtime=0))
+        return
+    shutil.copy(file, place / file.name)
+    if file.suffix == ".png":
+        smaller(place / file.name)
 
 
 def smaller(picture):
@@ -170,8 +182,6 @@ def expect(identity, verdicts, place, expected=EXPECTED):
 
 #: Commands that train further models of a run, and leave tables in a folder of their own.
 FURTHER = ("questions", "choice", "ceiling", "trust")
-#: A table of more bytes is compressed.
-LARGE = 100_000
 
 
 def collect_further(what, folder, name, root=REPOSITORY / "results", pictures=True):
@@ -179,13 +189,8 @@ def collect_further(what, folder, name, root=REPOSITORY / "results", pictures=Tr
     place = Path(root) / name / what
     place.mkdir(parents=True, exist_ok=True)
     for file in sorted((Path(folder) / what).iterdir()):
-        if file.suffix == ".csv" and file.stat().st_size > LARGE:
-            (place / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), mtime=0))
-        elif file.suffix in (".csv", ".json"):
-            shutil.copy(file, place / file.name)
-        elif file.suffix == ".png" and pictures:
-            shutil.copy(file, place / file.name)
-            smaller(place / file.name)
+        if file.suffix in (".csv", ".json") or (file.suffix == ".png" and pictures):
+            keep(file, place)
     if not (place.parent / "config.json").exists():
         shutil.copy(Path(folder) / "config.json", place / "config.json")
     if what == "questions":

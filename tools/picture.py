@@ -6,17 +6,15 @@ Usage: python tools/picture.py
 (``config.PAPER``), curves and intervals are those of the runs of 200 seeds.
 """
 
-import csv
 from collections import defaultdict
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
+from readme import RESULTS, rows_of
 
 from replicate.config import PAPER
 from replicate.io.files import save_text
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 #: Run -> its name in the picture, and its colour.
 RUNS = {
     "calibrated-googlenews-31530": ("calibrated", "#0072b2"),
@@ -27,11 +25,6 @@ MAIN = next(iter(RUNS))
 LETTERS = 9
 INK, SOFT, LINE, CARD = "#1f2933", "#52606d", "#cbd2d9", "#f5f7fa"
 STEADY, UNSTABLE = "#52606d", "#b3261e"
-
-
-def rows_of(name):
-    with open(RESULTS / name, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def text(x, y, words, size=14, color=INK, weight="400", anchor="start"):
@@ -65,7 +58,7 @@ def curve(x, y, values, color, width=2.0):
 def two_words():
     """Of Fig. 3's sentences: the least steady word, and the steadiest in its sentence."""
     found = defaultdict(list)
-    for row in rows_of(f"{MAIN}/figures/fig3.csv"):
+    for row in rows_of(f"{MAIN}/figures/fig3.csv.gz"):
         found[row["sentence"], row["position"], row["word"]].append(float(row["saliency"]))
     short = [key for key in found if key[2].isalpha() and len(key[2]) <= LETTERS]
     jumps = {key: np.var(np.diff(found[key])) for key in short}

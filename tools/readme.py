@@ -30,6 +30,7 @@ page is out of date.
 """
 
 import csv
+import gzip
 import re
 import sys
 from pathlib import Path
@@ -121,7 +122,8 @@ class Cell(str):
 
 def rows_of(name):
     """Rows of a CSV file of results: column -> :class:`Cell`."""
-    with open(RESULTS / name, encoding="utf-8", newline="") as file:
+    opened = gzip.open if name.endswith(".gz") else open
+    with opened(RESULTS / name, "rt", encoding="utf-8", newline="") as file:
         return [{key: Cell(text) for key, text in row.items()} for row in csv.DictReader(file)]
 
 
@@ -348,6 +350,7 @@ def gpu():
 #: Runs on further corpora, and the one on MR.
 CORPORA = {
     "calibrated-googlenews-31530": "MR",
+    "calibrated-sst2": "SST-2",
     "calibrated-subj": "Subj",
     "calibrated-cr": "CR",
 }
