@@ -73,7 +73,10 @@ RUNS = {
     "calibrated-googlenews-31530": "calibrated",
     "as-written-googlenews-31530": "as written",
 }
-IMDB = {"calibrated-imdb": "calibrated, IMDB vectors"}
+IMDB = {
+    "calibrated-imdb": "calibrated, IMDB vectors",
+    "as-written-imdb": "as written, IMDB vectors",
+}
 FIVE_FILTERS = {
     "five-filters-googlenews-31530": "five filters",
     "five-filters-imdb": "five filters, IMDB vectors",
