@@ -122,12 +122,14 @@ def accuracy_statistics(curves: Curves) -> dict[str, float]:
     """
     curves = {arm: rows[rows[:, 0] > 0] for arm, rows in curves.items()}
     lengths = {len(rows) for rows in curves.values()}
+    made = dict.fromkeys(_accuracy_names(), float("nan"))
     if not curves or len(lengths) != 1 or min(lengths) < 1:
-        return dict.fromkeys(_accuracy_names(), np.nan)
+        return made
     epochs = next(iter(curves.values()))[:, 0]
     missing = np.full(len(epochs), np.nan)
     acc = {arm: curves[arm][:, 1] if arm in curves else missing for arm in ARMS}
-    made = {f"A.{arm}": _mean(acc[arm][window(epochs, *PAPER["level_epochs"])]) for arm in ARMS}
+    level = window(epochs, *PAPER["level_epochs"])
+    made.update({f"A.{arm}": _mean(acc[arm][level]) for arm in ARMS})
     h_l = acc["T1andT2h"] - acc["T1andT2l"]
     blocks = np.array_split(h_l, BLOCKS) if len(h_l) >= BLOCKS else [h_l] * BLOCKS
     made["R1.order"] = _ordered(made)
@@ -143,12 +145,12 @@ def accuracy_statistics(curves: Curves) -> dict[str, float]:
     made["O4.first"] = _mean(all_h[window(epochs, 0, 10)])
     made["O4.middle"] = _mean(all_h[window(epochs, 20, 30)])
     made["O4.second"] = _mean(all_h[window(epochs, 25, 50)])
-    lead = _mean(all_h[window(epochs, *PAPER["level_epochs"])])
+    lead = _mean(all_h[level])
     made["O4.growth"] = lead - made["O4.first"]
     # Both after as many updates: T1andT2 makes more of them in an epoch.
     updates = np.interp(UPDATES * epochs, epochs, acc["T1andT2"]) - acc["T1andT2h"]
     first = window(epochs, 0, 10) & (UPDATES * epochs >= epochs[0])
-    lead = _mean(updates[window(epochs, *PAPER["level_epochs"])])
+    lead = _mean(updates[level])
     made["O4.growth.updates"] = lead - _mean(updates[first])
     made["O5.fall"] = _change(epochs, acc["T1andT2h"], 20, 50)
     made["O5.fall.T1andT2"] = _change(epochs, acc["T1andT2"], 20, 50)
@@ -157,10 +159,12 @@ def accuracy_statistics(curves: Curves) -> dict[str, float]:
 
 
 def _accuracy_names() -> list[str]:
-    fixed = ["R1.order", "O1.share", "O2.mean", "H.mean", "O3.early", "O3.late", "O3.fall"]
-    fixed += ["O4.first", "O4.middle", "O4.second", "O4.growth", "O4.growth.updates"]
-    fixed += ["O5.fall", "O5.fall.T1andT2", "O5.steady"]
-    return [f"A.{a}" for a in ARMS] + [f"O1.block{i + 1}" for i in range(BLOCKS)] + fixed
+    """In the order of the columns, whatever an arm lacks: tables have one header for all seeds."""
+    names = [f"A.{arm}" for arm in ARMS] + ["R1.order", "O1.share"]
+    names += [f"O1.block{i}" for i in range(1, BLOCKS + 1)]
+    names += ["O2.mean", "H.mean", "O3.early", "O3.late", "O3.fall"]
+    names += ["O4.first", "O4.middle", "O4.second", "O4.growth", "O4.growth.updates"]
+    return [*names, "O5.fall", "O5.fall.T1andT2", "O5.steady"]
 
 
 def _ordered(levels: Mapping[str, float]) -> float:
@@ -223,12 +227,13 @@ def change_statistics(record: Record, seed: int) -> dict[str, float]:
     """
     correct = record.correct
     wrong = ~correct
-    made = {"misclassified": float(wrong.sum())}
-    names = ["F3.ratio", "F4.excess", "F5.share", "F5.correlation", "F5b.log_ratio"]
-    names += ["F5.share.logit", "F5b.log_ratio.logit", "F5.share.100"]
+    # All names first, in the order of the columns: tables have one header for all seeds.
+    names = ["misclassified", "F3.ratio", "F4.excess", "F5.share", "F5b.log_ratio"]
+    names += ["F5.correlation", "F5.share.logit", "F5b.log_ratio.logit", "F5.share.100"]
     names += ["F4.log_ratio", "F4b.straight", "F4b.straight.raw", "F5c.agreement"]
+    made = {**dict.fromkeys(names, float("nan")), "misclassified": float(wrong.sum())}
     if not (wrong.any() and correct.any()):
-        return {**made, **dict.fromkeys(names, float("nan"))}
+        return made
     epochs = record.change_epochs
     early, late = window(epochs, 0, 20), window(epochs, 20.01, 50)
     ratio, moved = {}, {}

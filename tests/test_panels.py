@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ COMMITTED = Path(__file__).resolve().parents[1] / "results" / "calibrated-google
 WORDS = Words("en")
 
 
+def content(place):
+    return gzip.decompress(place.read_bytes()) if place.suffix == ".gz" else place.read_bytes()
+
+
 def rows(place):
-    opened = gzip.open if place.suffix == ".gz" else open
-    with opened(place, "rt", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(content(place).decode(), newline="")))
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +32,7 @@ def figures(tmp_path_factory):
     """Figures of the committed run, with the differences of Fig. 6."""
     folder = tmp_path_factory.mktemp("figures")
     for place in (COMMITTED / "figures").glob("fig[3-6].csv*"):
-        data = place.read_bytes()
-        data = gzip.decompress(data) if place.suffix == ".gz" else data  # large ones are packed
-        (folder / place.name.removesuffix(".gz")).write_bytes(data)
+        (folder / place.name.removesuffix(".gz")).write_bytes(content(place))
     found = {}
     for row in rows(COMMITTED / "accuracy.csv.gz"):
         arms = found.setdefault(int(row["seed"]), {})

@@ -143,14 +143,6 @@ def test_a_row_of_other_settings_is_refused(grid, data, tmp_path):
         run_sweep(out, specifications[:1], [0], data)
 
 
-def test_rows_belong_together_by_the_names_of_their_columns(tmp_path):
-    """A seed without misclassified sentences has its statistics in another order."""
-    sweep._save_rows(tmp_path / "sweep.csv", [{"a": 1, "b": 2}, {"b": 4, "a": 3}])
-    assert (tmp_path / "sweep.csv").read_text() == "a,b\n1,2\n3,4\n"
-    with pytest.raises(InputError, match="another version"):
-        sweep._save_rows(tmp_path / "sweep.csv", [{"a": 1, "b": 2}, {"a": 3, "c": 4}])
-
-
 def test_a_table_of_another_version_is_refused(tmp_path):
     place = tmp_path / "sweep.csv"
     place.write_text("specification,seed,colour\n")

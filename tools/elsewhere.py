@@ -14,11 +14,12 @@ import collect
 import readme
 from matplotlib.figure import Figure
 
+from replicate.show import forest
 from replicate.show.figures import styled
 
 PLACE = readme.RESULTS / "corpora" / "elsewhere.png"
 #: Readings of one panel, told apart by the colour-blind too; the marks differ for printers.
-COLOURS, MARKS = ("#0072B2", "#D55E00", "#009E73"), "osD"
+COLOURS, MARKS = (*forest.COLOURS, "#009E73"), "osD"
 COLUMNS = 5
 #: Of a line of a title.
 LETTERS = 30

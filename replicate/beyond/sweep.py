@@ -272,11 +272,10 @@ def _shown_settings(config):
 
 
 def _save_rows(place, rows):
-    # By name: a seed without misclassified sentences has its statistics in another order.
     header = list(rows[0])
-    if any(row.keys() != set(header) for row in rows):
+    if any(list(row) != header for row in rows):
         raise InputError(f"{place}: has rows of another version; move it away")
-    save_csv(place, header, [[row[name] for name in header] for row in rows])
+    save_csv(place, header, [row.values() for row in rows])
 
 
 def collect_rows(out: str | Path) -> Found:
