@@ -36,13 +36,14 @@ BOUND = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 # the kernel declares.
 SHIM = r"""
 #include <cmath>
+#include <csetjmp>
 #include <ucontext.h>
 #include <utility>
 struct Index { unsigned x; };
 static Index threadIdx, blockIdx, blockDim;
-static ucontext_t home, threads[128];
+static jmp_buf home, threads[128];
 static char stacks[128][1 << 16];
-static bool done[128];
+static bool begun[128], done[128];
 static void (*body)(const void*);
 static const void* task;
 static bool votes[128];
@@ -50,7 +51,8 @@ using std::exp; using std::log; using std::sqrt; using std::tanh;
 #define __global__ static
 #define __device__ static
 #define __shared__ static
-static void __syncthreads() { swapcontext(&threads[threadIdx.x], &home); }
+// swapcontext() would ask the system each time, which takes as long as all else.
+static void __syncthreads() { if (!_setjmp(threads[threadIdx.x])) _longjmp(home, 1); }
 // All have voted when the first goes on, and all have counted when one votes again.
 static int __syncthreads_or(int vote) {
   bool some = false;
@@ -62,28 +64,34 @@ static int __syncthreads_or(int vote) {
 }
 """
 LAUNCHER = r"""
-static void entry() { body(task); done[threadIdx.x] = true; }
+static void entry() {
+  for (;;) { body(task); done[threadIdx.x] = true; __syncthreads(); }
+}
+static void go_on() {
+  if (_setjmp(home)) return;
+  if (begun[threadIdx.x]) _longjmp(threads[threadIdx.x], 1);
+  begun[threadIdx.x] = true;
+  static ucontext_t first;
+  getcontext(&first);
+  first.uc_stack.ss_sp = stacks[threadIdx.x];
+  first.uc_stack.ss_size = sizeof stacks[threadIdx.x];
+  makecontext(&first, entry, 0);
+  setcontext(&first);
+}
 template <class... A, std::size_t... I>
 static void launch(void (*kernel)(A...), unsigned blocks, void** a, std::index_sequence<I...>) {
   auto call = [=] { kernel(*static_cast<A*>(a[I])...); };
   task = &call;
   body = [](const void* made) { (*static_cast<const decltype(call)*>(made))(); };
   for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
-    for (unsigned i = 0; i < blockDim.x; ++i) {
-      done[i] = false;
-      getcontext(&threads[i]);
-      threads[i].uc_stack.ss_sp = stacks[i];
-      threads[i].uc_stack.ss_size = sizeof stacks[i];
-      threads[i].uc_link = &home;
-      makecontext(&threads[i], entry, 0);
-    }
+    for (unsigned i = 0; i < blockDim.x; ++i) done[i] = false;
     for (bool running = true; running;) {
       running = false;
       for (unsigned i = 0; i < blockDim.x; ++i)
         if (!done[i]) {
           running = true;
           threadIdx.x = i;
-          swapcontext(&home, &threads[i]);
+          go_on();
         }
     }
   }

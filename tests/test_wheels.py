@@ -127,6 +127,6 @@ def test_without_gensim_the_sample_is_refused_in_one_line(monkeypatch, refused):
     """As on Python 3.14, where it cannot be installed yet."""
     from replicate.io.data import sample_path
 
-    monkeypatch.setitem(sys.modules, "gensim.test.utils", None)
+    monkeypatch.setitem(sys.modules, "gensim", None)
     with refused("the sample comes with gensim", "name --corpus and --vectors"):
         sample_path()

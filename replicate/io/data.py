@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import InputError
@@ -56,15 +57,15 @@ def sample_path() -> tuple[Path, Path]:
         >>> [path.is_file() for path in sample_path()]
         [True, True]
     """
-    try:
-        from gensim.test.utils import datapath
-    except ImportError:
+    # Found, not imported, which would take a second.
+    package = find_spec("gensim")
+    if package is None or package.origin is None:
         raise InputError(
             "the sample comes with gensim, which is not installed here (gensim has no release for "
             "Python 3.14 yet); use an earlier Python, or name --corpus and --vectors"
-        ) from None
-
-    return Path(datapath(SAMPLE_FILE)), Path(datapath(SAMPLE_VECTORS))
+        )
+    folder = Path(package.origin).parent / "test" / "test_data"
+    return folder / SAMPLE_FILE, folder / SAMPLE_VECTORS
 
 
 def data_folders() -> list[Path]:
