@@ -237,7 +237,7 @@ def test_the_command(recorded_run, tmp_path, capsys):
         cli.main([*words, "--sizes", "45", "--jobs", "1"])
     assert ended.value.code == 0
     said = capsys.readouterr()
-    assert "11 models for each of 1 seeds" in said.err and "Where the accuracy comes" in said.out
+    assert "11 models for 1 seed: about" in said.err and "Where the accuracy comes" in said.out
     assert (out / "ceiling" / "ceiling.png").is_file()
 
 

@@ -108,9 +108,14 @@ def _further_models(work, seeds, each, jobs, quiet, verbose, train, write):
         int: exit code.
     """
     if not quiet:
-        models = f"{each} models for each of {len(seeds)} seeds"
-        longer = each / len(ARMS)
-        click.echo(f"{models}: about {longer:.1f} times as long as these seeds took", err=True)
+        many = len(seeds) > 1
+        models = f"{each} models for " + (f"each of {len(seeds)} seeds" if many else "1 seed")
+        took = "the seeds themselves" if many else "the seed itself"
+        click.echo(
+            f"{models}: about {each / len(ARMS):.1f} times as long as {took} took, "
+            "less what is there already",
+            err=True,
+        )
     jobs, began = jobs or cores(), time.monotonic()
     with work.locked(work.out), log_file(work.out):
         with display_on(Console(), each * len(seeds), quiet, verbose) as display:
