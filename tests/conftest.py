@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from replicate.fast.compat import chainer
 from replicate.io.data import KIM_FOLDER, POLARITY_FILES
@@ -21,6 +22,10 @@ from replicate.io.errors import InputError
 from replicate.io.published import PUBLISHED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# How long an example takes depends on what else the machine does, and says nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 #: What ``REPLICATE_REQUIRE`` may name, separated by commas: things that some tests need,

@@ -221,7 +221,7 @@ def survives(config, write):
 
 @given(configs())
 @example(Config(learning_rate=5e-324, dropout=0.1 + 0.2, weight_decay=1e-7, max_norm=1e6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_toml_round_trip(config):
     """Every field, at any value it offers, comes back with its type."""
     assert survives(config, Config.to_toml)
@@ -238,7 +238,7 @@ def test_a_lossy_writer_is_caught():
 
 
 @given(configs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_assignments_say_the_same_as_toml(config):
     """``name=value`` texts of every setting give the same Config."""
     texts = [f"{name}={value}" for name, value in config.to_dict().items()]

@@ -214,7 +214,7 @@ def follows_the_first_window(lengths, height, padding, seed, last_tie=False):
     return (other != where).any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
     height=st.integers(1, 7),
@@ -373,7 +373,7 @@ def test_mean_absolute_gradient(n_filters, height, device):
     assert not np.allclose(found, naive_saliency(gz, pooled.argmax + 1, offsets, W))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8),
     height=st.integers(1, 7),
@@ -397,7 +397,7 @@ def test_a_sentence_knows_nothing_of_its_batch(lengths, height, wide, seed):
         assert mine.tobytes() == saliency[offsets[s] : offsets[s + 1]].tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     order=st.lists(st.integers(1, 9), min_size=2, max_size=8).flatmap(
         lambda lengths: st.tuples(st.just(lengths), st.permutations(range(len(lengths))))

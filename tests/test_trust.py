@@ -290,7 +290,7 @@ def test_the_command(recorded_run, copied, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["trust", str(run.out), "--seeds", "1", "--draws", "1", "--jobs", "1"])
     told = capsys.readouterr()
-    assert ended.value.code == 0 and "5 models for each of 1 seeds" in told.err
+    assert ended.value.code == 0 and "5 models for 1 seed: about" in told.err
     assert [line.rpartition("/")[2] for line in told.out.splitlines()] == [
         *(f"{name}.csv" for name in trust.SUMMARIES), "jumps.png", "saliency.png",
     ]  # fmt: skip
