@@ -69,7 +69,7 @@ rounding: $(VENV)/.installed
 	    $(VECTORS:%=--vectors %) --out out/rounding/$(PRESET)/$$kernels || exit; done
 	$(BIN)/python tools/regression.py --rounding $(RESULT) $(KERNELS:%=out/rounding/$(PRESET)/%)
 
-# After `make paper`, what goes beyond the paper, as results/PLAN.md has it: a day of two cores.
+# After `make paper`, what goes beyond the paper, as results/PLAN.md has it: more than a day of two cores.
 answers: $(VENV)/.installed
 	for preset in calibrated as-written; do dir=out/$$preset-answers; \
 	  $(BIN)/replicate run --preset $$preset --seeds 3000000-3000049 $(VECTORS:%=--vectors %) \
