@@ -38,10 +38,8 @@ READERS, SEEDS, TOKENS, fault = readers.READERS, readers.SEEDS, readers.TOKENS, 
 
 # NumPy leaves a damaged archive open that was named .npy.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-#: The same inputs every time; how long one takes is no matter.
-SAME = settings(
-    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+#: The same inputs every time.
+SAME = settings(derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 #: Far more than any input of this file takes.
 SECONDS = 30
 

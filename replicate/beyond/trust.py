@@ -25,6 +25,7 @@ from ..parallel.pool import Outcome
 from ..run import Run
 from ..saliency import flat_batch, word_saliency
 from ..show.figures import CORRECT, WRONG, caption, save_figure, styled, titled
+from ..show.wording import seeds_counted
 from ..split import split_corpus
 from . import faithful, jumps, rivals
 from .trainings import check_finished, first_phase, further_seed, run_seeds
@@ -428,7 +429,7 @@ def write_trust(run: Run, seeds: Sequence[int]) -> list[Path]:
         tables[name] = summarised(of_seeds, keys)
         save_csv(out / f"{name}.csv", (*keys, *SUMMARY), tables[name])
         written.append(out / f"{name}.csv")
-    title = f"{run.title}; {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    title = f"{run.title}; {seeds_counted(len(seeds))}"
     written.append(draw_jumps(tables, out / "jumps", title))
     written.append(draw_faithful(tables, out / "saliency", title))
     return written

@@ -14,6 +14,7 @@ from ..io.errors import InputError
 from ..io.files import save_json
 from ..parallel import mpi
 from ..show.terminal import print_accuracies, print_table, working
+from ..show.wording import seeds_counted
 from .options import (
     cores,
     data_of,
@@ -108,12 +109,10 @@ def _further_models(work, seeds, each, jobs, quiet, verbose, train, write):
         int: exit code.
     """
     if not quiet:
-        many = len(seeds) > 1
-        models = f"{each} models for " + (f"each of {len(seeds)} seeds" if many else "1 seed")
-        took = "the seeds themselves" if many else "the seed itself"
+        of = "each of " if len(seeds) > 1 else ""
         click.echo(
-            f"{models}: about {each / len(ARMS):.1f} times as long as {took} took, "
-            "less what is there already",
+            f"{each} models for {of}{seeds_counted(len(seeds))}: about {each / len(ARMS):.1f} times "
+            "as long as a run of as many seeds, less what is there already",
             err=True,
         )
     jobs, began = jobs or cores(), time.monotonic()

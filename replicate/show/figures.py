@@ -33,6 +33,7 @@ from ..io.files import atomic, save_csv
 from ..run import Record, Run
 from .charts import most_changing, moved_apart
 from .panels import FIG_3, FIG_5, FIG_6
+from .wording import seeds_counted
 
 __all__ = [
     "ARM_COLOURS",
@@ -178,10 +179,6 @@ def over_epochs(axis: Axes, label: str = "epoch") -> None:
 
 def caption(figure: Figure, text: str) -> None:
     figure.text(0.01, 0.005, text, fontsize=7, color="#666666", ha="left", va="bottom")
-
-
-def _seeds_text(seeds: Sequence[int]) -> str:
-    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
 def _table_1(run: Run, seed: int) -> None:
@@ -374,8 +371,8 @@ def _table_5(records: dict[int, Record]) -> list[tuple[Any, ...]]:
     drawn = statistics.drawn_hundred(first.correct, seeds[0])
     panels = [
         (f"as in the paper: {len(drawn[0])} against {len(drawn[1])}, seed {seeds[0]}", "raw", True),
-        (f"all sentences of T1, {_seeds_text(seeds)}", "raw", False),
-        (f"of the logit difference, {_seeds_text(seeds)}", "logit", False),
+        (f"all sentences of T1, {seeds_counted(len(seeds))}", "raw", False),
+        (f"of the logit difference, {seeds_counted(len(seeds))}", "logit", False),
     ]
     table = []
     for panel, kind, hundred in panels:
@@ -483,7 +480,7 @@ def _figure_6(title: str, curves: dict[int, dict[str, np.ndarray]], stem: Path) 
     titled(figure, "Fig. 6: accuracy of the models of the second phase")
     caption(
         figure,
-        f"{title}; mean of {_seeds_text(seeds)}\nbars, shifted sideways: 95 % intervals of the mean",
+        f"{title}; mean of {seeds_counted(len(seeds))}\nbars, shifted sideways: 95 % intervals of the mean",
     )
     figure.subplots_adjust(left=0.08, right=0.86, top=0.91, bottom=0.155)
     save_csv(stem.with_suffix(".csv"), FIG_6, table)

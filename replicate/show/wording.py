@@ -9,11 +9,22 @@ from ..verdicts import Judged, Verdict
 
 __all__ = [
     "deciding",
+    "seeds_counted",
     "seeds_note",
     "sentence",
     "shown_number",
     "shown_range",
 ]
+
+
+def seeds_counted(count: int) -> str:
+    """So many seeds.
+
+    Example:
+        >>> seeds_counted(1), seeds_counted(200)
+        ('1 seed', '200 seeds')
+    """
+    return f"{count} seed{'s' if count > 1 else ''}"
 
 
 def shown_number(part: Part, value: float) -> str:
