@@ -14,6 +14,7 @@ from replicate.commands import options
 from replicate.config import Config
 from replicate.corpus import sample_path
 from replicate.io.errors import InputError
+from replicate.io.files import load_json
 from replicate.parallel.pool import Outcome
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -152,6 +153,9 @@ def test_a_task_that_failed_is_3(name, command, recorded_run, copied, monkeypatc
         monkeypatch.setattr(f"replicate.{place}", lambda *_, f=failures, **__: Outcome(f))
         found, told = command(*arguments)
         assert found == code and ("its process was ended" in told) == bool(failures), told
+    if name in ("run", "sweep"):
+        taken = load_json(tmp_path / "out" / "timing.json")
+        assert taken["seconds"] > 0 and taken["jobs"] == options.cores()
 
 
 # --- what standard output can take ----------------------------------------------------

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from replicate import claims, cli
+from replicate.beyond import multiverse, sweep
 from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS, PAPER, Config
 from replicate.experiment import prepare, run_seed
@@ -719,6 +720,42 @@ def test_collected_accuracies_are_gone_on_from(published, recorded_run, copied):
     save_csv(place, ACCURACY, [list(row.values()) for row in accuracies])
     with pytest.raises(SystemExit, match="seed 1 is not that of results/mine"):
         collect.resume(run.out, "mine", published.parent)
+
+
+def test_seeds_that_all_specifications_have_are_collected(tmp_path):
+    """A sweep that still goes on: rows of its last seed are left out, and their time."""
+    collect, out, root = tool("collect"), tmp_path / "out", tmp_path / "results"
+    out.mkdir()
+    root.mkdir()
+    rows = [
+        {
+            "specification": name, "seed": seed, **Config().to_dict(),
+            "A.T1andT2h": 0.7 + gain + seed / 1000, "A.T1andT2l": 0.7 + seed**2 / 1000,
+        }
+        for name, gain in (("default", 0.0), ("dropout=0.5", 0.01))
+        for seed in range(4)
+    ]  # fmt: skip
+    sweep.save_rows(out / sweep.ROWS, rows[:-1])
+    (out / sweep.SETTINGS).write_text("{}")
+    start = "2026-01-01 00:{}:00,000 INFO done\n"
+    # Two pauses: of seven minutes between rows, and of three, which one row may take.
+    (out / "run.log").write_text("".join(start.format(at) for at in ("00", "01", "08", "11")))
+    collect.collect_multiverse(out, root)
+    place = root / "multiverse"
+    kept = sweep.sweep_rows(place / sweep.ROWS)
+    assert sorted(kept) == [(row["specification"], row["seed"]) for row in rows if row["seed"] < 3]
+    assert json.loads((place / "timing.json").read_text()) == {"seconds_by_log": 240 * 6 / 7}
+    pooled = {row["id"]: row for row in read_csv(place / "multiverse.csv", multiverse.TABLE)}
+    assert pooled["H"]["seeds"] == "3" and (place / "specification_curve.png").exists()
+    assert not list(place.glob("*.svg"))
+    # What a command that came to its end has measured is kept.
+    (out / "timing.json").write_text('{"peak_together_bytes": 5}')
+    collect.collect_multiverse(out, root)
+    assert json.loads((place / "timing.json").read_text())["peak_together_bytes"] == 5
+    sweep.save_rows(out / sweep.ROWS, [rows[0], rows[5]])
+    with pytest.raises(SystemExit, match="no seed has all 2 specifications yet"):
+        collect.collect_multiverse(out, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("what", ["choice", "ceiling", "trust"])

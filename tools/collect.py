@@ -5,6 +5,7 @@ Usage: python tools/collect.py DIR NAME
        python tools/collect.py --questions|--choice|--ceiling|--trust DIR NAME [--no-pictures]
        python tools/collect.py --resume DIR NAME
        python tools/collect.py --kim DIR NAME
+       python tools/collect.py --multiverse DIR
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --together NAME DIR
@@ -15,7 +16,8 @@ Usage: python tools/collect.py DIR NAME
 are committed already.  ``--questions``, ``--choice``, ``--ceiling`` and ``--trust`` copy what the
 commands of these names found.  ``--resume`` puts the committed accuracies of ``questions`` into
 the folder of a run that repeats the committed seeds: ``replicate questions`` then goes on from
-them.  ``--kim`` copies what ``replicate kim`` did.  ``--corpora`` copies a comparison
+them.  ``--kim`` copies what ``replicate kim`` did.  ``--multiverse`` copies the seeds of a sweep
+that all specifications have, and judges those.  ``--corpora`` copies a comparison
 of ``replicate corpora``, and the statistics of the runs that it compares, to
 ``results/corpora``.  ``--memory`` writes the peak memory of runs that differ in their number
 of epochs.  ``--together`` adds the memory of all processes to the timing of a committed run
@@ -29,6 +31,8 @@ import gzip
 import re
 import shutil
 import sys
+import tempfile
+from collections import Counter
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -40,7 +44,7 @@ from PIL import Image
 
 from replicate import claims
 from replicate import verdicts as judging
-from replicate.beyond import kim
+from replicate.beyond import kim, multiverse, sweep
 from replicate.beyond.rivals import CURVE
 from replicate.experiment import statistics_of, verdicts_of
 from replicate.io.files import load_json, read_csv, save_csv, save_json
@@ -84,7 +88,7 @@ def collect(folder, name, root=REPOSITORY / "results", expected=EXPECTED):
 PAUSE = 60
 
 
-def seconds_by_log(log):
+def seconds_by_log(log, pause=PAUSE):
     """Seconds between the lines of a log, without pauses: of all commands, stopped ones too.
 
     ``timing.json`` has the time of the commands that came to their end.
@@ -92,7 +96,7 @@ def seconds_by_log(log):
     lines = log.read_text(encoding="utf-8").splitlines()
     times = [datetime.fromisoformat(line[:23]) for line in lines if STAMP.match(line)]
     gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
-    return sum(gap for gap in gaps if 0 <= gap < PAUSE)
+    return sum(gap for gap in gaps if 0 <= gap < pause)
 
 
 #: A table of more bytes is compressed.
@@ -233,6 +237,36 @@ def collect_kim(folder, name, root=REPOSITORY / "results"):
         shutil.copy(Path(folder) / file, place / file)
 
 
+def collect_multiverse(folder, root=REPOSITORY / "results"):
+    """The seeds that every specification of a sweep has, and what they say together.
+
+    A sweep that is stopped and goes on is timed by its log; ``timing.json`` has the memory
+    of those of its commands that came to their end.
+
+    Raises:
+        SystemExit: before anything is written, if there is no such seed.
+    """
+    folder, place = Path(folder), Path(root) / "multiverse"
+    rows = sweep.sweep_rows(folder / sweep.ROWS)
+    names, of_seed = {name for name, _ in rows}, Counter(seed for _, seed in rows)
+    whole = {key: rows[key] for key in sorted(rows) if of_seed[key[1]] == len(names)}
+    if not whole:
+        sys.exit(f"{folder}: no seed has all {len(names)} specifications yet")
+    place.mkdir(exist_ok=True)
+    shutil.copy(folder / sweep.SETTINGS, place / sweep.SETTINGS)
+    # The log has all rows: the time of those that are collected is their part of it.
+    seconds = seconds_by_log(folder / "run.log", 5 * PAUSE) * len(whole) / len(rows)
+    ended = folder / "timing.json"
+    timing = load_json(ended) if ended.exists() else {}
+    save_json(place / "timing.json", {**timing, "seconds_by_log": seconds})
+    with tempfile.TemporaryDirectory() as scratch:
+        sweep.save_rows(Path(scratch, sweep.ROWS), list(whole.values()))
+        multiverse.write_multiverse(whole, scratch)
+        for file in sorted(Path(scratch).iterdir()):
+            if file.suffix != ".svg":
+                keep(file, place)
+
+
 def collect_corpora(folder, runs, root=REPOSITORY / "results"):
     """A comparison of corpora, and settings, time and statistics of each run in it.
 
@@ -298,6 +332,8 @@ if __name__ == "__main__":
         resume(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--kim"]:
         collect_kim(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--multiverse"]:
+        collect_multiverse(sys.argv[2])
     elif sys.argv[1:2] == ["--corpora"]:
         collect_corpora(sys.argv[2], sys.argv[3:])
     elif sys.argv[1:2] == ["--judge"]:

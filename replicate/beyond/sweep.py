@@ -48,6 +48,8 @@ _MOST = 10_000
 Found = dict[tuple[str, int], dict[str, Any]]
 #: What all rows have in common: data, options, versions.
 SETTINGS = "sweep.json"
+#: A row a specification and seed.
+ROWS = "sweep.csv"
 
 
 class _Data(msgspec.Struct):
@@ -240,7 +242,7 @@ def prepare_sweep(
         for tokens in set(have["data"]) & set(now["data"]):
             same_data(out, have["data"][tokens], now["data"][tokens])
         now = {**continued(have, now), "data": {**now["data"], **have["data"]}}
-    elif (out / "sweep.csv").exists():
+    elif (out / ROWS).exists():
         raise InputError(
             f"{out}: has rows, and no {SETTINGS} that says of which data; choose another --out"
         )
@@ -263,7 +265,7 @@ def run_specification(
     run = prepare(place, config, Options(**options), [seed], *data)
     run_seed(run, seed, lambda *message: on_progress(message))
     row = {"specification": name, "seed": seed, **_shown_settings(config)}
-    _save_rows(place.with_suffix(".csv"), [{**row, **statistics_of(run, seed)}])
+    save_rows(place.with_suffix(".csv"), [{**row, **statistics_of(run, seed)}])
     shutil.rmtree(place, ignore_errors=True)  # whoever collects the row does the same
 
 
@@ -271,7 +273,12 @@ def _shown_settings(config):
     return {name: _shown(value) for name, value in config.to_dict().items()}
 
 
-def _save_rows(place, rows):
+def save_rows(place: str | Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as :func:`sweep_rows` gives them.
+
+    Raises:
+        InputError: if they have not all the same columns.
+    """
     header = list(rows[0])
     if any(list(row) != header for row in rows):
         raise InputError(f"{place}: has rows of another version; move it away")
@@ -288,12 +295,12 @@ def collect_rows(out: str | Path) -> Found:
         All rows, as :func:`sweep_rows` has them.
     """
     out = Path(out)
-    rows = sweep_rows(out / "sweep.csv")
+    rows = sweep_rows(out / ROWS)
     finished = sorted((out / "work").glob("*.csv"))
     for place in finished:
         rows.update(sweep_rows(place))
     if finished:
-        _save_rows(out / "sweep.csv", [rows[key] for key in sorted(rows)])
+        save_rows(out / ROWS, [rows[key] for key in sorted(rows)])
     for place in finished:
         shutil.rmtree(place.with_suffix(""), ignore_errors=True)
         place.unlink()

@@ -297,7 +297,8 @@ def sweep(
     """Readings x seeds of the TOML file GRID, side by side: a multiverse.
 
     DIR then has sweep.csv (a row a specification and seed), multiverse.csv (all of them
-    judged together), verdicts.csv and the specification curve.  Under mpiexec, rows are spread over all ranks.
+    judged together), verdicts.csv, the specification curve and timing.json (what it took).
+    Under mpiexec, rows are spread over all ranks.
     """
     if mpi.active() and mpi.rank() > 0:
         return mpi.follow(jobs_or_cores(jobs), threads)
@@ -310,6 +311,7 @@ def sweep(
     folder = Path(out)
     options = Options(device, implementation)
     console = Console()
+    jobs, began = jobs_or_cores(jobs), time.monotonic()
     with sweeping.locked(folder), log_file(folder):
         settings = sweeping.prepare_sweep(folder, specifications, data, options, on_read(quiet))
         report_differences(folder, settings)
@@ -336,18 +338,20 @@ def sweep(
                 seeds,
                 data,
                 options,
-                jobs_or_cores(jobs),
+                jobs,
                 on_progress,
                 threads,
             )
-        rows = sweeping.sweep_rows(folder / "sweep.csv")
+        place = folder / "timing.json"
+        save_json(place, cost(place, time.monotonic() - began, outcome, jobs))
+        rows = sweeping.sweep_rows(folder / sweeping.ROWS)
         multiverse.write_multiverse(rows, folder)
         report_failures(outcome, lambda failed: "{}, seed {}".format(*failed))
     if not quiet:
         effects = ("id", "part", "specifications", "mean", "low", "high", "between")
         print_table(console, "All specifications together", folder / "multiverse.csv", effects)
         click.echo(
-            f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {folder / 'sweep.csv'}"
+            f"{len(specifications) * len(seeds) - len(outcome.failures)} rows: {folder / sweeping.ROWS}"
         )
     return 3 if outcome.failures else 0
 
