@@ -67,7 +67,7 @@ def sample_run():
             from replicate.run import Options
 
             corpus, vectors = sample_path()
-            config = PRESETS["sample"].replace(epochs=2)
+            config = PRESETS["sample"].replace(epochs=3)
             out = os.path.join(folder, "run")
             run = prepare(out, config, Options(), [0], [corpus], vectors, "sample")
             run_seed(run, 0)

@@ -337,6 +337,9 @@ def prepare(
 def check_epochs(config: Config) -> None:
     """Look whether there are enough epochs for the variance of eq. (9).
 
+    Two changes are the least: the variance of one is 0 for every word, and the halves of T2
+    would be those of the order of its sentences.
+
     Raises:
         InputError: if not.
 
@@ -344,10 +347,10 @@ def check_epochs(config: Config) -> None:
         >>> check_epochs(Config(epochs=1))
         Traceback (most recent call last):
             ...
-        replicate.io.errors.InputError: epochs = 1: eq. (9) needs 2 recorded epochs; choose more \
+        replicate.io.errors.InputError: epochs = 1: eq. (9) needs 3 recorded epochs; choose more \
 epochs
     """
-    least = 2 + config.ddof
+    least = 3
     if config.epochs + int(config.record_epoch_0) < least:
         raise InputError(
             f"epochs = {config.epochs}: eq. (9) needs {least} recorded epochs; choose more epochs"

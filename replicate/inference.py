@@ -50,7 +50,7 @@ PLANNED_SEEDS = 200
 #: Share of the corpus that T3 holds.
 ON_T3 = PAPER["shares"][2]
 #: A test needs at least this many seeds.
-LEAST_SEEDS = 3
+SEEDS_TO_TEST = 3
 
 Numbers = float | np.ndarray
 Bounds = tuple[np.ndarray, np.ndarray]
@@ -117,7 +117,7 @@ def confidence_sequence(
         planned: S at which the interval is nearly the narrowest.
 
     Returns:
-        Low and high; infinite where S is too small to say anything.
+        Low and high; infinite where S is too small to say anything, NaN below three.
 
     Source:
         Lai (1976), On confidence sequences; Wang and Ramdas (2023), Anytime-valid
@@ -174,7 +174,7 @@ def simultaneous_band(values: np.ndarray, alpha: float = ALPHA, draws: int = 400
     """
     seeds = len(values)
     mean = values.mean(axis=0)
-    if seeds < LEAST_SEEDS:
+    if seeds < SEEDS_TO_TEST:
         nan = np.full(mean.shape, np.nan)
         return nan, nan.copy()
     deviation = values.std(axis=0, ddof=1)
@@ -193,7 +193,7 @@ def simultaneous_band(values: np.ndarray, alpha: float = ALPHA, draws: int = 400
 def _counted(seeds: Numbers) -> np.ndarray:
     """S as float64, and NaN where there are too few: so are the bounds then."""
     n = np.asarray(seeds, dtype=np.float64)
-    return np.where(n >= LEAST_SEEDS, n, np.nan)
+    return np.where(n >= SEEDS_TO_TEST, n, np.nan)
 
 
 def _reach(n: np.ndarray, alpha: float) -> np.ndarray:
@@ -262,7 +262,7 @@ def t_test(values: ArrayLike) -> TTest:
     given = given[np.isfinite(given)]
     seeds = len(given)
     mean = float(given.mean()) if seeds else float("nan")
-    if seeds < LEAST_SEEDS:
+    if seeds < SEEDS_TO_TEST:
         return TTest(mean, float("nan"), float("nan"), seeds, 1.0, 1.0)
     deviation = given.std(ddof=1)
     low, high = map(float, mean_interval(mean, deviation, seeds))
@@ -301,7 +301,7 @@ def ratio_interval(
         (1.49, 2.61)
     """
     a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
-    if len(a) < LEAST_SEEDS:
+    if len(a) < SEEDS_TO_TEST:
         return float("nan"), float("nan")
     reach = stdtrit(len(a) - 1, 1 - alpha / 2) ** 2 / len(a)
     (saa, sab), (_, sbb) = np.cov(a, b)

@@ -268,6 +268,8 @@ def standardise(
 
 def _by_sentence(values: NDArray[np.floating], offsets: NDArray[np.integer]) -> NDArray[np.float64]:
     """Sum of the values of each sentence, (N,)."""
+    if (np.diff(offsets) < 1).any():
+        raise ValueError("a sentence has no words; leave it out")
     return np.add.reduceat(values, offsets[:-1]) if len(values) else np.zeros(len(offsets) - 1)
 
 
@@ -301,7 +303,9 @@ def logit_saliency(
 ) -> NDArray[np.float64]:
     """Eq. (6) on the logit difference instead of the loss: saliency / (1 - p_R).
 
-    Raw saliency shrinks as the model grows confident; this does not.
+    Raw saliency shrinks as the model grows confident; this does not.  It is so for cross
+    entropy on logits; with the reading ``loss = probabilities``, softmax twice, eq. (4) has
+    another factor beside 1 - p_R, which stays.
 
     Args:
         token_saliency (numpy.ndarray): (T,).

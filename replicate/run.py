@@ -43,6 +43,8 @@ from .vectors import with_unknown_words
 
 __all__ = ["Options", "Record", "Run"]
 
+#: What a command took.
+TIMING = "timing.json"
 ACCURACY = ("arm", "epoch", "accuracy", "loss")
 TRAINING = (*ACCURACY, "training_loss")
 INSTABILITY = ("word", "count", "wac")
@@ -100,6 +102,7 @@ class Record:
         uncertainty: (E, N) float32, 1 - p_R.
         word_change: (E - 1, V) float32, raw change, summed over a word's occurrences.
         saliency: (E, T) float32, wa of eq. (6); None if it was not stored.
+        standardised_over: the reading of that name.
 
     Example:
         >>> record = Record(
@@ -119,6 +122,7 @@ class Record:
     uncertainty: NDArray[np.float32] | None = None
     word_change: NDArray[np.float32] | None = None
     saliency: NDArray[np.float32] | None = None
+    standardised_over: str = "sentence"
 
     @property
     def change_epochs(self) -> NDArray[np.integer]:
@@ -191,9 +195,9 @@ class Run:
     Example:
         >>> run = Run(sample_run().out)
         >>> run.finished_seeds(), len(run.corpus), run.config.epochs
-        ([0], 200, 2)
+        ([0], 200, 3)
         >>> run.record(0).predicted.shape  # epochs, sentences of T1
-        (2, 90)
+        (3, 90)
     """
 
     def __init__(self, out: str | Path) -> None:
@@ -503,7 +507,11 @@ class Run:
     def accuracies(self, seed: int) -> dict[str, NDArray[np.float64]]:
         """Accuracy and loss on T3: arm -> (E, 3) with epoch, accuracy, loss.
 
-        Arms that are not finished are missing.
+        Args:
+            seed: a seed all of whose arms are finished.
+
+        Raises:
+            InputError: if one is not.
         """
         place, numbers = self.seed_folder(seed) / "accuracy.csv", dict.fromkeys(ACCURACY[1:], float)
         if place.exists():
@@ -550,7 +558,9 @@ class Run:
         predicted, labels = read("predicted", rows, n), self.corpus.labels[t1]
         judged = self.config.judged_epoch or self.config.epochs
         if judged < 0:
-            judged = last_with_enough(epochs, predicted, labels)
+            # The untrained network, which ``record_epoch_0`` has recorded, judges nothing.
+            trained = epochs > 0
+            judged = last_with_enough(epochs[trained], predicted[trained], labels)
         return Record(
             epochs=epochs,
             predicted=predicted,
@@ -561,6 +571,7 @@ class Run:
             uncertainty=read("doubt", rows, n),
             word_change=read("movement_words", rows - 1, len(self.corpus.words)),
             saliency=read("saliency", rows, int(lengths.sum())) if stored else None,
+            standardised_over=self.config.standardised_over,
         )
 
     def recorded(self, seed: int, arm: str) -> bool:
@@ -749,7 +760,7 @@ class Run:
 
     def timing_file(self, command: str = "") -> Path:
         """Where they are, or those of a command that trained further models of this run."""
-        return self.out / command / "timing.json"
+        return self.out / command / TIMING
 
     def __repr__(self) -> str:
         done = len(self.finished_seeds())

@@ -239,9 +239,8 @@ def callable_saliency(forward: Callable[[Any], Any], vectors: list, at_once: int
     """
     parts = []
     for start in range(0, len(vectors), at_once):
-        means, own, logits = _measured(forward, vectors[start : start + at_once], None, True)
-        xp = cuda.get_array_module(logits)
-        parts.append((xp.concatenate(means), own, _uncertainty(logits, own)))
+        means, own, doubt = _measured(forward, vectors[start : start + at_once], None, True)
+        parts.append((cuda.get_array_module(doubt).concatenate(means), own, doubt))
     columns = [cuda.to_cpu(cuda.get_array_module(c[0]).concatenate(c)) for c in zip(*parts)]
     return Saliency(
         *(c.astype(d, copy=False) for c, d in zip(columns, (np.float32, np.int32, np.float32)))
@@ -249,16 +248,23 @@ def callable_saliency(forward: Callable[[Any], Any], vectors: list, at_once: int
 
 
 def _measured(forward, vectors, loss, several):
-    """Eq. (6) at the inputs of a callable, its own labels, and its logits."""
+    """Eq. (6) at the inputs of a callable, its own labels, and 1 - p_R."""
     inputs = [chainer.Variable(array) for array in vectors]
     with chainer.using_config("train", False), chainer.force_backprop_mode():
         logits = forward(inputs if several else inputs[0])
         own = logits.array.argmax(axis=1).astype(np.int32)
-        cross_entropy = F.softmax_cross_entropy
-        losses = loss(logits, own) if loss else cross_entropy(logits, own, reduce="no")
-        gradients = chainer.grad([F.sum(losses)], inputs)
+        at_logits, uncertainty = _at_logits(logits.array, own)
+        if loss:
+            gradients = chainer.grad([F.sum(loss(logits, own))], inputs)
+        else:
+            gradients = chainer.grad([logits], inputs, [chainer.Variable(at_logits)])
     xp = cuda.get_array_module(logits.array)
-    return [xp.abs(g.array).mean(axis=-1) for g in gradients], own, logits.array
+    means = [
+        # None where the callable does not look at an input.
+        xp.zeros(x.shape[:-1], dtype=x.dtype) if g is None else xp.abs(g.array).mean(axis=-1)
+        for x, g in zip(inputs, gradients)
+    ]
+    return means, own, uncertainty
 
 
 def classify(model: TextCNN, batch: Batch, chunk: int | None = None) -> Predictions:
@@ -276,7 +282,7 @@ def classify(model: TextCNN, batch: Batch, chunk: int | None = None) -> Predicti
             features = model.xp.concatenate(parts)
         else:
             features, _, _ = _fused_features(model, batch, chunk)
-        logits = _head_blocks(model, features, lambda z, rows: z.array)
+        logits = _head_blocks(model, features, lambda logits: logits)
         loss = model.loss(logits, batch.labels, reduce="no").array
         probabilities = F.softmax(logits).array
         predicted = logits.argmax(axis=1).astype(np.int32)
@@ -341,24 +347,33 @@ def _part(batch, start, stop):
     )
 
 
-def _own_label_loss(model, logits):
-    """Sum of the sentences' losses against their own labels, and those labels."""
-    own = logits.array.argmax(axis=1).astype(np.int32)
-    loss = model.loss(logits, own, reduce="no")
-    return F.sum(loss), own
+def _at_logits(logits, own, loss="logits"):
+    """Gradient of eq. (4) by the logits, and 1 - p_R, where p_R is near 1, too.
 
+    With p = softmax(z), the gradient of cross entropy is p_c for other labels and p_R - 1
+    for R.  In float32 the difference has no digits left at p_R = 1 - 1e-7, so it is taken as
+    what it is, minus the sum of the others.  Of softmax twice (``probabilities``), likewise.
 
-def _uncertainty(logits, own):
-    """1 - p_R as a sum of the other labels' probabilities."""
+    Returns:
+        (B, C) and (B,) arrays.
+    """
     xp = cuda.get_array_module(logits)
+    rows = xp.arange(len(own))
     shifted = xp.exp(logits - logits.max(axis=1, keepdims=True))
     others = shifted.copy()
-    others[xp.arange(len(own)), own] = 0
-    return others.sum(axis=1) / shifted.sum(axis=1)
+    others[rows, own] = 0
+    total = shifted.sum(axis=1, keepdims=True)
+    gradient = others / total
+    if loss == "probabilities":
+        p = shifted / total
+        outer, _ = _at_logits(p, own)
+        gradient *= outer - (p * outer).sum(axis=1, keepdims=True)
+    gradient[rows, own] = -gradient.sum(axis=1)
+    return gradient, others.sum(axis=1) / total[:, 0]
 
 
 def _head_blocks(model, features, use):
-    """Apply the output layer in blocks of fixed shape, and `use` to each result.
+    """Apply the output layer in blocks of fixed shape, and `use` to the logits of each.
 
     The last block is filled up with zeros: the rounding of a matrix product
     depends on its shape, and a sentence's result must not depend on how many
@@ -373,8 +388,7 @@ def _head_blocks(model, features, use):
         if len(rows) < block:
             filled = xp.zeros((block, features.shape[1]), dtype=features.dtype)
             filled[: len(rows)] = rows
-        filled = chainer.Variable(filled)
-        made.append(use(model.head(filled), filled)[: len(rows)])
+        made.append(use(model.head(filled).array)[: len(rows)])
     return xp.concatenate(made)
 
 
@@ -441,16 +455,17 @@ def _fused_saliency(model, batch, chunk, windows=None):
     uncertainty = xp.empty(len(batch), dtype=np.float32)
     place = [0]
 
-    def gradient(logits, filled):
-        loss, label = _own_label_loss(model, logits)
+    def gradient(logits):
+        label = logits.argmax(axis=1).astype(np.int32)
+        at_logits, doubt = _at_logits(logits, label, model.config.loss)
         start = place[0]
         stop = min(start + len(label), len(batch))
         own[start:stop] = label[: stop - start]
-        uncertainty[start:stop] = _uncertainty(logits.array, label)[: stop - start]
+        uncertainty[start:stop] = doubt[: stop - start]
         place[0] = stop
-        return chainer.grad([loss], [filled])[0].array
+        return at_logits.dot(model.fc.W.array)
 
-    with chainer.force_backprop_mode():
+    with chainer.no_backprop_mode():
         at_features = _head_blocks(model, features, gradient)
     argmax, activation = pooled.argmax, model.config.activation
     if windows is None:
@@ -482,12 +497,13 @@ def _reference_saliency(model, batch, chunk):
         x = chainer.Variable(getattr(embedded, "array", embedded))
         with chainer.force_backprop_mode():
             logits = model.head(model.features_of_padded(x, part.offsets))
-            loss, own = _own_label_loss(model, logits)
-            (grad,) = chainer.grad([loss], [x])
+            own = logits.array.argmax(axis=1).astype(np.int32)
+            at_logits, uncertainty = _at_logits(logits.array, own, model.config.loss)
+            (grad,) = chainer.grad([logits], [x], [chainer.Variable(at_logits)])
         mean = xp.abs(grad.array).mean(axis=2)
         places = padded_places(part.host_offsets, model.padding, mean.shape[1])
         of_words = mean.ravel()[xp.asarray(places)]
-        parts.append((of_words, own, _uncertainty(logits.array, own)))
+        parts.append((of_words, own, uncertainty))
     columns = [xp.concatenate(column) for column in zip(*parts)]
     out, own, uncertainty = columns
     arrays = (out.astype(np.float32, copy=False), own, uncertainty.astype(np.float32, copy=False))

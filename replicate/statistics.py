@@ -298,7 +298,8 @@ def _straightness_gaps(record: Record) -> dict[str, float]:
     if record.saliency is None or len(rows) < 3:
         return dict.fromkeys(names, float("nan"))
     raw = np.asarray(record.saliency[rows])
-    offsets = np.concatenate([[0], np.cumsum(record.lengths)])
+    within = record.standardised_over == "sentence"
+    offsets = np.concatenate([[0], np.cumsum(record.lengths)]) if within else None
     standardised = np.array([standardise(row, offsets) for row in raw])
     correct = np.repeat(record.correct, record.lengths)
     made = {}
@@ -354,7 +355,7 @@ def change_curves(
     Example:
         >>> correct, misclassified = change_curves(sample_run().record(0))
         >>> correct.shape, misclassified.shape
-        ((1,), (1,))
+        ((2,), (2,))
     """
     if chosen is None:
         chosen = np.flatnonzero(record.correct), np.flatnonzero(~record.correct)

@@ -72,7 +72,8 @@ def with_unknown_words(
     """The input matrix with a draw of the vectors of unknown words (section 5.3 (1)).
 
     The draw covers the whole vocabulary in its order, so a word's random vector
-    does not depend on which other words are known.
+    does not depend on which other words are known (with ``normal``, its scale does: that of
+    the known rows).
 
     Args:
         matrix: (V + 1, D) float32; row 0 is padding, row i + 1 is word i.

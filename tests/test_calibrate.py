@@ -149,7 +149,7 @@ def test_a_row_is_measured_on_the_first_phase():
 
 def test_output_weights_of_one_sign_are_noticed(monkeypatch):
     corpus, vectors = sample_path()
-    settings = Config(n_filters=2, epochs=2, batch_size=10).to_dict()
+    settings = Config(n_filters=2, epochs=3, batch_size=10).to_dict()
     found = []
     for weights in ([[0.0, 0.0], [1.0, 2.0]], [[0.0, 0.0], [1.0, -2.0]]):
         model = type("Model", (), {"weights": lambda *a, w=weights, **k: {"fc/W": np.array(w)}})
@@ -159,7 +159,7 @@ def test_output_weights_of_one_sign_are_noticed(monkeypatch):
 
 
 def test_a_row_that_is_there_is_not_trained_again(tmp_path, monkeypatch):
-    config = Config(n_filters=2, epochs=2, batch_size=10)
+    config = Config(n_filters=2, epochs=3, batch_size=10)
     trained = []
 
     def run_tasks(tasks, jobs, keep):

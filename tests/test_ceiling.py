@@ -1,6 +1,7 @@
 """Where accuracy comes from, the honest gain of the best half, and regimes."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from replicate.io.files import read_csv
 from replicate.run import Run
 from replicate.statistics import late_and_mean
 
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+PUBLISHED = sorted(place.parent for place in RESULTS.rglob("ceiling/crossed.csv*"))
 DESIGN = ceiling.Design(halves=2, trainings=2, sizes=(20, 45), filters=(3,), random=2)
 
 
@@ -80,19 +83,48 @@ def test_a_design_that_is_not_crossed_is_refused(shape):
 def test_noise_has_a_best_half_that_gains_nothing():
     """Chosen and measured on the same sentences it gains; on others it does not."""
     random = np.random.RandomState(0)
-    first, second = random.normal(0.75, 0.01, (2, 3000, 6, 1))
+    first, second = random.normal(0.75, 0.01, (2, 3000, 6, 2))
     found = ceiling.best_half(first, second)
-    assert found["seen"].mean() > 0.008
+    assert found["seen"].mean() > 0.006
     assert abs(found["real"].mean()) < 0.0006
+
+
+def test_the_luck_of_a_network_is_no_gain_of_its_half():
+    """It is on both parts of T3, so the training that chose would show it as a gain."""
+    random = np.random.RandomState(0)
+    luck = random.normal(0, 0.01, (3000, 6, 3))
+    first, second = luck + random.normal(0.75, 0.001, (2, 3000, 6, 3))
+    assert abs(ceiling.best_half(first, second)["real"].mean()) < 0.0006
+    # Twin: chosen and measured in the same trainings, on different sentences.
+    best = first.mean(axis=2).argmax(axis=1)
+    measured = second.mean(axis=2)
+    assert (measured[np.arange(3000), best] - measured.mean(axis=1)).mean() > 0.006
 
 
 def test_a_half_that_is_better_is_found():
     """Twin: where halves differ on both parts, the gain is real."""
     random = np.random.RandomState(0)
     quality = random.normal(0, 0.01, (3000, 6, 1))
-    first, second = quality + random.normal(0.75, 0.003, (2, 3000, 6, 1))
+    first, second = quality + random.normal(0.75, 0.003, (2, 3000, 6, 2))
     found = ceiling.best_half(first, second)
     assert found["real"].mean() > 0.8 * found["seen"].mean() > 0.009
+
+
+def test_one_training_measures_no_gain():
+    with pytest.raises(ValueError, match="give two or more"):
+        ceiling.best_half(*np.full((2, 5, 6, 1), 0.75))
+
+
+@pytest.mark.parametrize("place", PUBLISHED, ids=lambda p: str(p.relative_to(RESULTS)))
+def test_published_gains_are_those_of_the_published_levels(place):
+    (crossed,) = place.glob(f"{ceiling.CROSSED}*")
+    rows = read_csv(crossed, ceiling.LEVELS, dict.fromkeys(ceiling.LEVELS, float))
+    sizes = [len({row[name] for row in rows}) for name in ("seed", "half", "training")]
+    both = (np.array([row[part] for row in rows]).reshape(sizes) for part in ("first", "second"))
+    gains = ceiling.best_half(*both)
+    for row, gain in zip(read_csv(place / "best.csv", ceiling.BEST), gains.values(), strict=True):
+        assert float(row["mean"]) == pytest.approx(gain.mean(), abs=1e-12)
+        assert f"of {sizes[1]} halves" in row["measure"] and int(row["seeds"]) == sizes[0]
 
 
 # --- designs ---------------------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_a_command_says_that_the_version_is_another(corpus, tmp_path, monkeypatc
     from replicate.commands import progress
 
     arguments = ["run", "--corpus", str(corpus), "--vectors", "random", "--dimensions", "4"]
-    arguments += ["--epochs", "2", "-q", "--jobs", "1", "--out", str(tmp_path / "run")]
+    arguments += ["--epochs", "3", "-q", "--jobs", "1", "--out", str(tmp_path / "run")]
     monkeypatch.setattr("replicate.parallel.schedule.run_all", lambda *a: __import__("replicate.parallel.pool", fromlist=["x"]).Outcome())  # fmt: skip
 
     def run():

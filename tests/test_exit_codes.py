@@ -294,7 +294,7 @@ def test_no_home_and_no_cache(tmp_path):
         **kept, "TMPDIR": str(writable), "WRITABLE": str(writable),
         "PYTHONPATH": f"{site}{os.pathsep}{REPOSITORY}",
     }  # fmt: skip
-    command = ["run", "--epochs", "2", "--jobs", "1", "-q", "--out", str(tmp_path / "run")]
+    command = ["run", "--epochs", "3", "--jobs", "1", "-q", "--out", str(tmp_path / "run")]
 
     def run(code):
         return subprocess.run(

@@ -8,14 +8,14 @@ import naive
 import numpy as np
 import pytest
 
-from replicate import experiment, selection
+from replicate import experiment, saliency, selection
 from replicate.config import ARMS, Config
 from replicate.experiment import prepare, run_seed
 from replicate.fast.compat import cuda
 from replicate.fast.device import chainer_device
 from replicate.instability import sentence_instability, word_instability
 from replicate.io.files import load_npy, load_npz, read_csv
-from replicate.model import TextCNN, initial_model, trained_model
+from replicate.model import initial_model, trained_model
 from replicate.run import SENTENCES, Options, Run
 from replicate.saliency import flat_batch, word_saliency
 
@@ -323,13 +323,31 @@ def test_a_folder_of_other_things_is_refused(made, tmp_path, refused):
 
 
 def test_too_few_epochs_for_a_variance(made, tmp_path, refused):
-    """Eq. (9) needs two recorded epochs, three for the sample variance."""
-    with refused("epochs"):
-        made(tmp_path / "a", run=False, epochs=1)
-    with refused("epochs"):
-        made(tmp_path / "b", run=False, epochs=2, variance="sample")
-    assert not (tmp_path / "a").exists() or not any((tmp_path / "a").iterdir())
-    made(tmp_path / "c", run=False, epochs=1, record_epoch_0=True)
+    """Eq. (9) needs two changes: the variance of one is 0, and all scores would be alike."""
+    for i, few in enumerate(
+        ({"epochs": 1}, {"epochs": 2}, {"epochs": 2, "variance": "sample"},
+         {"epochs": 1, "record_epoch_0": True})
+    ):  # fmt: skip
+        with refused("epochs", "needs 3 recorded epochs"):
+            made(tmp_path / str(i), run=False, **few)
+        assert not (tmp_path / str(i)).exists() or not any((tmp_path / str(i)).iterdir())
+    made(tmp_path / "c", run=False, epochs=2, record_epoch_0=True)
+
+
+def test_the_untrained_network_judges_nothing(made, tmp_path):
+    """It has most misclassified sentences, but ``judged_epoch = -1`` asks trained ones."""
+    run = made(tmp_path / "run", epochs=3, record_epoch_0=True, judged_epoch=-1)
+    record = run.record(0)
+    wrong = (record.predicted != record.labels).sum(axis=1)
+    assert record.epochs[0] == 0 and record.judged > 0
+    assert wrong[record.judged] == wrong[1:].max()
+
+
+def test_the_least_epochs_give_scores_that_differ(made, tmp_path):
+    """With two changes words have variances, and the halves are not the order of the corpus."""
+    run = made(tmp_path / "run", epochs=3)
+    wac, count = run.instability(0)
+    assert len(np.unique(wac[count > 0])) > 1
 
 
 @pytest.mark.parametrize("device", ["@cupy:x", "cpu", "@cupy:99"])
@@ -395,11 +413,9 @@ def test_sabotage_shows(run, made, tmp_path, monkeypatch):
         with pytest.raises(AssertionError):
             test_t2h_goes_on_from_t1_and_others_start_afresh(made, tmp_path / "b")
 
-    real = TextCNN.loss
+    real = saliency._at_logits
     with monkeypatch.context() as patch:
-        patch.setattr(
-            TextCNN, "loss", lambda self, z, y, reduce="mean": real(self, z, y, reduce) * 2
-        )
+        patch.setattr(saliency, "_at_logits", lambda *a: tuple(2 * part for part in real(*a)))
         doubled = made(tmp_path / "c")
     assert (
         files_of(doubled.seed_folder(0))["T1/saliency.npy"]

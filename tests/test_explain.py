@@ -271,7 +271,7 @@ def test_html_shows_words_as_text(run, explained, tmp_path):
 def test_labels_of_mr_have_names(tmp_path):
     for name, word in (("rt-polarity.pos", "good"), ("rt-polarity.neg", "bad")):
         (tmp_path / name).write_text("".join(f"{word} film {i % 5}\n" for i in range(40)))
-    config = Config(n_filters=2, epochs=2, learning_rate=0.01, batch_size=10)
+    config = Config(n_filters=2, epochs=3, learning_rate=0.01, batch_size=10)
     run = prepare(tmp_path / "run", config, Options(), [0], [tmp_path], "random", dimensions=4)
     run_first_phase(run, 0)
     (e,) = explain.explain(Run(run.out), ["good film"])

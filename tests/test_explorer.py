@@ -210,7 +210,7 @@ def test_labels_of_mr_have_names(tmp_path):
     for name, word in (("rt-polarity.pos", "good"), ("rt-polarity.neg", "bad")):
         lines = [f"{word} film number{i % 5} {'good' if i % 4 else 'bad'}" for i in range(40)]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
-    config = Config(n_filters=2, epochs=2, learning_rate=0.01, batch_size=10)
+    config = Config(n_filters=2, epochs=3, learning_rate=0.01, batch_size=10)
     run = prepare(tmp_path / "run", config, Options(), [0], [tmp_path], "random", dimensions=4)
     from replicate.experiment import run_seed
 

@@ -94,7 +94,7 @@ def command(monkeypatch, capsys):
 
 
 DATA = ("--corpus", "training/labelled.tsv", "--vectors", "random", "--dimensions", "4")
-SMALL = ("--epochs", "2", "--set", "n_filters=2", "-q")
+SMALL = ("--epochs", "3", "--set", "n_filters=2", "-q")
 
 
 def commands(out):

@@ -277,7 +277,7 @@ def test_a_run_is_the_same_by_name_by_file_and_by_object(folder, server, tmp_pat
     server.publish(NAME, gzip.compress((tmp_path / "v.bin").read_bytes()))
     fetch_gensim(NAME)
     runs = [
-        run_experiment("sample", vectors=vectors, out=tmp_path / name, epochs=2, jobs=1)
+        run_experiment("sample", vectors=vectors, out=tmp_path / name, epochs=3, jobs=1)
         for name, vectors in {"a": GENSIM + NAME, "b": tmp_path / "v.bin", "c": keyed}.items()
     ]
     assert len({run.identity for run in runs}) == 1
@@ -287,7 +287,7 @@ def test_a_run_is_the_same_by_name_by_file_and_by_object(folder, server, tmp_pat
     assert names == [f"{NAME}.gz", "v.bin", "KeyedVectors in memory"]
     assert len({run.settings["vectors"]["sha256"] for run in runs}) == 3
     # The same object continues the run; another one is refused.
-    run_experiment("sample", vectors=keyed, out=tmp_path / "c", epochs=2, jobs=1)
+    run_experiment("sample", vectors=keyed, out=tmp_path / "c", epochs=3, jobs=1)
     keyed.vectors[0] += 1
     with pytest.raises(ValueError, match="other word vectors"):
-        run_experiment("sample", vectors=keyed, out=tmp_path / "c", epochs=2, jobs=1)
+        run_experiment("sample", vectors=keyed, out=tmp_path / "c", epochs=3, jobs=1)

@@ -471,6 +471,18 @@ def test_standardise(sentences):
         np.testing.assert_allclose(made, naive, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("offsets", [[0, 1, 1, 2], [0, 2, 2], [0, 0, 2]], ids=str)
+def test_a_sentence_without_words_is_refused(offsets):
+    """The sum of none would be that of its neighbour."""
+    values, offsets = np.array([1.0, 2.0]), np.array(offsets)
+    for ask in (
+        lambda: standardise(values, offsets),
+        lambda: sentence_change(values, values + 1, offsets),
+    ):
+        with pytest.raises(ValueError, match="no words; leave it out"):
+            ask()
+
+
 def test_standardise_of_equal_values_that_round():
     """0.1 three times has a deviation of rounding only: 0, not noise."""
     for value in (0.1, 1e-8, 1e8 / 3, 0.0):

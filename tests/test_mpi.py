@@ -72,7 +72,7 @@ def test_a_task_of_another_rank_that_fails_is_reported(two_seeds, tmp_path):
 GRID = """
 seeds = [0, 1]
 [base]
-epochs = 2
+epochs = 3
 n_filters = 3
 [[grid]]
 batch_size = [10, 20]

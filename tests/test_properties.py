@@ -23,7 +23,6 @@ from hypothesis.extra.numpy import arrays
 from replicate import saliency
 from replicate.config import Config
 from replicate.fast import convolution as functions
-from replicate.fast.compat import F
 from replicate.instability import (
     StreamingInstability,
     sentence_instability,
@@ -268,12 +267,14 @@ def test_a_mean_of_losses_is_told(form, monkeypatch):
         size[:] = [len(batch)]
         return real(model, batch, *rest)
 
-    def averaged(model, logits):
-        own = logits.array.argmax(axis=1).astype(np.int32)
-        return F.sum(model.loss(logits, own, reduce="no")) / size[0], own
+    at_logits = saliency._at_logits
+
+    def averaged(logits, own, loss):
+        gradient, doubt = at_logits(logits, own, loss)
+        return gradient / size[0], doubt
 
     monkeypatch.setattr(saliency, name, counted)
-    monkeypatch.setattr(saliency, "_own_label_loss", averaged)
+    monkeypatch.setattr(saliency, "_at_logits", averaged)
     found(networks(), lambda network: not alone_as_in_company(network, form))
 
 

@@ -1,5 +1,6 @@
 """Word saliency by hand, by finite differences and in two forms."""
 
+import decimal
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ from replicate.fast import convolution as functions
 from replicate.fast.compat import F, chainer, cuda
 from replicate.instability import logit_saliency
 from replicate.model import TextCNN
-from replicate.saliency import classify, flat_batch, word_saliency
+from replicate.saliency import classify, flat_batch, token_saliency, word_saliency
 
 RANDOM = np.random.RandomState(0)
 WORDS = 40
@@ -21,8 +22,8 @@ OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
 TOKENS = RANDOM.randint(0, WORDS, OFFSETS[-1]).astype(np.int32)
 
 
-def model_of(form="fused", seed=0, device="@numpy", **changes):
-    model = TextCNN(VECTORS, 2, Config(n_filters=6, **changes), seed, form)
+def model_of(form="fused", seed=0, device="@numpy", n_labels=2, **changes):
+    model = TextCNN(VECTORS, n_labels, Config(n_filters=6, **changes), seed, form)
     model.conv.b.array[:] = np.random.RandomState(seed).uniform(-0.3, 0.3, 6)
     model.to_device(device)
     return model
@@ -198,11 +199,13 @@ def test_a_wrong_cut_would_be_noticed(monkeypatch):
 def test_a_mean_loss_would_be_noticed(monkeypatch):
     """Twin: losses averaged over the batch make saliency depend on it."""
 
-    def averaged(model, logits):
-        own = logits.array.argmax(axis=1).astype(np.int32)
-        return F.mean(model.loss(logits, own, reduce="no")), own
+    real = saliency._at_logits
 
-    monkeypatch.setattr(saliency, "_own_label_loss", averaged)
+    def averaged(logits, own, *loss):
+        gradient, doubt = real(logits, own, *loss)
+        return gradient / len(own), doubt
+
+    monkeypatch.setattr(saliency, "_at_logits", averaged)
     model = model_of("reference")
     one, many = looked(model, chunk=1), looked(model, chunk=12)
     assert not np.allclose(one.token_saliency, many.token_saliency, rtol=1e-2)
@@ -321,34 +324,37 @@ def test_looking_changes_nothing(form, mode, device):
     assert changed_by_looking(form, mode, device) == []
 
 
-@pytest.mark.parametrize("form", ["fused", "reference"])
-def test_looking_by_backward_would_be_noticed(form, monkeypatch):
-    """Twin: Variable.backward in the place of chainer.grad adds to the parameters' gradients."""
+def test_looking_by_backward_would_be_noticed(monkeypatch):
+    """Twin: Variable.backward in the place of chainer.grad adds to the parameters' gradients.
 
-    def backward(outputs, inputs):
+    The fused form has no graph to go back through.
+    """
+
+    def backward(outputs, inputs, at_outputs):
+        outputs[0].grad_var = at_outputs[0]
         outputs[0].backward()
         return [inputs[0].grad_var]
 
-    right = looked(model_of(form))
+    right = looked(model_of("reference"))
     monkeypatch.setattr(chainer, "grad", backward)
     # The same saliency: only the traces tell.
     np.testing.assert_allclose(
-        looked(model_of(form)).token_saliency, right.token_saliency, rtol=1e-6
+        looked(model_of("reference")).token_saliency, right.token_saliency, rtol=1e-6
     )
-    changed = changed_by_looking(form, "static")
+    changed = changed_by_looking("reference", "static")
     assert {"/fc/W", "/fc/b"} <= set(changed) and "random" not in changed
 
 
 def test_looking_at_random_would_be_noticed(monkeypatch):
     """Twin: one draw from the global generator, one setting left behind."""
-    real = saliency._own_label_loss
+    real = saliency._at_logits
 
-    def careless(model, logits):
+    def careless(*given):
         np.random.rand()
         chainer.global_config.keep_graph_on_report = True
-        return real(model, logits)
+        return real(*given)
 
-    monkeypatch.setattr(saliency, "_own_label_loss", careless)
+    monkeypatch.setattr(saliency, "_at_logits", careless)
     try:
         assert changed_by_looking("fused", "static") == ["keep_graph_on_report", "random"]
     finally:
@@ -400,6 +406,76 @@ def test_a_confident_model_keeps_its_uncertainty():
     model.fc.W.array *= 10
     found = looked(model, np.array([0, 1]), np.array([0, 2]))
     np.testing.assert_allclose(found.uncertainty, [1 / (1 + np.exp(30))], rtol=1e-4)
+
+
+def exact_at_logits(logits, own, loss):
+    """Gradient of a sentence's loss by the logits with 60 digits: J(p) (q - e_R), or p - e_R."""
+
+    def softmax(z):
+        shifted = [x.exp() for x in z]
+        return [x / sum(shifted) for x in shifted]
+
+    rows = []
+    with decimal.localcontext(decimal.Context(prec=60)):
+        for z, r in zip(logits.tolist(), own):
+            p = softmax([decimal.Decimal(x) for x in z])
+            q = softmax(p) if loss == "probabilities" else p
+            outer = [x - int(c == r) for c, x in enumerate(q)]
+            mean = sum(a * b for a, b in zip(p, outer))
+            through = [a * (b - mean) for a, b in zip(p, outer)]
+            rows.append([float(x) for x in (through if loss == "probabilities" else outer)])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+@pytest.mark.parametrize("loss", ["logits", "probabilities"])
+@pytest.mark.parametrize("form", ["fused", "reference"])
+def test_saliency_of_a_confident_model_has_all_its_digits(form, loss, n_labels, device):
+    """p - 1 has none left in float32 where p is 1 - 1e-7: the gradient is formed without it."""
+    model = model_of(form, device=device, n_labels=n_labels, loss=loss)
+    model.fc.W.array *= 25
+    batch = flat_batch(model, TOKENS, OFFSETS)
+    logits = model.head(model.features(batch)).array
+    wanted = exact_at_logits(cuda.to_cpu(logits), cuda.to_cpu(logits.argmax(axis=1)), loss)
+    doubt = np.abs(wanted).max(axis=1)
+    assert doubt.min() < 1e-7 and np.median(doubt) < 1e-2
+    found = looked(model).token_saliency / np.repeat(doubt, LENGTHS)
+    # Eq. (4) from that gradient on, which is scaled so that float32 holds it.
+    ids = model.padded(batch)
+    x = chainer.Variable(model.xp.asarray(VECTORS)[ids])
+    z = model.head(model.features_of_padded(x, batch.offsets))
+    scaled = model.xp.asarray((wanted / doubt[:, None]).astype(np.float32))
+    (grad,) = chainer.grad([z], [x], [chainer.Variable(scaled)])
+    expected = cuda.to_cpu(abs(grad.array).mean(axis=2)[ids > 0])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+def test_digits_that_cancel_would_be_noticed(monkeypatch):
+    """Twin: the gradient of Chainer's cross entropy in float32, p - 1 for the own label."""
+
+    def cancelled(logits, own, *loss):
+        z = chainer.Variable(logits)
+        with chainer.force_backprop_mode():
+            total = F.sum(F.softmax_cross_entropy(z, own, reduce="no"))
+            (grad,) = chainer.grad([total], [z])
+        return grad.array, doubt_of(logits, own, *loss)[1]
+
+    doubt_of = saliency._at_logits
+    monkeypatch.setattr(saliency, "_at_logits", cancelled)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        test_saliency_of_a_confident_model_has_all_its_digits("fused", "logits", 2, "@numpy")
+
+
+def test_an_input_that_is_not_looked_at_has_no_saliency():
+    """Zeros, where Chainer has no gradient at all."""
+
+    def first_only(words):
+        return F.stack([F.sum(words[0], axis=0), F.sum(words[0], axis=0)])
+
+    one, two = np.ones((3, 2), dtype=np.float32), np.ones((4, 2), dtype=np.float32)
+    found = token_saliency(first_only, [one, two])
+    assert [len(words) for words in found] == [3, 4]
+    assert found[0].all() and found[1].tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("tokens", [[], [5], [3, 0, 3, 7], [2, -1, 4, -1]], ids=str)

@@ -1,5 +1,7 @@
 """Statistics of one seed, by hand and on made-up records."""
 
+import dataclasses
+
 import numpy as np
 import operating
 import pytest
@@ -228,6 +230,13 @@ def test_straightness_restated():
 
     scaled = saliency.astype(np.float32).astype(float)
     assert made["F4b.straight.raw"] == pytest.approx(gap(scaled), rel=1e-5)
+    over_all = dataclasses.replace(
+        with_saliency(correct, saliency, lengths), standardised_over="T1"
+    )
+    together = (scaled - scaled.mean(axis=1)[:, None]) / scaled.std(axis=1)[:, None]
+    found = statistics.change_statistics(over_all, seed=0)
+    assert found["F4b.straight"] == pytest.approx(gap(together), rel=1e-5)
+    assert found["F4b.straight"] != pytest.approx(made["F4b.straight"], rel=1e-2)
     for part in (slice(0, 4), slice(4, 7)):
         block = scaled[:, part]
         scaled[:, part] = (block - block.mean(axis=1)[:, None]) / block.std(axis=1)[:, None]

@@ -594,7 +594,7 @@ def test_what_make_paper_ends_with(seeds, code, tmp_path, capsys, monkeypatch):
     n = sum(PAPER["sizes"].values())
     rows = "".join(f"{i % 2}\t{'fine' if i % 2 else 'dull'} film {i % 9}\n" for i in range(n))
     (tmp_path / "c.tsv").write_text("label\ttext\n" + rows, encoding="utf-8")
-    config = Config(n_filters=1, epochs=2, batch_size=2000)
+    config = Config(n_filters=1, epochs=3, batch_size=2000)
     run = prepare(
         tmp_path / "run", config, Options(stored=False), range(seeds), [tmp_path / "c.tsv"],
         "random", dimensions=2,

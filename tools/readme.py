@@ -418,7 +418,7 @@ ELSEWHERE = {
         "100*+.2f",
         {
             "on the sentences that chose it": BEST.format("the same sentences"),
-            "on others": BEST.format("different ones"),
+            "on others": BEST.format("different sentences and trainings"),
         },
     ),
     "A half of T2 by its scores, points": (

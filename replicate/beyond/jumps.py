@@ -192,8 +192,8 @@ def recorded_steps(run: Run, seed: int) -> Steps:
         InputError: if the run kept neither, or the weights give another saliency.
 
     Example:
-        >>> recorded_steps(sample_run(), 0).kinds.shape  # differences of two epochs, T
-        (1, 1802)
+        >>> recorded_steps(sample_run(), 0).kinds.shape  # differences of three epochs, T
+        (2, 1802)
     """
     record, t1 = run.record(seed), run.split(seed)[0]
     if record.saliency is None:
@@ -271,7 +271,7 @@ def read_as(record: Record, reading: str, rows: NDArray[np.integer] | None = Non
 
     Example:
         >>> read_as(sample_run().record(0), "raw").shape
-        (2, 1802)
+        (3, 1802)
     """
     saliency, uncertainty, lengths = record.saliency, record.uncertainty, record.lengths
     assert saliency is not None and uncertainty is not None

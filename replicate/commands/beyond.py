@@ -304,6 +304,7 @@ def sweep(
         return mpi.follow(jobs_or_cores(jobs), threads)
     from ..beyond import multiverse
     from ..beyond import sweep as sweeping
+    from ..run import TIMING
     from ..settings import Options
 
     specifications, seeds = sweeping.read_grid(grid)
@@ -342,7 +343,7 @@ def sweep(
                 on_progress,
                 threads,
             )
-        place = folder / "timing.json"
+        place = folder / TIMING
         save_json(place, cost(place, time.monotonic() - began, outcome, jobs))
         rows = sweeping.sweep_rows(folder / sweeping.ROWS)
         multiverse.write_multiverse(rows, folder)

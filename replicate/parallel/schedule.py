@@ -99,7 +99,7 @@ def run_experiment(
         RuntimeError: when a training run failed; the same call repeats it.
 
     Example:
-        >>> run = run_experiment("sample", out=tempfile.mkdtemp(), epochs=2, jobs=1)
+        >>> run = run_experiment("sample", out=tempfile.mkdtemp(), epochs=3, jobs=1)
         >>> run.finished_seeds(), run.verdicts["id"][:3]
         ([0], ['S1', 'F3', 'F4'])
     """

@@ -35,7 +35,7 @@ def write_cartography(run: Run, seed: int) -> Path:
     Example:
         >>> folder = write_cartography(sample_run(), 0)
         >>> sorted(path.name for path in (folder / "training_dynamics").iterdir())
-        ['dynamics_epoch_0.jsonl', 'dynamics_epoch_1.jsonl']
+        ['dynamics_epoch_0.jsonl', 'dynamics_epoch_1.jsonl', 'dynamics_epoch_2.jsonl']
     """
     if not run.finished(seed, "T1"):
         raise InputError(f"{run.out}: seed {seed} is not finished; choose one that is")
@@ -68,7 +68,7 @@ def log_probabilities(record: Record) -> NDArray[np.float64]:
     Example:
         >>> logits = log_probabilities(sample_run().record(0))
         >>> logits.shape, np.allclose(np.exp(logits).sum(axis=2), 1)
-        ((2, 90, 2), True)
+        ((3, 90, 2), True)
     """
     assert record.uncertainty is not None
     # In float32, a probability of 1 may be one that is a little smaller.

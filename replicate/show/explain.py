@@ -96,7 +96,7 @@ def explain(
         >>> explanation.words, explanation.known.tolist()
         (['a', 'film', 'without', 'zorblax'], [True, True, True, False])
         >>> explanation.saliency.shape  # epochs, words
-        (2, 4)
+        (3, 4)
     """
     texts = [texts] if isinstance(texts, str) else texts
     seed = run.seeds[0] if seed is None else seed

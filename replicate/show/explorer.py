@@ -153,7 +153,7 @@ def gather(run: Run, seed: int) -> dict[str, Any]:
     Example:
         >>> data = gather(sample_run(), 0)
         >>> data["epochs"], data["kept"]["sentences"], data["totals"]["sentences"]
-        ([1, 2], 90, 90)
+        ([1, 2, 3], 90, 90)
     """
     source = _Source(run, seed)
     chosen = source.choose_words()

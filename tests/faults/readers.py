@@ -45,7 +45,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 WORDS = ("good", "film", "bad")
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4) / 4
 #: Of the runs below: small enough for a thousand of them a minute.
-CONFIG = Config(n_filters=2, epochs=2, batch_size=2, tokens="whitespace")
+CONFIG = Config(n_filters=2, epochs=3, batch_size=2, tokens="whitespace")
 TABLE = "label\ttext\n1\tgood film\n0\tbad film\n1\tgood good\n0\tbad bad film\n"
 
 #: What parsers stumble over.
@@ -372,7 +372,7 @@ def model():
 
 
 def train_on(place, on_progress=None):
-    """Two epochs, from the snapshot of a folder where it has one."""
+    """Three epochs, from the snapshot of a folder where it has one."""
     four = np.arange(4)
     train(
         model(), corpus(), four, four, seed=0, folder=place,
@@ -382,7 +382,7 @@ def train_on(place, on_progress=None):
 
 @cache
 def snapshot_bytes():
-    """The snapshot after the first of two epochs."""
+    """The snapshot after the first of three epochs."""
     place, kept = folder() / "first", []
     place.mkdir()
 
