@@ -52,7 +52,7 @@ lint: $(VENV)/.installed
 SEEDS ?= 3000000-3000019
 VECTORS ?=
 paper: $(VENV)/.installed
-	$(BIN)/replicate fetch --dest data
+	$(BIN)/replicate fetch --dest data $(if $(VECTORS),--corpus-only)
 	for preset in calibrated as-written; do \
 	  $(BIN)/replicate run --preset $$preset --seeds $(SEEDS) $(VECTORS:%=--vectors %) --out out/$$preset && \
 	  $(BIN)/python tools/regression.py out/$$preset && \

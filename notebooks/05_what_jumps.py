@@ -38,7 +38,7 @@ plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.ri
 #
 # The stored outputs were made with MR and **GoogleNews, 31,530 words (not the full file)**;
 # without `REPLICATE_DATA` the sample is used, which has too few sentences for conclusions.
-# We train a network of 5 filters (the paper preset) and one of 100 (as Kim, 2014). A run
+# We train a network of 5 filters (the paper preset) and one of 100, all else the same. A run
 # keeps the weights of every epoch for its first seed; from them the windows of every epoch
 # are known exactly.
 
@@ -193,9 +193,10 @@ pd.DataFrame(parts).T.map("{:.1%}".format)
 
 # %% [markdown]
 # Few steps of the network of 5 filters are switches, and these few make most of the
-# squared change. With 100 filters nearly every step has a switch somewhere among the
-# windows on a word, so the kinds say little; but one filter of a hundred moves saliency
-# little, and the drift of the weights has the larger part.
+# squared change. With 100 filters two of three steps have a switch somewhere among the
+# windows on a word; but one filter of a hundred moves saliency little, and the drift of the
+# weights has the larger part here. How much is jumps depends on the training, too: in the
+# calibrated network, which also has 100 filters, they make 60 % ([trust](../docs/trust.md)).
 #
 # ## What this means for instability
 #
@@ -230,8 +231,8 @@ for n, found in steps.items():
 # %% [markdown]
 # So with few filters an “unstable word” is mostly **a word on the border of a winning
 # window**: it has a rival elsewhere in its sentence, and now one wins, now the other. That
-# need not mean that the word is badly learned. With many filters the same number measures
-# something else, the drift of the weights. Before you read wac as *badly learned*, look at
+# need not mean that the word is badly learned. In the network with 100 filters the same number
+# measures something else, mostly the drift of the weights. Before you read wac as *badly learned*, look at
 # what it is made of in *your* network.
 #
 # ## What to remember
@@ -239,7 +240,7 @@ for n, found in steps.items():
 # - Saliency changes because the weights move (drift) or because other windows win (jump).
 # - The weights of every epoch tell the two apart exactly.
 # - With 5 filters, few steps are switches, but they make most of wac.
-# - With 100 filters, switches are everywhere and small.
+# - With 100 filters, switches are frequent, and each is small.
 #
 # ## Exercises
 #

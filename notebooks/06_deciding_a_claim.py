@@ -107,8 +107,9 @@ axis.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# After ten seeds the mean is below 0, after fifty it is 0, and after two hundred the interval
-# excludes 0: **there is a difference, and it is tiny.** Whoever asks only whether an effect is
+# After ten seeds the mean is below 0, after fifty it is 0, and after two hundred the interval, for this
+# one number alone, excludes 0: **if there is a difference, it is tiny.** (Corrected for eleven numbers,
+# below, it includes 0.) Whoever asks only whether an effect is
 # "significant" gets another answer with every number of seeds: with enough of them, any
 # difference is significant. And whoever looks again after every seed, and stops when the result
 # is clear, is wrong much more often than one time in twenty (exercise 3). So the number of seeds
@@ -141,8 +142,8 @@ for S in (10, 50, 200):
     print(f"{S:3} seeds, by the interval alone: {word}")
 
 # %% [markdown]
-# All three intervals lie between −D and D. More seeds changed how well the tiny difference is
-# known, and that it is not 0. They did not change what it means.
+# All three intervals lie between −D and D. More seeds made the interval narrower. They did not
+# change what it means.
 
 # %% [markdown]
 # ## Many claims at once
@@ -284,7 +285,8 @@ plt.show()
 
 # %% [markdown]
 # The best of six halves must be above their mean. But if the sentences that choose it also
-# measure it, part of that is luck. So one part of T3 chooses, and the other measures.
+# measure it, part of that is luck, and so it is if the networks that choose it do. So one part of
+# T3 and two trainings choose, and the other part and the third training measure.
 
 # %%
 first, second = (100 * crossed[part].to_numpy().reshape(-1, H, R) for part in ("first", "second"))
@@ -296,7 +298,7 @@ for what, gain in gains.items():
 # %% [markdown]
 # The half does matter, but little: its standard deviation is a fifth of a point, less than that of
 # the division, and less than that of initial weights and order. The best of six halves seems to
-# gain 0.4 points, three quarters of which are luck. So a score that knew the best of six random
+# gain 0.4 points, nine tenths of which are luck. So a score that knew the best of six random
 # halves would gain a fraction of the paper's point. To gain more, a score must make halves that
 # are unlike random ones ([more](../docs/results.md#could-choosing-ever-pay), also with fewer
 # sentences in T1).
@@ -321,8 +323,8 @@ for what, gain in gains.items():
 # print(f"interval {low:+.2f} … {high:+.2f}; wholly at D = {D} or above: {low >= D}")
 # ```
 #
-# With D = 0.5, `T1andT2` has twice as many sentences, and the interval tells whether that is
-# worth half a point. Did you choose D before you ran the cell?
+# `T1andT2` has twice as many sentences as `T1`, and the interval tells whether that is worth
+# D = 0.5 points. Did you choose D before you ran the cell?
 #
 # </details>
 #

@@ -20,28 +20,41 @@ from .environment import THREADS, conflicts
 # Workers get that of --threads.
 os.environ.update(dict.fromkeys(THREADS, "1"))
 
-import click
+#: What an interrupt is answered with.
+INTERRUPTED = "interrupted; the same command again continues"
 
-from . import __version__
-from .commands.beyond import ceiling, choice, corpora, kim, questions, sweep, trust
-from .commands.experiment import explain, report, run, verify
-from .commands.machine import doctor, export, fetch, readings
-from .commands.own_data import select
-from .io.errors import InputError
-from .parallel import mpi
+# They take half a second, in which somebody may interrupt: main() is not there yet.
+try:
+    import click
+
+    from . import __version__
+    from .commands.beyond import ceiling, choice, corpora, kim, questions, sweep, trust
+    from .commands.experiment import explain, report, run, verify
+    from .commands.machine import doctor, export, fetch, readings
+    from .commands.own_data import select
+    from .io.errors import InputError
+    from .parallel import mpi
+    from .show.terminal import escape_controls, printable
+except KeyboardInterrupt:
+    print(INTERRUPTED, file=sys.stderr)
+    raise SystemExit(130) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the console script; never returns."""
     if sys.stdout is sys.__stdout__:
         _take_streams()
+    escape_controls()
+    # Figures have no window. A name that Matplotlib does not know would stop its import,
+    # when all is trained.
+    os.environ.pop("MPLBACKEND", None)
     try:
         for line in conflicts():
             click.echo(line, err=True)
         code = cli.main(arguments, prog_name="replicate", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         code = 2
     except click.ClickException as error:
         error.show()
@@ -52,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         where = "" if name is None else f"{name}: "
         reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         message = " ".join(f"{where}the system refused ({reason})".split())
-        click.echo(f"error: {message}; fix that, then run the same command again", err=True)
+        message = f"error: {printable(message)}; fix that, then run the same command again"
+        click.echo(message, err=True)
         code = 2
     except (KeyboardInterrupt, click.Abort) as error:
         # Click takes an EOFError, wherever it comes from, for somebody's interrupt.
@@ -60,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             click.echo(_fault(error.__cause__), err=True)
             code = 3
         else:
-            click.echo("interrupted; the same command again continues", err=True)
+            click.echo(INTERRUPTED, err=True)
             code = 130
     except Exception as error:
         click.echo(_fault(error), err=True)
@@ -76,7 +90,7 @@ def _fault(error):
     reason = " ".join(traceback.format_exception_only(error)[-1].split())[:300]
     where = f"{Path(last.filename).name}, line {last.lineno}"
     return (
-        f"error: a fault of the program ({where}: {reason}); its traceback is in run.log of the "
+        f"error: a fault of the program ({where}: {printable(reason)}); its traceback is in run.log of the "
         "run folder, if there is one: please report it"
     )
 
@@ -174,6 +188,11 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 def cli() -> None:
     """Replicate a paper on unstable word saliency, and decide its claims."""
+    # As Numba reads it.
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise InputError(
+            "NUMBA_DISABLE_JIT: is set, and the loops are there only as compiled code; unset it"
+        )
 
 
 for _command in (

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .config import ARMS
 from .corpus import Corpus
-from .io.errors import InputError
+from .io.errors import InputError, Unreadable
 from .io.files import (
     OWN,
     check_own_folder,
@@ -165,12 +165,45 @@ def last_with_enough(
 
 
 def stage_holds(folder: Path) -> bool:
-    """Whether ``stage.json`` exists and the checksums of all files that it names are right."""
+    """Whether ``stage.json`` exists and the checksums of all files that it names are right.
+
+    Raises:
+        InputError: for a file that is there and cannot be read.
+    """
     try:
         files = load_json(folder / "stage.json")["sha256"]
         return bool(files) and all(sha256(folder / n) == digest for n, digest in files.items())
+    except Unreadable:
+        # Of a stage that may be finished: trained again, its results would be lost.
+        raise
     except (InputError, KeyError, AttributeError, TypeError):
         return False
+
+
+#: Numbers of ``timing.json``, and their types; JSON's true is none of them.
+_TAKEN = {
+    "seconds": (float, int),
+    "peak_memory_bytes": (int,),
+    "peak_together_bytes": (int,),
+    "jobs": (int,),
+}
+
+
+def timing_of(place: Path) -> dict[str, Any] | None:
+    """What a ``timing.json`` holds; None where it is missing or damaged: no result needs it."""
+    try:
+        # Version 1.0.0 does not write the memory of all processes together.
+        value = {"peak_together_bytes": 0, **load_json(place)}
+    except (InputError, TypeError):  # TypeError: no object
+        return None
+    starts = value.get("starts", [])
+    sound = (
+        all(type(value.get(n)) in kinds and 0 <= value[n] < 2**63 for n, kinds in _TAKEN.items())
+        and isinstance(value.get("machine"), str)
+        and isinstance(starts, list)
+        and all(isinstance(start, dict) for start in starts)
+    )
+    return value if sound else None
 
 
 # --- the folder ------------------------------------------------------------------------
@@ -754,17 +787,18 @@ class Run:
 
     @property
     def timing(self) -> dict[str, Any] | None:
-        """Seconds and memory that the run took; None if they were not recorded."""
-        place = self.timing_file()
-        return load_json(place) if place.exists() else None
+        """Seconds and memory that the run took; None if they were not recorded, or are damaged."""
+        return timing_of(self.timing_file())
 
     def timing_file(self, command: str = "") -> Path:
         """Where they are, or those of a command that trained further models of this run."""
         return self.out / command / TIMING
 
     def __repr__(self) -> str:
-        done = len(self.finished_seeds())
-        state = f"{done} of {len(self.seeds)} seeds finished"
+        try:
+            state = f"{len(self.finished_seeds())} of {len(self.seeds)} seeds finished"
+        except InputError as error:  # a file that the system refuses to read
+            state = str(error)
         return f"Run({str(self.out)!r}: {state}; {len(self.corpus):,} sentences; {self.title})"
 
     def _repr_html_(self) -> str:

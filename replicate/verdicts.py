@@ -191,6 +191,17 @@ def column(table: Sequence[Row], name: str) -> np.ndarray:
     return np.array([row.get(name, np.nan) for row in table], dtype=np.float64)
 
 
+def learned_by(arm: str) -> float:
+    """Share of the corpus that a model has learned (section 4.4); T2h and T2l go on from T1.
+
+    Example:
+        >>> [learned_by(arm) for arm in ("T1", "T2h", "T1andT2ran", "T1andT2")]
+        [0.45, 0.675, 0.675, 0.9]
+    """
+    t1, t2, _ = PAPER["shares"]
+    return float(t1 + {"T1": 0.0, "T1andT2": t2}.get(arm, t2 / 2))
+
+
 def judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
     """Judge one part on the statistics of S seeds.
 
@@ -216,7 +227,7 @@ def judge_part(part: Part, table: Sequence[Row], alpha: float) -> Judged:
     run = prediction_interval(*about)
     other: tuple[Any, Any] = (nan, nan)
     if part.scale == "level":
-        other = another_sample_interval(*about)
+        other = another_sample_interval(*about, learned_by(part.statistic.removeprefix("A.")))
     enough = seeds >= LEAST_SEEDS
     percentile = nan
     if part.reported is not None and seeds:

@@ -273,6 +273,21 @@ def test_the_command(recorded_run, tmp_path, capsys):
     assert (out / "ceiling" / "ceiling.png").is_file()
 
 
+@pytest.mark.parametrize("size, sentences", [(1, 0), (2, 4)])
+def test_a_size_without_a_sentence_is_refused(size, sentences, recorded_run, monkeypatch, refused):
+    """Before anything is trained; one sentence will do."""
+    trained = []
+    monkeypatch.setattr(ceiling, "run_seeds", lambda *given, **_: trained.append(given))
+    design = ceiling.Design(2, 2, (size, 45))
+    monkeypatch.setattr(type(recorded_run.corpus), "__len__", lambda corpus: 99)
+    if not sentences:
+        with refused(recorded_run.out, "1 % of 99 sentences", "from 2"):
+            ceiling.run_ceiling(recorded_run, [0], design)
+    else:
+        ceiling.run_ceiling(recorded_run, [0], design)
+    assert bool(trained) == bool(sentences)
+
+
 @pytest.mark.parametrize("text", ["5;15", "x", "1.5", "-3"])
 def test_sizes_that_are_no_numbers_are_refused(text, refused):
     with refused("not whole numbers"):

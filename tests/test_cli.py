@@ -1,7 +1,10 @@
 """The commands: exit codes, one clear line for bad input, and nothing half written."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -13,6 +16,8 @@ from replicate.commands.options import cores, read_seeds
 from replicate.config import Config
 from replicate.environment import versions
 from replicate.run import Run
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -165,6 +170,62 @@ def test_an_interrupt_is_exit_code_130(command, monkeypatch):
     monkeypatch.setattr(experiment, "config_of", interrupted)
     code, _, err = command("run")
     assert code == 130 and "continues" in err
+
+
+def started(*arguments, **environment):
+    """A command in a process of its own: exit code, standard output and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "replicate", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["click", "numba", "rich"])
+def test_an_interrupt_while_modules_are_loaded_is_one_line(name, tmp_path):
+    """The first half second: somebody's Ctrl-C at the import of one of them."""
+    (tmp_path / f"{name}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    found = started("doctor", PYTHONPATH=path)
+    assert found == (130, "", "interrupted; the same command again continues\n")
+
+
+@pytest.mark.slow
+def test_a_backend_that_does_not_exist_does_not_matter(recorded_run, copied):
+    """Figures have no window; twin: Matplotlib refuses the name."""
+    run = copied(recorded_run)
+    code, printed, err = started("report", run.out, MPLBACKEND="foo")
+    assert (code, err) == (0, "") and printed == f"report: {run.report_file}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", "import matplotlib"],
+        env={**os.environ, "MPLBACKEND": "foo"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "foo" in done.stderr
+
+
+def test_loops_that_are_not_compiled_are_refused_at_once(recorded_run, command, monkeypatch):
+    """The kernels have no other form; help needs none of them."""
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    for arguments in (("explain", recorded_run.out, "a film"), ("run",)):
+        code, _, err = command(*arguments)
+        assert code == 2 and err == (
+            "error: NUMBA_DISABLE_JIT: is set, and the loops are there only as compiled code; "
+            "unset it\n"
+        )
+    assert command("--help")[0] == 0
+    for value in ("0", ""):
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
+        assert command("verify", "nowhere")[2].startswith("error: nowhere")
+
+
+def test_control_characters_of_a_name_are_shown(command, tmp_path):
+    """An error's line changes no terminal."""
+    code, _, err = command("verify", tmp_path / "a\x1b[31mb\x07")
+    assert code == 2 and "a\\x1b[31mb\\x07" in err
+    assert err.strip().isprintable()
 
 
 def test_readings_lists_every_setting(command, monkeypatch):

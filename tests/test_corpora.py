@@ -195,6 +195,65 @@ def test_long_fields_and_the_limit_of_csv(tmp_path):
     assert csv.field_size_limit() == before
 
 
+# --- Nothing in silence ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("x.all", b"1 good film\r0 bad film\r1 warm one\n0 dull\n"),
+        ("x.cor", b"__label__a good film\rbad film\rwarm one\n__label__b dull\n"),
+    ],
+)
+def test_lone_crs_of_texts_are_noted(name, data, tmp_path):
+    (tmp_path / name).write_bytes(data)
+    notes = read_corpus([tmp_path / name]).summary.notes
+    assert f"{name}: CRs alone within lines, read as blanks: 2 (first in line 1)" in notes
+    (tmp_path / name).write_bytes(data.replace(b"\rbad film\r", b" ").replace(b"\r", b" "))
+    assert "CRs" not in " ".join(read_corpus([tmp_path / name]).summary.notes)
+
+
+def test_more_lone_crs_than_texts_are_refused(pair, tmp_path, refused):
+    """A pair and a pool from an old Mac with one LF; in CR throughout they are read."""
+    for ending, known in ((b"\n", False), (b"\r", True)):
+        pair[0].write_bytes(b"good one\rfine two\rwarm three" + ending)
+        (tmp_path / "pool.txt").write_bytes(pair[0].read_bytes())
+        for read in (lambda: read_corpus(pair), lambda: list(pool_texts(tmp_path / "pool.txt"))):
+            if known:
+                assert len(read()) >= 3
+                continue
+            with refused("line 1", "CRs alone within lines: 2, but LFs: 1"):
+                read()
+
+
+def folders(place, *names):
+    """A folder of texts for each name."""
+    for name in names:
+        (place / name).mkdir(parents=True)
+        (place / name / "1.txt").write_text("good film")
+        (place / name / "2.txt").write_bytes(b"bad\rodd\rfilm\n")
+    return place
+
+
+def test_a_folder_that_is_left_out_is_noted(tmp_path, refused):
+    """Its name begins with _; a hidden one is nobody's label."""
+    corpus = read_corpus([folders(tmp_path / "x", "_neutral", "a", "b", ".git")])
+    assert corpus.label_names == ("a", "b") and len(corpus) == 4
+    assert corpus.summary.notes == ("x: _neutral left out",)
+    plain = read_corpus([folders(tmp_path / "y", "a", "b")])
+    assert plain.summary.notes == () and len(plain) == 4
+    with refused("two folders of texts", "(names that begin with _ do not count)"):
+        read_corpus([folders(tmp_path / "z", "a", "_b")])
+
+
+def test_a_label_that_is_not_utf_8_is_refused(tmp_path, refused):
+    """Python has its bytes as halves of characters, which no file can hold; é itself is a label."""
+    odd = b"caf\xe9".decode("utf-8", "surrogateescape")
+    with refused(tmp_path / "x", r"'caf\udce9' is not UTF-8", "rename it"):
+        read_corpus([folders(tmp_path / "x", odd, "b")])
+    assert read_corpus([folders(tmp_path / "y", "caf\xe9", "b")]).label_names == ("b", "caf\xe9")
+
+
 # --- Bad input -----------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Exit codes mean one thing, whatever the output can take: 0, 1, 2, 3 or 130, and one true line."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from replicate import environment, verdicts
 from replicate.cli import main
 from replicate.commands import options
+from replicate.commands.progress import cost
 from replicate.config import Config
 from replicate.corpus import sample_path
 from replicate.io.errors import InputError
@@ -158,6 +160,36 @@ def test_a_task_that_failed_is_3(name, command, recorded_run, copied, monkeypatc
         assert taken["seconds"] > 0 and taken["jobs"] == options.cores()
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["[1]", "3", "null", "{}", '{"seconds": null}', '{"seconds": 1}', '{"seconds": 1, "starts": 3}',
+     '{"seconds": true, "peak_memory_bytes": 1, "jobs": 1, "machine": "x"}',
+     f'{{"seconds": 1{400 * "0"}, "peak_memory_bytes": 1, "jobs": 1, "machine": "x"}}',
+     '{"seconds": 1, "peak_memory_bytes": "1", "jobs": 1, "machine": "x"}',
+     '{"seconds": 1, "peak_memory_bytes": 1, "jobs": 1, "machine": "x", "starts": [3]}', "{", "\0"],
+)  # fmt: skip
+def test_a_timing_that_is_none_counts_as_damaged(content, recorded_run, copied):
+    """The next start begins anew, and the report shows nothing of it."""
+    run = copied(recorded_run)
+    run.timing_file().write_text(content)
+    assert run.timing is None
+    taken = cost(run.timing_file(), 2.5, Outcome(peak_memory=7), 1, models=3)
+    assert (taken["seconds"], taken["peak_memory_bytes"]) == (2.5, 7)
+    assert taken["starts"] == [{"models": 3, "seconds": 2.5}]
+
+
+def test_a_timing_of_ours_is_added_to(recorded_run, copied, command):
+    """Also that of version 1.0.0, without the memory of all together, which a report can do without."""
+    run = copied(recorded_run)
+    before = {"seconds": 60.0, "peak_memory_bytes": 9_000_000, "jobs": 2, "machine": "of before"}
+    run.timing_file().write_text(json.dumps(before))
+    assert cost(run.timing_file(), 2.5, Outcome(peak_memory=7), 1)["seconds"] == 62.5
+    for text, shown in (json.dumps(before), True), ("[1]", False):
+        run.timing_file().write_text(text)
+        assert command("report", run.out)[0] == 0
+        assert ("of before" in run.report_file.read_text(encoding="utf-8")) == shown
+
+
 # --- what standard output can take ----------------------------------------------------
 
 
@@ -252,7 +284,7 @@ def test_names_that_are_not_utf_8(tmp_path):
     corpus.write_text("label\ttext\n" + "".join(f"{i % 2}\tfilm {i % 5}\n" for i in range(40)))
     data = ("--corpus", corpus, "--vectors", "random", "--dimensions", "4", "--epochs", "3")
     done = spawn("run", *data, "--jobs", "1", "--out", tmp_path / name)
-    assert done.returncode == 0 and b"caf?.tsv: 40 texts" in done.stderr, done.stderr
+    assert done.returncode == 0 and b"caf\\udce9.tsv: 40 texts" in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 3  # what was read, and nothing else
     page = tmp_path / f"{name}.html"
     explain = ("explain", tmp_path / name, f"{name} film")

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import shutil
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from scipy import stats
 from replicate import inference, statistics
 from replicate import verdicts as judging
 from replicate.config import PAPER, Config
-from replicate.experiment import prepare, run_seed, statistics_of
+from replicate.experiment import conclude, prepare, run_seed, statistics_of
 from replicate.run import Options, Run
-from replicate.show import figures
+from replicate.show import figures, forest
 
 
 @pytest.fixture(scope="module")
@@ -318,3 +319,63 @@ def test_words_of_another_script_have_a_font(fallback, boxes, monkeypatch, caplo
 def test_other_warnings_of_a_figure_are_not_lost():
     with pytest.warns(UserWarning, match="of another kind"), figures.styled():
         warnings.warn("of another kind", UserWarning, stacklevel=1)
+
+
+# --- many seeds, and dollar signs -----------------------------------------------------------
+
+
+def alive_at_once(run, monkeypatch):
+    """How many records, of seven open files each, a report holds at once."""
+    made, most = [], []
+    real = Run.record
+
+    def record(*arguments):
+        made.append(weakref.ref(found := real(*arguments)))
+        most.append(sum(one() is not None for one in made))
+        return found
+
+    monkeypatch.setattr(Run, "record", record)
+    conclude(run)
+    assert len(made) > len(run.seeds)
+    return max(most)
+
+
+@pytest.mark.slow
+def test_a_report_holds_one_record_at_a_time(recorded_run, copied, monkeypatch):
+    """Whatever the number of seeds: a process may have 1024 files open, and a record maps seven."""
+    assert alive_at_once(copied(recorded_run), monkeypatch) == 1
+
+
+@pytest.mark.slow
+def test_records_that_are_held_are_noticed(recorded_run, copied, monkeypatch):
+    """Twin: as the figures once did."""
+    real, held = figures._pairs_5, []
+    monkeypatch.setattr(figures, "_pairs_5", lambda record: held.append(record) or real(record))
+    assert alive_at_once(copied(recorded_run), monkeypatch) >= 3
+
+
+def test_dollar_signs_are_no_formulas():
+    """Neither an error, nor italics without blanks; twin: Matplotlib itself reads formulas."""
+    words = "$_{b$c a word for $20 or $30"
+    assert len(saved(words)) > 1000
+    figure = figures.Figure()
+    figure.text(0.5, 0.5, words)
+    with pytest.raises(ValueError, match="ParseException|Expected"):
+        figure.savefig(io.BytesIO(), format="png")
+
+
+@pytest.mark.slow
+def test_a_run_of_words_and_a_file_with_dollar_signs_is_drawn(run, copied, monkeypatch):
+    """In titles, names at lines and captions of all figures."""
+    run = copied(run)
+    words = np.char.add(np.char.add("$_{", run.corpus.words), "$")
+    monkeypatch.setattr(run, "_corpus", dataclasses.replace(run.corpus, words=words))
+    run.settings["vectors"].update(name="v$_{b$c.bin", sha256="")
+    assert "$_{b$c" in run.title
+    figures.draw_figures(run)
+    forest.draw(run, judging.judge([statistics_of(run, 0)]), [0])
+    assert "$_{" in run.figure("fig3").with_suffix(".csv").read_text()
+    # Twin: with formulas it ends.
+    monkeypatch.setitem(figures.STYLE, "text.parse_math", True)
+    with pytest.raises(ValueError, match="ParseException|Expected"):
+        figures.draw_figures(run)

@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import pickle
+import resource
 import signal
 import stat
 import subprocess
@@ -27,7 +28,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replicate.io import files as storage
-from replicate.io.errors import InputError
+from replicate.io.errors import InputError, Unreadable
 from replicate.io.files import (
     atomic,
     folder_lock,
@@ -35,12 +36,14 @@ from replicate.io.files import (
     load_npy,
     load_npz,
     read_csv,
+    read_text,
     save_csv,
     save_json,
     save_npy,
     save_npz,
     save_text,
     sha256,
+    toml_table,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -377,6 +380,127 @@ def test_missing_files(tmp_path, refused):
     for read in (load_json, load_npy, load_npz, sha256, lambda p: read_csv(p, ["a"])):
         with refused(place):
             read(place)
+
+
+READS = {
+    "x.npz": load_npz,
+    "x.npy": load_npy,
+    "mapped.npy": lambda place: load_npy(place, mmap=True),
+    "x.json": load_json,
+    "x.toml": read_text,
+    "x.csv": lambda place: read_csv(place, ["a"]),
+    "x.txt": sha256,
+}
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A folder with a sound file for each reader."""
+    save_npz(tmp_path / "x.npz", ARRAYS)
+    for name in ("x.npy", "mapped.npy"):
+        save_npy(tmp_path / name, X)
+    save_json(tmp_path / "x.json", {})
+    save_csv(tmp_path / "x.csv", ["a"], [])
+    for name in ("x.toml", "x.txt"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+def unreadable_line(read, place):
+    """The line of a refusal that is not damage, and that says nothing of removing the file."""
+    with pytest.raises(InputError) as caught:
+        read(place)
+    assert "remove" not in str(caught.value) and "damaged" not in str(caught.value)
+    assert "run again" not in str(caught.value) and "run the exp" not in str(caught.value)
+    assert str(caught.value).count("\n") == 0
+    return caught.value
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize(
+    "number, remedy",
+    [
+        (errno.EACCES, "give yourself permission to read it"),
+        (errno.EMFILE, "raise the limit of open files"),
+        (errno.ENOMEM, "free memory"),
+        (errno.EIO, "check the disk, or restore the file"),
+    ],
+)
+def test_a_refusal_of_the_system_is_not_damage(name, number, remedy, sound, monkeypatch):
+    """A sound file that cannot be opened now is never to be removed, nor made again."""
+
+    def denied(path, *arguments, **keywords):
+        raise OSError(number, os.strerror(number), str(path))
+
+    READS[name](sound / name)
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", denied)
+        error = unreadable_line(READS[name], sound / name)
+    assert isinstance(error, Unreadable)
+    assert str(error).startswith(
+        f"{sound / name}: cannot be read ({os.strerror(number)}); {remedy}"
+    )
+    READS[name](sound / name)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_too_many_open_files(name, sound):
+    """The same as the kernel has it."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (sound / "open").touch()
+    with open(sound / "open") as file:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno(), before[1]))
+        try:
+            error = unreadable_line(READS[name], sound / name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert "Too many open files" in str(error) and "limit of open files" in str(error)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npy", "mapped.npy"])
+def test_a_missing_array_is_to_be_restored(name, tmp_path):
+    """It cannot be removed, and it is not one that cannot be read."""
+    error = unreadable_line(READS[name], tmp_path / name)
+    assert "(No such file or directory); check the name, or restore the file" in str(error)
+    assert not isinstance(error, Unreadable)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npy"])
+def test_an_array_beyond_the_memory(name, sound, monkeypatch):
+    """Too little memory for a sound file, or a damaged header: the line has the size."""
+
+    def short(*arguments, **keywords):
+        raise MemoryError("Unable to allocate 7 TiB")
+
+    monkeypatch.setattr(np.lib.format, "read_array", short)
+    monkeypatch.setattr(np, "load", short)
+    error = unreadable_line(READS[name], sound / name)
+    assert "(Unable to allocate 7 TiB); free memory, or restore the file" in str(error)
+
+
+def test_damaged_bytes_that_raise_oserror_are_damage(tmp_path, refused):
+    """bzip2's complaint has no number of the system: that file may go."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_BZIP2) as file:
+        file.writestr("x.npy", npy_bytes(X))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    place = data.index(b"BZh")
+    data[place + 4 : place + 12] = bytes(8)
+    (tmp_path / "a.npz").write_bytes(data)
+    with refused(tmp_path / "a.npz", "damaged, or not an .npz file", "remove it"):
+        load_npz(tmp_path / "a.npz")
+
+
+def test_a_text_may_begin_with_a_mark(tmp_path, refused):
+    """Notepad writes one into settings; a fault after it keeps its place in the file."""
+    place = tmp_path / "mine.toml"
+    place.write_text("epochs = 3\n", encoding="utf-8-sig")
+    assert toml_table(read_text(place), place) == {"epochs": 3}
+    place.write_text("\ufeffepochs = 3\n", encoding="utf-8-sig")
+    with refused(place, "not TOML"):  # two marks are an error as before
+        toml_table(read_text(place), place)
+    place.write_bytes(b"\xef\xbb\xbfab\xff")
+    with refused(place, "not UTF-8 text at byte 5"):
+        read_text(place)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b'{"a": 1', b"\xff\xfe", b"<html>"])

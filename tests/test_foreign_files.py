@@ -26,6 +26,14 @@ FOREIGN = {
     "run.log": "of another program\n",
     "config.json": '{"name": "my-app", "version": "1.0.0"}\n',
     "select.json": "{}\n",
+    "kim.json": '["specification"]\n',
+    "folds.csv": "mine\n",
+    "table.csv": "mine\n",
+    "studies.csv": "who,when\nI,then\n",
+    "effects.csv": "mine\n",
+    "verdicts.csv": "mine\n",
+    "corpora.png": "mine",
+    "corpora.svg": "mine",
     "sweep.json": '{"data": 1}\n',
     "sweep.csv": "a,b\n1,2\n",
     "selected.csv": "mine\n",
@@ -43,6 +51,7 @@ FOREIGN = {
 }
 #: What alone in a folder was once taken for the rest of an interrupted command.
 ALONE = ["run.log", ".lock", "corpus.npz", "vectors.npy", "config.json", "sweep.json", "sweep.csv"]
+ALONE += ["kim.json", "studies.csv", "effects.csv", "verdicts.csv", "corpora.png", "corpora.svg"]
 ALONE += ["select.json", "selected.csv", "notes.txt", "training/notes.txt", "work/000-000.csv"]
 
 OLD = 1_600_000_000_123_456_789
@@ -56,7 +65,7 @@ def planted(folder, names=FOREIGN):
     if names is FOREIGN:
         texts["training/labelled.tsv"] = "label\ttext\n" + "\n".join(rows) + "\n"
         texts["pool.txt"] = "a good plot\na bad film\n"
-        texts["grid.toml"] = 'seeds = [0]\npreset = "sample"\n[base]\nepochs = 2\nn_filters = 2\n'
+        texts["grid.toml"] = 'seeds = [0]\npreset = "sample"\n[base]\nepochs = 3\nn_filters = 2\n'
     for name, text in texts.items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +112,8 @@ def commands(out):
         "run": ("run", *DATA, *SMALL, "--jobs", "1", "--out", out),
         "sweep": ("sweep", "grid.toml", *DATA, "-q", "--jobs", "1", "--out", out),
         "select": ("select", *DATA, *SMALL, "--pool", "pool.txt", "--budget", "1", "--out", out),
+        "kim": ("kim", "--corpus", "cr", "--vectors", "random", "-q", "--out", out),
+        "corpora": ("corpora", "run-1", "run-2", "--out", out),
         "report": ("report", out),
         "questions": ("questions", out, "-q"),
         "verify": ("verify", out),
@@ -120,7 +131,7 @@ def test_a_folder_of_other_files_is_refused_untouched(name, command, tmp_path):
     assert state(tree) == before
 
 
-@pytest.mark.parametrize("name", ["run", "sweep", "select"])
+@pytest.mark.parametrize("name", ["run", "sweep", "select", "kim", "corpora"])
 @pytest.mark.parametrize("alone", ALONE)
 def test_one_foreign_file_is_enough(alone, name, command, tmp_path):
     """Each of them alone, in a folder that has nothing else."""

@@ -283,7 +283,7 @@ def _two_lines(place):
         raise Lines(f"{place}:\n{error}; mend it") from None
 
 
-def _no_form(path, notes):
+def _no_form(path, notes, **options):
     return Form("utf-8", "\n")
 
 

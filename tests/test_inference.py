@@ -129,6 +129,8 @@ def test_the_interval_of_another_sample_is_nadeau_and_bengios():
     low, high = another_sample_interval(mean, spread, 5)
     reach = stats.t.ppf(0.975, 4) * spread
     assert high - mean == pytest.approx(reach * np.sqrt(1 / 5 + 1 / 9)) == mean - low
+    low, high = another_sample_interval(mean, spread, 5, learned=0.45)
+    assert high - mean == pytest.approx(reach * np.sqrt(1 / 5 + 0.1 / 0.45)) == mean - low
     assert mean_interval(mean, spread, 5)[1] - mean == pytest.approx(reach * np.sqrt(1 / 5))
 
 

@@ -930,7 +930,7 @@ TEXT_VECTORS = {
     "word-empty-first-of-one": (
         "2 1\n 1\nbad 3\n", {"": np.array([1]), "bad": np.array([3])}, {},
     ),
-    "twice": (text_vectors() + "film 1 1 1 1 1 1\n", KNOWN, {}),
+    "twice": (text_vectors().replace("10 6", "11 6") + "film 1 1 1 1 1 1\n", KNOWN, None),
     **{f"word-{name}": (text_vectors(with_word(word)), with_word(word), {}) for name, word in ODD.items()},
     **{f"word-{name}-first": (text_vectors(with_word(word, 0)), with_word(word, 0), {})
        for name, word in ODD.items() if name in ("blank", "tab", "empty", "form-feed", "number", "nan")},

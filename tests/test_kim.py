@@ -137,7 +137,9 @@ def test_the_specification_is_kims():
 def row_of(data, name="sst2", variant="static", seed=0, fold=0, epochs=6):
     """The row of a training run, and its accuracies on the development sentences."""
     messages = []
-    kim.train_fold(name, variant, seed, fold, str(data / "vectors.txt"), epochs, messages.append)
+    vectors = str(data / "vectors.txt")
+    sums = kim._checksums(kim._data(name, kim.VARIANTS[variant][0], vectors))
+    kim.train_fold(name, variant, seed, fold, vectors, epochs, sums, messages.append)
     return messages[-1], [m[1] for m in messages[:-1]]
 
 
@@ -162,10 +164,11 @@ def test_the_test_sentences_choose_nothing(data, small, monkeypatch):
 
     def with_labels(which):
         def read(*args):
-            corpus, *rest = real_data(*args)
+            inputs = real_data(*args)
+            corpus = inputs.corpus
             labels = corpus.labels.copy()
             labels[corpus.part == which] = 1 - labels[corpus.part == which]
-            return (replace(corpus, labels=labels), *rest)
+            return replace(inputs, corpus=replace(corpus, labels=labels))
 
         return read
 
@@ -210,16 +213,105 @@ def test_other_settings_are_refused(data, small, here, tmp_path, refused):
         kim.run_kim(out, ["sst2"], ["frozen"], vectors=vectors)
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"specification": 1}'])
+OURS = '{"specification": {}, "vectors": {}}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "3", "null", '["specification"]', '{"specification": 1, "vectors": {}}', OURS],
+)
 def test_somebody_elses_folder_is_left_alone(content, tmp_path, refused):
+    """Also one whose ``kim.json`` is JSON of another form."""
     (tmp_path / ("kim.json" if content else "letter.txt")).write_text(content or "dear")
-    if content.count("spec"):
+    if content == OURS:
         with kim.locked(tmp_path):
             return
     with refused(str(tmp_path)):
         with kim.locked(tmp_path):
             pass
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def changing(monkeypatch, change):
+    """Something happens to the data after the first training run, in this process."""
+    ran = []
+
+    def in_order(tasks, jobs, on_progress=None, threads=1):
+        for task in tasks:
+            task.function(*task.arguments, lambda m, name=task.name: on_progress(name, m))
+            if not ran:
+                change()
+            ran.append(task.name)
+        return Outcome()
+
+    monkeypatch.setattr(kim, "run_tasks", in_order)
+    return ran
+
+
+def test_word_vectors_that_change_meanwhile_are_refused(
+    data, small, tmp_path, monkeypatch, refused
+):
+    """One line, and no row of the others beside the first."""
+    vectors = data / "vectors.txt"
+    before = vectors.read_text()
+    ran = changing(monkeypatch, lambda: vectors.write_text(before.replace("film ", "well ")))
+    with refused(vectors, "has changed since"):
+        kim.run_kim(tmp_path / "out", ["cr"], ["static"], vectors=vectors, epochs=2)
+    assert len(ran) == len(kim.fold_rows(tmp_path / "out")) == 1
+    # Twin: where nothing changes, all ten are made.
+    vectors.write_text(before)
+    ran = changing(monkeypatch, lambda: None)
+    kim.run_kim(tmp_path / "out", ["cr"], ["static"], vectors=vectors, epochs=2)
+    assert len(ran) == 9 and len(kim.fold_rows(tmp_path / "out")) == 10
+
+
+def test_a_corpus_that_changes_is_refused(data, small, tmp_path, monkeypatch, refused):
+    """Meanwhile, and between two commands: a folder of a corpus's name is used before that."""
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.chdir(own)
+    (own / "cr").mkdir()
+    for name in ("pos", "neg"):
+        (own / "cr" / f"rt-polarity.{name}").write_bytes(lines(60, len(name), int(name == "pos")))
+    place = own / "cr" / "rt-polarity.pos"
+    before = place.read_text()
+    asked = {"variants": ["rand"], "epochs": 2}
+
+    def change():
+        place.write_text(before.replace("good", "fine"))
+
+    changing(monkeypatch, change)
+    with refused("cr: has changed since"):
+        kim.run_kim(tmp_path / "out", ["cr"], **asked)
+    assert len(kim.fold_rows(tmp_path / "out")) == 1
+    with refused("kim.json", "another corpus cr"):
+        kim.run_kim(tmp_path / "out", ["cr"], **asked)
+    # Settings of version 1.0.0 have no checksums of corpora: they get those of now.
+    settings = json.loads((tmp_path / "out" / "kim.json").read_text())
+    found = settings.pop("corpora")
+    (tmp_path / "out" / "kim.json").write_text(json.dumps(settings))
+    place.write_text(before)
+    changing(monkeypatch, lambda: None)
+    kim.run_kim(tmp_path / "out", ["cr"], **asked)
+    assert json.loads((tmp_path / "out" / "kim.json").read_text())["corpora"] == found
+
+
+def test_vectors_of_another_language_are_refused(data, small, here, tmp_path, refused):
+    """As `replicate run` does; random vectors have no coverage, and the lines show it for a file."""
+    vectors, read = tmp_path / "other.txt", []
+    rows = (data / "vectors.txt").read_text().splitlines()
+    known = [row for row in rows[1:] if row.startswith("poor ")]
+    vectors.write_text("\n".join([f"{len(known)} 6", *known]) + "\n")
+    asked = {"vectors": vectors, "epochs": 2, "on_read": read.append}
+    with refused("of the words have a vector"):
+        kim.run_kim(tmp_path / "out", ["sst2"], ["rand", "static"], **asked)
+    assert not here and not (tmp_path / "out").exists()
+    assert 0 < read[0].tokens_with_vector < 0.1
+    kim.run_kim(tmp_path / "out", ["sst2"], ["rand"], **asked)
+    assert len(here) == 1 and [summary.tokens_with_vector for summary in read[1:]] == [None]
+    asked["vectors"] = data / "vectors.txt"
+    kim.run_kim(tmp_path / "more", ["sst2"], ["rand", "static"], **asked)
+    assert len(read) == 3 and any("have a vector" in line for line in read[2].lines())
 
 
 # --- the table ---------------------------------------------------------------------------

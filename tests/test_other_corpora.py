@@ -1,7 +1,9 @@
 """Several corpora as one answer: studies, random effects, tables, refusals, the picture."""
 
+import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +11,13 @@ from scipy import stats
 
 from replicate.beyond import other_corpora as beyond
 from replicate.cli import cli
+from replicate.corpus import read_corpus
 from replicate.inference import random_effects
+from replicate.io.errors import InputError
 from replicate.io.files import read_csv, save_csv
 from replicate.io.published import PUBLISHED
 
-NAMES = ("sst2", "subj", "cr")
+NAMES = ("sst2", "trec", "cr")
 #: What a row needs for the parts that are taken over corpora.
 STATISTICS = (
     "seed", "A.T1andT2", "A.T1andT2h", "A.T1andT2l", "A.T1andT2ran", "F5.share.100",
@@ -30,6 +34,7 @@ def folders(recorded_run, tmp_path):
         place.mkdir()
         settings = json.loads((recorded_run.out / "config.json").read_text())
         settings["corpus"]["sha256"] = {f.name: f.sha256 for f in PUBLISHED[name].files}
+        settings["corpus"]["content"] = name
         (place / "config.json").write_text(json.dumps(settings))
         random = np.random.RandomState(i)
         rows = []
@@ -47,6 +52,14 @@ def folders(recorded_run, tmp_path):
     return made
 
 
+def with_corpus(place, **facts):
+    """Other facts of the corpus in a folder's settings; None takes one away."""
+    settings = json.loads((place / "config.json").read_text())
+    settings["corpus"].update(facts)
+    settings["corpus"] = {n: v for n, v in settings["corpus"].items() if v is not None}
+    (place / "config.json").write_text(json.dumps(settings))
+
+
 def rows_of(place):
     return read_csv(place, beyond.EFFECTS)
 
@@ -56,7 +69,7 @@ def test_each_corpus_and_all_together(folders, tmp_path):
     written = beyond.write_corpora(folders, tmp_path / "out")
     assert all(place.is_file() for place in written) and len(written) == 4
     rows = rows_of(tmp_path / "out" / "effects.csv")
-    assert [r["corpus"] for r in rows if r["id"] == "H"] == ["SST-2", "Subj", "CR", "all together"]
+    assert [r["corpus"] for r in rows if r["id"] == "H"] == ["SST-2", "TREC", "CR", "all together"]
     means, errors = [], []
     for place, row in zip(folders, [r for r in rows if r["id"] == "H"]):
         table = read_csv(place / "statistics.csv", STATISTICS, dict.fromkeys(STATISTICS, float))
@@ -88,7 +101,7 @@ def test_effects_are_shown_as_elsewhere(folders, tmp_path):
 def test_verdicts_leave_levels_to_the_papers_corpus(folders, tmp_path):
     beyond.write_corpora(folders, tmp_path / "out")
     rows = read_csv(tmp_path / "out" / "verdicts.csv", beyond.VERDICTS)
-    assert {r["corpus"] for r in rows} == {"SST-2", "Subj", "CR"}
+    assert {r["corpus"] for r in rows} == {"SST-2", "TREC", "CR"}
     levels = {r["verdict"] for r in rows if r["id"] in ("A1", "A2", "A3")}
     assert levels == {"not applicable"}
     assert {r["verdict"] for r in rows if r["id"] == "F5b"} == {"reproduced"}
@@ -103,6 +116,100 @@ def test_a_statistic_that_a_run_lacks_leaves_it_out(folders, tmp_path):
     beyond.write_corpora(folders, tmp_path / "out")
     rows = rows_of(tmp_path / "out" / "effects.csv")
     assert [r["corpus"] for r in rows if r["id"] == "F5b"] == ["CR"]
+
+
+# --- corpora that share sentences --------------------------------------------------------
+
+
+def test_corpora_that_share_sentences_are_pooled_once(folders, tmp_path):
+    """Of two with sentences of MR the first; each keeps its row, and the order decides."""
+    files = {f.name: f.sha256 for f in PUBLISHED["sst1"].files}
+    with_corpus(folders[1], sha256=files, content="sst1")
+    for order in ([0, 1, 2], [1, 0, 2]):
+        chosen = [folders[i] for i in order]
+        out = tmp_path / str(order[0])
+        beyond.write_corpora(chosen, out)
+        for claim, part in beyond.PARTS:
+            rows = [r for r in rows_of(out / "effects.csv") if r["id"] == claim]
+            assert [r["corpus"] for r in rows] == [
+                *(["SST-2", "SST-1", "CR"][i] for i in order), "all together",
+            ]  # fmt: skip
+            assert rows[-1]["seeds"] == "2"
+            pooled = [beyond.read_study(place) for place in (chosen[0], chosen[2])]
+            wanted = beyond.judge_studies(pooled, part)[1]
+            assert float(rows[-1]["mean"]) == pytest.approx(float(part.shown(wanted.mean)))
+            # Twin: all three as if they were independent.
+            alone = [replace(s, settings={"corpus": {"sha256": {}}}) for s in pooled]
+            own = replace(beyond.read_study(chosen[1]), settings=alone[0].settings)
+            everything = beyond.judge_studies([*alone, own], part)[1]
+            assert everything.mean != wanted.mean
+    # Two of one group alone are one answer.
+    assert beyond.judge_studies([beyond.read_study(p) for p in folders[:2]], part)[1] is None
+
+
+@pytest.mark.slow
+def test_which_corpora_share_sentences(kim_corpora):
+    """Those of one name share thousands; of others, phrases of less than five words at most."""
+    sentences = {}
+    for name in ("mr", "sst1", "sst2", "subj", "trec", "cr", "mpqa"):
+        corpus = read_corpus([name])
+        parts = np.split(corpus.tokens, corpus.offsets[1:-1])
+        sentences[name] = {tuple(corpus.words[p].tolist()) for p in parts if len(p) >= 5}
+    for one, other in itertools.combinations(sentences, 2):
+        shared = len(sentences[one] & sentences[other])
+        alike = PUBLISHED[one].sentences_of == PUBLISHED[other].sentences_of != ""
+        assert shared > 2000 if alike else shared == 0, (one, other, shared)
+
+
+# --- which studies can be compared -------------------------------------------------------
+
+
+def test_other_corpora_of_one_file_name_are_told_apart(folders, tmp_path):
+    """By their folders; they are two studies."""
+    for i, place in enumerate(folders[:2]):
+        with_corpus(place, sha256={"train.tsv": str(i) * 64})
+    beyond.write_corpora(folders, tmp_path / "out")
+    titles = [r["corpus"] for r in read_csv(tmp_path / "out" / "studies.csv", beyond.STUDIES)]
+    assert titles == ["train.tsv (sst2)", "train.tsv (trec)", "CR"]
+    # Folders of one name: with their paths.
+    places = []
+    for place in folders[:2]:
+        places.append(shutil.copytree(place, tmp_path / f"of {place.name}" / "run"))
+    beyond.write_corpora(places, tmp_path / "out")
+    titles = [r["corpus"] for r in read_csv(tmp_path / "out" / "studies.csv", beyond.STUDIES)]
+    assert titles == [f"train.tsv ({place})" for place in places]
+
+
+@pytest.mark.parametrize("content", ["sst2", None])
+def test_a_corpus_under_another_name_is_there_twice(content, folders, tmp_path, refused):
+    """By what is in it; by its files' checksums where version 1.0.0 made the run."""
+    files = {f"{i}": f.sha256 for i, f in enumerate(PUBLISHED["sst2"].files)}
+    sums = {"copy.csv": 64 * "1"} if content else files
+    with_corpus(folders[1], sha256=sums, content=content)
+    with refused(folders[1], folders[0], "once more"):
+        beyond.write_corpora(folders, tmp_path / "out")
+
+
+def test_random_vectors_of_other_dimensions_are_others(folders, tmp_path, refused):
+    """They have no checksum."""
+    for place, dimensions in zip(folders, (5, 5, 6)):
+        settings = json.loads((place / "config.json").read_text())
+        settings["vectors"].update(name="random", sha256="", dimensions=dimensions)
+        (place / "config.json").write_text(json.dumps(settings))
+    beyond.write_corpora(folders[:2], tmp_path / "out")
+    with refused(folders[2], "other word vectors"):
+        beyond.write_corpora(folders, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfeseed,A.T1andT2\n", b"seed\n" + b"".join(b"%d\n" % i for i in range(60))]
+)
+def test_statistics_that_are_none_are_refused(content, folders, tmp_path, refused):
+    """Bytes that are no text; a table that has nothing of what is compared."""
+    (folders[1] / "statistics.csv").write_bytes(content)
+    with refused(folders[1]):
+        beyond.write_corpora(folders, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("what", ["twice", "readings", "vectors", "few", "no run"])
@@ -132,6 +239,42 @@ def test_a_run_is_read_as_its_results_are(recorded_run):
     study = beyond.read_study(recorded_run.out)
     assert len(study.rows) == len(recorded_run.finished_seeds())
     assert study.rows[0]["A.T1andT2"] > 0 and study.title
+
+
+# --- the folder --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*beyond.TABLES, *beyond.PICTURES])
+def test_somebody_elses_tables_are_not_written_over(name, tmp_path, refused):
+    """Names that others give too: each of them alone, and beside what this program left."""
+    (tmp_path / name).write_text("who,when\nI,then\n")
+    for left in ([], [".replicate.lock", "run.log"]):
+        for other in left:
+            (tmp_path / other).touch()
+        with refused(tmp_path, name):
+            with beyond.locked(tmp_path):
+                pass
+    assert (tmp_path / name).read_text() == "who,when\nI,then\n"
+
+
+def test_its_own_tables_are_written_again(folders, tmp_path):
+    """Also where they were copied without the rest."""
+    out = tmp_path / "out"
+    with beyond.locked(out):
+        written = beyond.write_corpora(folders, out)
+    with beyond.locked(out):
+        beyond.write_corpora(folders[:2], out)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for place in written:
+        shutil.copy(place, copied)
+    with beyond.locked(copied):
+        pass
+    # Twin: without the table that the picture is drawn of, it is anybody's.
+    (copied / "effects.csv").unlink()
+    with pytest.raises(InputError, match="corpora.png"):
+        with beyond.locked(copied):
+            pass
 
 
 def test_the_command(folders, tmp_path, capfd):

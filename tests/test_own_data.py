@@ -1,6 +1,8 @@
 """The method for data of one's own: fitting, ranking a pool, and its bad input."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from replicate.config import PRESETS, Config
 from replicate.corpus import read_corpus
 from replicate.experiment import read_inputs
 from replicate.instability import sentence_instability
-from replicate.io.files import read_csv
+from replicate.io import files
+from replicate.io.files import read_csv, sha256
 from replicate.saliency import classify, flat_batch
 
 CONFIG = Config(n_filters=4, epochs=4, batch_size=8, learning_rate=0.01)
@@ -304,6 +307,96 @@ def test_settings_are_kept(labelled, pool, tmp_path):
     kept = json.loads((place.parent / "select.json").read_text())
     assert kept["selected"] == 3 and kept["of"] == 30 and len(kept["accuracy_held_out"]) == 1
     assert kept["n_filters"] == 4 and pool.name in kept["pool"]
+
+
+# --- a selection that is there, and files that change -------------------------------------
+
+
+def held(folder):
+    """Files of a folder and their bytes."""
+    return {place.name: place.read_bytes() for place in sorted(folder.iterdir())}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of open files are in /proc")
+@pytest.mark.parametrize("name", ["select.json", "words.csv", "selected.csv"])
+def test_a_full_disk_leaves_the_selection_that_was_there(
+    name, labelled, pool, tmp_path, monkeypatch, refused
+):
+    """All three files or none, whichever of them finds the disk full."""
+    out = tmp_path / "o"
+    select([labelled], pool, "random", CONFIG, out, 3, dimensions=8)
+    before = held(out)
+    monkeypatch.setattr(own_data, "versions", lambda: {"another": "1"})
+    real = files.os.fsync
+
+    def fsync(handle):
+        if os.readlink(f"/proc/self/fd/{handle}").rpartition("/")[2].startswith(f".{name}."):
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", fsync)
+        with refused(out, name, "No space left on device"):
+            select([labelled], pool, "random", CONFIG, out, 3, dimensions=8)
+    assert held(out) == before
+    # Twin: with room it is written again.
+    select([labelled], pool, "random", CONFIG, out, 3, dimensions=8)
+    assert held(out).keys() == before.keys() and held(out) != before
+
+
+def test_another_selection_is_not_written_over(labelled, pool, tmp_path, monkeypatch, refused):
+    """Other texts, another pool, score, budget or setting; the same may be repeated."""
+    out, asked = tmp_path / "o", {"budget": 3, "dimensions": 8}
+    select([labelled], pool, "random", CONFIG, out, **asked)
+    before = held(out)
+    select([labelled], pool, "random", CONFIG, out, **asked)
+    assert held(out) == before
+    other, less = tmp_path / "other.tsv", tmp_path / "less.txt"
+    lines = labelled.read_text(encoding="utf-8").splitlines(keepends=True)
+    other.write_text("".join(lines[:-1]), encoding="utf-8")
+    less.write_text("".join(f"{text}\n" for _, text in texts(29, seed=1)), encoding="utf-8")
+    monkeypatch.setattr(own_data, "fit", lambda *a, **k: 1 / 0)  # before any training
+    for name, arguments, more in (
+        ("labelled", ([other], pool, "random", CONFIG), {}),
+        ("pool", ([labelled], less, "random", CONFIG), {}),
+        ("by", ([labelled], pool, "random", CONFIG), {"by": "entropy"}),
+        ("selected", ([labelled], pool, "random", CONFIG), {"budget": 4}),
+        ("seeds", ([labelled], pool, "random", CONFIG), {"seeds": (0, 1)}),
+        ("dimensions", ([labelled], pool, "random", CONFIG), {"dimensions": 9}),
+        ("implementation", ([labelled], pool, "random", CONFIG), {"implementation": "reference"}),
+        ("n_filters", ([labelled], pool, "random", CONFIG.replace(n_filters=5)), {}),
+    ):
+        with refused(f"{out}: was made with {name} = ", "; choose another --out"):
+            select(*arguments, out, **{**asked, **more})
+    assert held(out) == before
+    # Twins: the same pool under another name goes on to training, and so does another folder.
+    for name, place in ((less.name, out), (pool.name, tmp_path / "p")):
+        (tmp_path / name).write_bytes(pool.read_bytes())
+        with pytest.raises(ZeroDivisionError):
+            select([labelled], tmp_path / name, "random", CONFIG, place, **asked)
+
+
+def test_files_that_change_while_it_trains(labelled, pool, tmp_path, monkeypatch):
+    """The checksums are those of the pool and the vectors that were read, and nothing is lost."""
+    corpus = read_corpus([labelled])
+    keyed = KeyedVectors(8)
+    rows = np.random.RandomState(0).normal(size=(len(corpus.words), 8)).astype(np.float32)
+    keyed.add_vectors(corpus.words.tolist(), rows)
+    vectors, own = tmp_path / "v.txt", tmp_path / "pool.txt"
+    keyed.save_word2vec_format(str(vectors))
+    own.write_bytes(pool.read_bytes())
+    digests = sha256(own), sha256(vectors)
+    real = own_data.train
+
+    def train(*arguments, **keywords):
+        own.write_text("another text\n", encoding="utf-8")
+        vectors.unlink(missing_ok=True)
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(own_data, "train", train)
+    place = select([labelled], own, vectors, CONFIG, tmp_path / "o", 3, (0, 1))
+    kept = json.loads((place.parent / "select.json").read_text())
+    assert (kept["pool"], kept["vectors"]) == ({"pool.txt": digests[0]}, digests[1])
 
 
 # --- training that diverged, and the preset -----------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from replicate.io.errors import InputError
 from replicate.parallel import pool
-from replicate.parallel.pool import Task, run_tasks
+from replicate.parallel.pool import Task, TaskFailed, run_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -33,6 +33,10 @@ def fail(on_progress):
 
 def bad_input(on_progress):
     raise InputError("corpus.tsv: bad; mend it")
+
+
+def give_up(on_progress):
+    raise TaskFailed("it diverged; choose another")
 
 
 def die(number, on_progress):
@@ -125,6 +129,15 @@ def test_bad_input_is_passed_on():
     with pytest.raises(InputError, match=r"corpus.tsv: bad; mend it"):
         run_tasks([Task("long", wait, (60,), ()), Task("bad", bad_input, (), ())], 2)
     assert time.monotonic() - began < 50  # not waited for
+
+
+@pytest.mark.slow
+def test_a_task_that_gives_up_stops_no_other(tmp_path):
+    """Its one line is the failure, without a traceback; bad input stops all, as above."""
+    place = tmp_path / "f"
+    tasks = [Task("bad", give_up, (), ()), Task("free", write, (place, "y"), ())]
+    assert run_tasks(tasks, 1).failures == {"bad": "it diverged; choose another"}
+    assert place.read_text() == "y"
 
 
 @pytest.mark.slow

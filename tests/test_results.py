@@ -1,6 +1,7 @@
 """Published results: what is read from the small files is what the run had."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -187,3 +188,28 @@ def test_size_of_the_committed_results():
     assert sum(f.stat().st_size for f in (REPOSITORY / "results").rglob("*") if f.is_file()) < MOST
     seeds = [REPOSITORY / "results" / name / "seeds.npz" for name in PUBLISHED]
     assert sum(place.stat().st_size for place in seeds) < 10_000_000
+
+
+def test_the_page_says_how_often_one_run_has_both_leads_of_the_paper():
+    """T1andT2h above T1andT2l, and T1andT2 above T1andT2h: by as much as in the paper, by a point."""
+    runs, both, by_a_point = 0, 0, 0
+    for name in PUBLISHED:
+        results = load_results(name)
+        for seed in results.seeds:
+            level = {
+                arm: curve[(curve[:, 0] >= 40) & (curve[:, 0] <= 50), 1].mean()
+                for arm, curve in results.accuracies(seed).items()
+            }
+            over_l, below = (
+                level["T1andT2h"] - level["T1andT2l"],
+                level["T1andT2"] - level["T1andT2h"],
+            )
+            runs += 1
+            both += over_l >= 0.01 and below >= 0.02
+            by_a_point += over_l >= 0.01 and below >= 0.01
+    page = (REPOSITORY / "results" / "README.md").read_text(encoding="utf-8")
+    said = re.search(
+        r"of our (\d+) runs\s+(none|\d+) has both, and (\d+) has a point of both", page
+    )
+    assert said, "the sentence is another one"
+    assert [runs, both, by_a_point] == [int(n.replace("none", "0")) for n in said.groups()]

@@ -1,11 +1,14 @@
 """A run folder: which stages hold, and what is refused."""
 
+import builtins
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 
-from replicate.io.errors import InputError
+from replicate.io.errors import InputError, Unreadable
 from replicate.io.files import save_json, sha256
 from replicate.run import Run, stage_holds
 
@@ -25,6 +28,39 @@ def test_a_stage_holds_while_its_files_are_as_they_were(tmp_path):
 @pytest.mark.parametrize("data", ["{", "[]", "{}", '{"sha256": {}}', '{"sha256": 1}'])
 def test_a_damaged_stage_does_not_hold(data, tmp_path):
     (tmp_path / "stage.json").write_text(data)
+    assert not stage_holds(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "stage.json"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_a_stage_that_cannot_be_read_is_not_unfinished(name, number, tmp_path, monkeypatch):
+    """Its file is named: trained again, sound results would be lost. A missing one is unfinished."""
+    (tmp_path / "a.txt").write_text("a")
+    save_json(tmp_path / "stage.json", {"sha256": {"a.txt": sha256(tmp_path / "a.txt")}})
+    real = open
+
+    def denied(path, *arguments, **keywords):
+        if str(path) == str(tmp_path / name):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", denied)
+        with pytest.raises(Unreadable) as caught:
+            stage_holds(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / name}: cannot be read (")
+    assert stage_holds(tmp_path)
+    (tmp_path / name).unlink()
+    assert not stage_holds(tmp_path)
+    (tmp_path / name).mkdir()
+    assert not stage_holds(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a.txt/b", "\0"])
+def test_a_stage_of_names_that_cannot_be_does_not_hold(name, tmp_path):
+    """Damage of stage.json, which the stage's being made again heals."""
+    (tmp_path / "a.txt").write_text("a")
+    save_json(tmp_path / "stage.json", {"sha256": {name: "0"}})
     assert not stage_holds(tmp_path)
 
 

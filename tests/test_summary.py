@@ -39,6 +39,19 @@ def test_the_pool_is_counted():
     assert summary().pool is None
 
 
+def test_control_characters_do_not_reach_the_terminal():
+    """Of a label, a name or a note; letters of any language do."""
+    odd = summary(
+        where="x\x9b.tsv", labels={"\x1b[31mred": 20, "RED\x07": 20, "très 日本": 3},
+        notes=("caf\udce9: read",),
+    )  # fmt: skip
+    text = "".join(odd.lines())
+    assert text.isprintable()
+    for part in (r"x\x9b.tsv", r"\x1b[31mred 20", r"RED\x07 20", "très 日本 3", r"caf\udce9: read"):
+        assert part in text
+    assert list(odd.to_dict()["labels"])[0] == "\x1b[31mred"  # what is kept is as it was
+
+
 def test_json_keeps_the_counts():
     kept = json.loads(json.dumps(summary().with_vectors(0.5).to_dict()))
     assert (kept["texts"], kept["tokens"], kept["words"]) == (40, 400, 90)

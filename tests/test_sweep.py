@@ -72,6 +72,9 @@ def test_a_grid_is_its_products_and_its_single_ones_each_once(grid):
         ("seeds = [0]\npreset = 'mine'", "mine"),
         ("seeds = [0]\nreadings = 1", "readings"),
         ("seeds = [", "TOML"),
+        ("seeds = [0]\n[[grid]]\nlearning_rate = []\ndropout = [0.5]", "learning_rate"),
+        ("seeds = [0]\n[[grid]]\nepochs = [3, 2]", "epochs=2: epochs = 2: eq. (9)"),
+        ("seeds = [0]\npreset = 'sample'\n[base]\nepochs = 2", "default: epochs = 2"),
     ],
 )
 def test_bad_grids_are_refused(tmp_path, refused, text, named):
@@ -79,6 +82,12 @@ def test_bad_grids_are_refused(tmp_path, refused, text, named):
     place.write_text(text)
     with refused(place, named):
         read_grid(place)
+
+
+def test_epoch_0_counts_among_those_of_eq_9(tmp_path):
+    place = tmp_path / "grid.toml"
+    place.write_text("seeds = [0]\n[[one]]\nepochs = 2\nrecord_epoch_0 = true")
+    assert [s.config.epochs for s in read_grid(place)[0]] == [2]
 
 
 @pytest.mark.slow
@@ -245,6 +254,118 @@ def test_a_sweep_that_does_not_look_would_be_noticed(again, finished, tmp_path, 
     before = (tmp_path / "out" / "sweep.csv").read_bytes()
     assert not again(other).failures
     assert (tmp_path / "out" / "sweep.csv").read_bytes() == before
+
+
+# --- what happens while it runs --------------------------------------------------------
+
+
+def changing(place, text):
+    """What follows the progress of a sweep, and changes a file after the first row."""
+    ends = []
+
+    def follow(name, message):
+        if message in ("done", "failed"):
+            ends.append((name, message))
+            if len(ends) == 1:
+                place.write_text(text)
+
+    return ends, follow
+
+
+@pytest.mark.parametrize("what", ["corpus", "vectors"])
+def test_data_that_change_meanwhile_are_refused(what, data, grid, tmp_path, refused):
+    """No row of other data beside the first; with the old file it goes on."""
+    paths = data[0]
+    vectors = tmp_path / "vectors.txt"
+    words = ["good", "bad", "film", "number", *map(str, range(7))]
+    vectors.write_text("11 2\n" + "".join(f"{w} 0.{i}1 -0.3\n" for i, w in enumerate(words)))
+    place = paths[0] if what == "corpus" else vectors
+    before = place.read_text()
+    ends, follow = changing(place, before.replace("film", "plot"))
+    asked = (read_grid(grid)[0][:2], [0, 1], (paths, str(vectors), "", 2))
+    out = tmp_path / "out"
+    title = {"corpus": "another corpus", "vectors": "other word vectors"}[what]
+    with refused(f"{out}: was made with {title}"):
+        run_sweep(out, *asked, on_progress=follow)
+    assert len(ends) == len(sweep_rows(out / "sweep.csv")) == 1
+    place.write_text(before)
+    assert not run_sweep(out, *asked).failures
+    assert len(sweep_rows(out / "sweep.csv")) == 4
+
+
+def test_data_that_nobody_compares_would_be_noticed(data, grid, tmp_path, monkeypatch):
+    """Twin: without the comparison in the task, its row is of the changed corpus."""
+    specification = read_grid(grid)[0][0]
+    settings = specification.config.to_dict()
+    facts = sweep.prepare_sweep(tmp_path / "out", [specification], data, Options())["data"]
+    data[0][0].write_text(data[0][0].read_text().replace("good", "fine"))
+    place = tmp_path / "out" / "work" / "000-000"
+    arguments = (str(place), "x", 0, settings, data, vars(Options()), facts["kim"], lambda m: None)
+    with pytest.raises(InputError, match="another corpus"):
+        sweep.run_specification(*arguments)
+    assert not place.exists() and not place.with_suffix(".csv").exists()
+    monkeypatch.setattr(sweep, "same_data", lambda *arguments: None)
+    sweep.run_specification(*arguments)
+    assert place.with_suffix(".csv").exists()
+
+
+DIVERGING = """
+seeds = [0]
+preset = "sample"
+[base]
+epochs = 3
+n_filters = 2
+[[grid]]
+learning_rate = [100.0, 0.01]
+"""
+
+
+def test_a_specification_that_diverges_is_a_failure_of_its_own(data, tmp_path):
+    """The others go on; the reason names no folder; the same command tries it again."""
+    place = tmp_path / "grid.toml"
+    place.write_text(DIVERGING)
+    specifications, seeds = read_grid(place)
+    names = [s.name for s in specifications]
+    for _ in range(2):
+        outcome = run_sweep(tmp_path / "out", specifications, seeds, data)
+        assert list(outcome.failures) == [(names[0], 0)]
+        (reason,) = outcome.failures.values()
+        assert reason.startswith("T1: training diverged") and "; lower learning_rate" in reason
+        assert list(sweep_rows(tmp_path / "out" / "sweep.csv")) == [(names[1], 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rates", ["100.0, 0.01", "100.0"])
+def test_the_command_names_what_failed(rates, data, tmp_path, capsys):
+    """One line, exit code 3, and tables of the rest, if there is any."""
+    place = tmp_path / "grid.toml"
+    place.write_text(DIVERGING.replace("100.0, 0.01", rates))
+    arguments = ["sweep", place, "--corpus", data[0][0], "--vectors", "random", "--dimensions", "5"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*map(str, arguments), "-q", "--jobs", "1", "--out", str(tmp_path / "out")])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 3
+    assert "learning_rate=100" in line and "seed 0: T1: training diverged" in line
+    assert len(sweep_rows(tmp_path / "out" / "sweep.csv")) == rates.count(",")
+
+
+def test_a_full_disk_is_no_failure_of_one_specification(data, grid, tmp_path, monkeypatch, refused):
+    """It would be that of all: the sweep stops."""
+    specification = read_grid(grid)[0][0]
+    facts = sweep.prepare_sweep(tmp_path / "out", [specification], data, Options())["data"]
+
+    def full(*arguments):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise InputError("x: cannot be written (No space left on device); free it") from error
+
+    monkeypatch.setattr(sweep, "run_seed", full)
+    with refused("No space left"):
+        sweep.run_specification(
+            str(tmp_path / "out" / "work" / "000-000"), "x", 0, specification.config.to_dict(),
+            data, vars(Options()), facts["kim"], lambda message: None,
+        )  # fmt: skip
 
 
 def test_the_command_passes_all_that_rows_depend_on(finished, tmp_path, monkeypatch):

@@ -7,13 +7,26 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+import rich.control
+import rich.text
 from rich.console import Console
+from rich.table import Table
 
 from replicate import cli
 from replicate.beyond import sweep
 from replicate.commands import progress
-from replicate.show.terminal import Display, print_claims, print_table, summary, working
+from replicate.show.explain import Explanation, render_terminal
+from replicate.show.terminal import (
+    Display,
+    escape_controls,
+    print_claims,
+    print_table,
+    printable,
+    summary,
+    working,
+)
 from replicate.verdicts import judge
 
 CASES = {
@@ -176,3 +189,62 @@ def test_the_grid_in_the_help_of_sweep_is_a_grid(tmp_path):
     specifications, seeds = sweep.read_grid(place)
     assert len(specifications) == 5 and seeds == [0, 1, 2]
     assert {s.config.epochs for s in specifications} == {30}
+
+
+# --- control characters of texts and labels -------------------------------------------------
+
+#: It changes colours, rings the bell, and sets a window's title.
+EVIL = "\x1b[31mR\x07\x9b2J\r\x1b]0;t\x07"
+SHOWN = r"\x1b[31mR\x07\x9b2J\r\x1b]0;t\x07"
+
+
+def explained(console):
+    saliency = np.array([[0.5, 1.0]])
+    one = Explanation(
+        f"a {EVIL}", ["a", EVIL], np.array([True, True]), np.array([1]), [EVIL],
+        np.array([0.5]), saliency,
+    )  # fmt: skip
+    render_terminal([one], console, light=False)
+
+
+def told(console):
+    """What `progress.on_read` does, and tables and bars."""
+    console.print("x.tsv", EVIL, sep="\n", markup=False, highlight=False, soft_wrap=True)
+    table = Table()
+    table.add_column(EVIL)
+    table.add_row(rich.text.Text(EVIL))
+    console.print(table)
+
+
+@pytest.mark.parametrize("show, times", [(explained, 2), (told, 3)])
+def test_a_terminal_obeys_no_label_and_no_word(show, times, monkeypatch):
+    """Control characters are shown; the colours that Rich adds stay.  Twin: Rich sends them on."""
+
+    def written():
+        file = io.StringIO()
+        show(Console(file=file, force_terminal=True, width=200, color_system="truecolor"))
+        return file.getvalue()
+
+    monkeypatch.setattr(rich.text, "strip_control_codes", rich.control.strip_control_codes)
+    assert "\x1b[31mR" in written()
+    escape_controls()
+    text = written()
+    assert text.count(SHOWN) == times
+    left = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert left.replace("\n", "").isprintable()
+    assert left != text or show is told
+
+
+def test_every_command_escapes_them(monkeypatch):
+    monkeypatch.setattr(rich.text, "strip_control_codes", str)
+    with pytest.raises(SystemExit):
+        cli.main(["readings"])
+    assert rich.text.strip_control_codes is printable
+
+
+def test_csv_in_a_pipe_is_as_it_is():
+    """Its readers want the words themselves."""
+    file = io.StringIO()
+    escape_controls()
+    explained(Console(file=file))
+    assert EVIL.replace("\r", " ") in file.getvalue()

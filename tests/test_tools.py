@@ -19,9 +19,10 @@ from replicate import claims, cli
 from replicate.beyond import multiverse, sweep
 from replicate.beyond.rivals import CURVE
 from replicate.config import ARMS, PAPER, Config
+from replicate.corpus import sample_path
 from replicate.experiment import prepare, run_seed
 from replicate.io.files import read_csv, save_csv, toml_table
-from replicate.run import ACCURACY, Options
+from replicate.run import ACCURACY, Options, Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -720,6 +721,49 @@ def test_collected_accuracies_are_gone_on_from(published, recorded_run, copied):
     save_csv(place, ACCURACY, [list(row.values()) for row in accuracies])
     with pytest.raises(SystemExit, match="seed 1 is not that of results/mine"):
         collect.resume(run.out, "mine", published.parent)
+
+
+@pytest.mark.slow
+def test_saliency_is_made_again_and_the_rest_is_kept(
+    published, recorded_run, tmp_path, monkeypatch
+):
+    """The same numbers; a seed with another accuracy of T1, or other halves, is run as a whole."""
+    again, copy = tool("again"), tmp_path / "again"
+    _, vectors = sample_path()
+
+    def start(folder, committed):
+        run = recorded_run
+        seeds, paths = list(run.seeds), [sample_path()[0]]
+        return prepare(folder, run.config, Options(), seeds, paths, vectors, "sample")
+
+    monkeypatch.setattr(again, "start", start)
+    before = {p.name: p.read_bytes() for p in published.iterdir()}
+    rows = read_csv(published / "accuracy.csv.gz", ("seed", "arm", "epoch", "accuracy"))
+    for row in rows:
+        if (row["seed"], row["arm"]) == ("1", "T1"):
+            row["accuracy"] = "0.5"
+        if row["arm"] == "T1andT2ran" and row["seed"] == "2":
+            row["accuracy"] = "0.25"  # not looked at: it is taken over
+    header = tuple(rows[0])
+    save_csv(published / "accuracy.csv.gz", header, [list(row.values()) for row in rows])
+    assert again.train(copy, published, 1) == [1]
+    run = again.Again(copy)
+    assert run.finished_seeds() == [0, 1, 2]
+    trained = [Run(copy).finished(seed, "T1andT2") for seed in (0, 1, 2)]
+    assert trained == [False, True, False]
+    assert again.train(copy, published, 1) == []  # all are there
+    save_csv(tmp_path / "expected.csv", tool("collect").EXPECTED_HEADER, [])
+    again.publish(copy, published, tmp_path / "expected.csv")
+    of_seed_0 = [line for line in before["statistics.csv"].splitlines() if line[:2] == b"0,"]
+    assert of_seed_0 == [
+        line
+        for line in (published / "statistics.csv").read_bytes().splitlines()
+        if line[:2] == b"0,"
+    ]
+    made = read_csv(published / "accuracy.csv.gz", header)
+    changed = {(r["seed"], r["arm"]) for r, b in zip(made, rows) if r != b}
+    assert changed == {("1", "T1")}
+    assert (published / "seeds.npz").read_bytes() == before["seeds.npz"]
 
 
 def test_seeds_that_all_specifications_have_are_collected(tmp_path):

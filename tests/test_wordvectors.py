@@ -111,9 +111,24 @@ def test_any_binary_file(tmp_path_factory, binary_vectors, vectors, end, block, 
     path = tmp_path_factory.getbasetemp() / "any.bin"
     path.write_bytes(binary_vectors(vectors, end))
     wish = random.sample(sorted(vectors), len(vectors) // 2) + ["not there"]
+    sizes = [abs(value) for row in vectors.values() for value in row if value]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wordvectors, "_BLOCK", block)
-        check(path, vectors, wish)
+        try:
+            check(path, vectors, wish)
+        except InputError as error:
+            # Sizes that no vectors have may look like a word with blanks: told, never guessed.
+            assert "is not clear" in str(error)
+            assert min(sizes) < 2.0**-50 or max(sizes) > 2.0**30
+
+
+def test_numbers_of_odd_sizes_are_no_words(tmp_path, binary_vectors, refused):
+    """Their bytes hold blanks, and one of these fits by chance: the word is not guessed."""
+    odd = {"0": [4.509990538706944e16, 3.0, 4.686558362232422e16], "00": [0.0, 0.0, 0.0]}
+    path = tmp_path / "odd.bin"
+    path.write_bytes(binary_vectors({"the": [0.0, 0.5, 1.0], **odd}, b"\n"))
+    with refused(path, "is not clear"):
+        read_vectors(path, ["0"])
 
 
 def test_a_number_as_first_word_of_a_binary_file(file, binary_vectors):
@@ -235,6 +250,10 @@ BAD = {
     "no dimensions": (b"2 0\n", ["line 1", "0 dimensions"]),
     "too many dimensions": (b"2 1000000\n", ["line 1", "1000000 dimensions"]),
     "cut text": (b"3 2\ngood 1 2\nbad 3 4\n", ["truncated", "2 of 3"]),
+    "more text": (b"1 2\ngood 1 2\nbad 3 4\n", ["line 3", "more than the 1 vectors of line 1"]),
+    "CR in text": (b"2 2\ngood 1 2\rbad 3 4\nfilm 5 6\n", ["line 2", "several lines", "CR"]),
+    "CR after the header": (b"3 2\rgood 1 2\nbad 3 4\n", ["line 1", "several lines", "CR"]),
+    "CR and one LF": (b"good 1 2\rbad 3 4\rfilm 5 6\n", ["line 1", "several lines", "CR"]),
     "cut text line": (b"2 2\ngood 1 2\nbad 3", ["line 3", "not 2 numbers"]),
     "cut GloVe line": (b"other 1 2\ngood 3", ["line 2", "not 2 numbers"]),
     "fewer dimensions": (b"2 2\ngood 1 2\nbad 1\n", ["line 3", "not 2 numbers"]),

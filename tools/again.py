@@ -29,6 +29,7 @@ from replicate.experiment import prepare, run_stage, verdicts_of  # noqa: E402
 from replicate.io.data import data_folders, find_data  # noqa: E402
 from replicate.io.errors import InputError  # noqa: E402
 from replicate.io.files import load_json, read_csv, save_csv, save_json  # noqa: E402
+from replicate.io.published import published_as  # noqa: E402
 from replicate.results import Results, read_accuracies, save_seeds  # noqa: E402
 from replicate.run import ACCURACY, TRAINING, Run  # noqa: E402
 from replicate.settings import continued, read_settings  # noqa: E402
@@ -56,8 +57,8 @@ def start(folder, committed):
     vectors = [place / name for place in data_folders() if (place / name).is_file()]
     if not vectors:
         raise InputError(f"{name} is not there; set REPLICATE_DATA to the folder that has it")
-    known = {"custrev.pos": ("cr",)}.get(min(settings["corpus"]["sha256"]), ())
-    _, paths, vectors = find_data("paper", known, vectors[0])
+    corpus = published_as(settings["corpus"]["sha256"])
+    _, paths, vectors = find_data("paper", (corpus.name,) if corpus else (), vectors[0])
     options = collect.Run(committed).options
     run = prepare(folder, config, options, settings["seeds"], paths, vectors, settings["preset"])
     for what in ("corpus", "vectors"):
@@ -100,19 +101,28 @@ def one_seed(folder, seed, curves, half):
     return True
 
 
-def main(name, folder, jobs=2):
-    """Everything; prints the seeds whose halves are others."""
-    folder, place = Path(folder), RESULTS / name
-    work = start(folder, place)
-    had_arrays = (place / "seeds.npz").exists()
-    curves, published = read_accuracies(place), Results(place)
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        each = []
-        for seed in work.seeds:
-            half = published.sentence_scores(seed)[1] if had_arrays else None
-            each.append(pool.submit(one_seed, folder, seed, curves[seed], half))
-        other = [seed for seed, done in zip(work.seeds, each) if not done.result()]
-    print(f"{len(work.seeds)} seeds, {len(other)} of them with other halves: {other}")
+def train(folder, committed, jobs):
+    """The first phases of all seeds.
+
+    Returns:
+        The seeds whose halves are not the committed ones.
+    """
+    work, curves = start(folder, committed), read_accuracies(committed)
+    published = Results(committed) if (committed / "seeds.npz").is_file() else None
+    tasks = [
+        (folder, s, curves[s], None if published is None else published.sentence_scores(s)[1])
+        for s in work.seeds
+    ]
+    if jobs == 1:
+        same = [one_seed(*task) for task in tasks]
+    else:
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            same = list(pool.map(one_seed, *zip(*tasks)))
+    return [seed for seed, is_same in zip(work.seeds, same) if not is_same]
+
+
+def publish(folder, place, expected=collect.EXPECTED):
+    """Everything that saliency gives, in place of what is committed."""
     run = Again(folder)
     verdicts = verdicts_of(run)
     report.write_claims(run, verdicts)
@@ -124,17 +134,25 @@ def main(name, folder, jobs=2):
             if any((place / "figures" / f"{file.name}{end}").exists() for end in ("", ".gz")):
                 collect.keep(file, place / "figures")
     collect.save_statistics(run, place)
-    settings = load_json(place / "config.json")
+    settings, had_arrays = load_json(place / "config.json"), (place / "seeds.npz").is_file()
     save_seeds(run, place)
     if not had_arrays:
         (place / "seeds.npz").unlink()
     # Both codes have a part in the numbers.
     save_json(place / "config.json", continued(settings, run.settings))
-    collect.expect(run.identity, verdicts, place)
+    collect.expect(run.identity, verdicts, place, expected)
+
+
+def main(name, folder, jobs=2):
+    """Train, publish, and note that it was done."""
+    folder, place = Path(folder), RESULTS / name
+    other = train(folder, place, jobs)
+    publish(folder, place)
     record = load_json(provenance.PLACE)
     record["made"][name] = provenance.code()
     record["older"].pop(name, None)
     save_json(provenance.PLACE, record)
+    print(f"{name}: made again; seeds with other halves than before: {other or 'none'}")
 
 
 if __name__ == "__main__":

@@ -271,8 +271,14 @@ def run_ceiling(
         Failures by seed.
 
     Raises:
-        InputError: if a seed is not finished.
+        InputError: if a seed is not finished, or a size of T1 is no sentence of this corpus.
     """
+    n, smallest = len(run.corpus), min(design.sizes)
+    if smallest * n < 100:
+        raise InputError(
+            f"{run.out}: {smallest} % of {n} sentences is no sentence; give sizes from "
+            f"{-(-100 // n)}"
+        )
     check_finished(run, seeds)
     return run_seeds(run, seeds, work_on_ceiling, design, jobs=jobs, on_progress=on_progress)
 

@@ -18,19 +18,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config, generator
 from ..corpus import Corpus
 from ..environment import inherited, versions
-from ..experiment import OnRead, check_converged, read_inputs
+from ..experiment import Inputs, OnRead, check_converged, read_inputs
 from ..io.errors import InputError, shorten
 from ..io.files import check_own_folder, folder_lock, load_json, read_csv, save_csv, save_json
 from ..io.files import sha256 as checksum
 from ..io.published import PUBLISHED
 from ..model import TextCNN
 from ..parallel.pool import Outcome, Task, run_tasks
+from ..settings import content_of, matrix_of
 from ..split import folds
 from ..training import PARTS, Evaluator, train
 from ..vectors import coverage, with_unknown_words
@@ -83,6 +85,15 @@ TABLE = (
     "runs", "seeds", "difference", "coverage", "epoch", "last", "best_on_test",
 )  # fmt: skip
 _WORDS = ("corpus", "variant")
+
+
+class _Settings(msgspec.Struct):
+    """What ``kim.json`` holds, beside versions; ``corpora`` has their checksums by name."""
+
+    specification: dict[str, Any]
+    vectors: dict[str, str]
+    corpora: dict[str, str] = {}  # version 1.0.0 does not write it
+
 
 #: Called with the name of a training run and what happened to it.
 OnProgress = Callable[[Any, Any], None]
@@ -154,11 +165,23 @@ def chosen_epoch(accuracies: Sequence[float]) -> int:
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def train_fold(
-    name: str, variant: str, seed: int, fold: int, vectors: str, epochs: int, on_progress: Any
-) -> None:
-    """Task: one training run; its last message is its row."""
+    name: str, variant: str, seed: int, fold: int, vectors: str, epochs: int,
+    checksums: tuple[str, str], on_progress: Any,
+) -> None:  # fmt: skip
+    """Task: one training run; its last message is its row.
+
+    Raises:
+        InputError: if corpus or word vectors have other `checksums` now.
+    """
     config = configuration(variant, epochs)
-    corpus, matrix, known = _data(name, variant, vectors, config)
+    inputs = _data(name, VARIANTS[variant][0], vectors)
+    for what, have, now in zip((name, vectors), checksums, _checksums(inputs)):
+        if have != now:
+            raise InputError(
+                f"{what}: has changed since this command began; choose another --out or bring "
+                "the old file back"
+            )
+    corpus, matrix, known = inputs.corpus, inputs.matrix, inputs.known
     drawn = with_unknown_words(matrix, known, config, seed)
     own = int(generator("kim training", seed, fold).randint(2**31))
     model = TextCNN(drawn, len(corpus.label_names), config, own)
@@ -194,13 +217,18 @@ def configuration(variant: str, epochs: int) -> Config:
     return SPECIFICATION.replace(vectors_mode=VARIANTS[variant][1], epochs=epochs)
 
 
-def _data(
-    name: str, variant: str, vectors: str, config: Config, on_read: OnRead | None = None
-) -> tuple[Corpus, NDArray[np.float32], NDArray[np.bool_]]:
-    inputs = read_inputs(config, [name], "random" if VARIANTS[variant][0] else vectors)
+def _data(name: str, random: bool, vectors: str, on_read: OnRead | None = None) -> Inputs:
+    """A corpus with random vectors, or those of the file; what is probably misread is refused."""
+    inputs = read_inputs(SPECIFICATION, [name], "random" if random else vectors)
     if on_read is not None:
         on_read(inputs.read)
-    return inputs.corpus, inputs.matrix, inputs.known
+    inputs.read.check()
+    return inputs
+
+
+def _checksums(inputs: Inputs) -> tuple[str, str]:
+    """Of the corpus and of the word vectors, as they are used."""
+    return content_of(inputs.corpus), matrix_of(inputs.matrix, inputs.known)
 
 
 # --- all of them -------------------------------------------------------------------------
@@ -232,13 +260,15 @@ def run_kim(
             message ``(epoch, accuracy on the development sentences)``, ``"done"`` or
             ``"failed"``.
         on_start: called with the number of training runs that will be made.
-        on_read: called with what was read of each corpus.
+        on_read: called with what was read of each corpus, with the coverage of the vectors
+            where a variant uses them.
 
     Returns:
         Failures by name.
 
     Raises:
-        InputError: for an unknown name, bad data, or a folder of other settings.
+        InputError: for an unknown name, bad data, data that change meanwhile, or a folder of
+            other settings.
     """
     out = Path(out)
     for name in corpora:
@@ -250,21 +280,29 @@ def run_kim(
             raise InputError(
                 f"variant {shorten(variant)} is not offered; choose among {', '.join(VARIANTS)}"
             )
-    read = {name: _data(name, "rand", str(vectors), SPECIFICATION, on_read)[0] for name in corpora}
-    _keep_settings(out, vectors, epochs)
+    # The file of vectors first, so that its coverage is what is reported.
+    kinds = sorted({VARIANTS[variant][0] for variant in variants})
+    number, checksums = {}, {}
+    for corpus in corpora:
+        for random in kinds:
+            inputs = _data(corpus, random, str(vectors), on_read if random == kinds[0] else None)
+            checksums[corpus, random] = _checksums(inputs)
+        number[corpus] = n_folds(inputs.corpus)
+    contents = {corpus: content for (corpus, _), (content, _) in checksums.items()}
+    _keep_settings(out, vectors, epochs, contents)
     done = {(r["corpus"], r["variant"], r["seed"], r["fold"]): r for r in fold_rows(out)}
     wanted = [
         (name, variant, seed, fold)
         for seed in seeds  # all of one seed first: a table stopped early is whole
         for name in corpora
         for variant in variants
-        for fold in range(n_folds(read[name]))
+        for fold in range(number[name])
     ]
-    tasks = [
-        Task(name, train_fold, (*name, str(vectors), epochs), ())
-        for name in wanted
-        if name not in done
-    ]
+    tasks = []
+    for run in wanted:
+        if run not in done:
+            of = checksums[run[0], VARIANTS[run[1]][0]]
+            tasks.append(Task(run, train_fold, (*run, str(vectors), epochs, of), ()))
     if on_start is not None:
         on_start(len(tasks))
 
@@ -289,13 +327,27 @@ def locked(out: str | Path) -> Iterator[None]:
     out = Path(out)
     if not (out / SETTINGS).exists():
         check_own_folder(out, "table of this command")
-    elif "specification" not in load_json(out / SETTINGS):
-        raise InputError(f"{out / SETTINGS}: not of this program; choose another --out")
+    else:
+        _read_settings(out)
     with folder_lock(out, ("",)):
         yield
 
 
-def _keep_settings(out: Path, vectors: str | Path, epochs: int) -> None:
+def _read_settings(out: Path) -> dict[str, Any]:
+    """``kim.json``, with the checksums of corpora that rows are of."""
+    settings = load_json(out / SETTINGS)
+    try:
+        msgspec.convert(settings, _Settings)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InputError(
+            f"{out / SETTINGS}: not of this program ({error}); choose another --out"
+        ) from None
+    return {"corpora": {}, **settings}
+
+
+def _keep_settings(
+    out: Path, vectors: str | Path, epochs: int, contents: Mapping[str, str]
+) -> None:
     """Write what all rows have in common, or look whether it is the same."""
     is_file = str(vectors) != "random"
     own = {
@@ -307,13 +359,19 @@ def _keep_settings(out: Path, vectors: str | Path, epochs: int) -> None:
     }
     place = out / SETTINGS
     if place.exists():
-        have = load_json(place)
+        have = _read_settings(out)
         for name, value in own.items():
-            if have.get(name) != value:
+            if have[name] != value:
                 raise InputError(f"{place}: has other {name}; choose another --out")
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    save_json(place, {**own, "versions": versions(), "environment": inherited()})
+        for name, content in contents.items():
+            if have["corpora"].get(name, content) != content:
+                raise InputError(f"{place}: has another corpus {name}; choose another --out")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        have = {**own, "versions": versions(), "environment": inherited()}
+    corpora = {**have.get("corpora", {}), **contents}
+    if corpora != have.get("corpora"):
+        save_json(place, {**have, "corpora": corpora})
 
 
 def fold_rows(out: str | Path) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ labels.  Labels of the pool are not used.
 """
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +23,8 @@ from ..corpus import Corpus, tokenize
 from ..environment import inherited, versions
 from ..experiment import Inputs, OnRead, check_converged, check_epochs, read_inputs
 from ..instability import sentence_instability
-from ..io.corpora import pool_texts
-from ..io.errors import InputError
+from ..io.corpora import Texts, pool_texts
+from ..io.errors import InputError, shorten
 from ..io.files import (
     OWN,
     check_own_folder,
@@ -30,7 +32,7 @@ from ..io.files import (
     load_json,
     save_csv,
     save_json,
-    sha256,
+    sync_folder,
 )
 from ..io.lines import Text
 from ..io.wordvectors import Vectors
@@ -139,10 +141,13 @@ def read_pool(path: str | Path, notes: list[str] | None = None) -> list[Text]:
     Raises:
         InputError: for a missing, empty or damaged file.
     """
-    pool = pool_texts(path)
+    return _texts_of(pool_texts(path), notes)
+
+
+def _texts_of(pool: Texts, notes: list[str] | None) -> list[Text]:
     texts = [text for text in pool if text.text.strip()]
     if not texts:
-        raise InputError(f"{path}: empty; texts to choose from are needed")
+        raise InputError(f"{pool.where}: empty; texts to choose from are needed")
     if notes is not None:
         notes += pool.notes
     return texts
@@ -183,6 +188,7 @@ def fit(
     implementation: str = "fused",
     on_epoch: OnEpoch | None = None,
     pool: Sequence[str] = (),
+    digest: str = "",
 ) -> Fitted:
     """Train on labelled texts and measure the instability of their words (eqs 4-9).
 
@@ -200,6 +206,7 @@ def fit(
         pool: n texts whose labels the trained networks predict.  With ``Inputs``, a word of a
             text that these lack is as padding; ``words`` of
             :func:`replicate.experiment.read_inputs` adds it.
+        digest: :func:`sha256_of` the vectors, if it is known already.
 
     Returns:
         See there.
@@ -217,6 +224,8 @@ def fit(
     if n < 10:
         raise InputError(f"{n} labelled texts are too few to learn from; give 10 or more")
     _, known_tokens = coverage(inputs.known, corpus.tokens)
+    # Before training, after which the file may be another, or gone.
+    digest = digest or sha256_of(vectors)
     total, seen = np.zeros(len(corpus.words)), np.zeros(len(corpus.words))
     accuracy = []
     asked = _indexed(pool, corpus.words, config, unseen=-1)
@@ -230,7 +239,7 @@ def fit(
         place = Path(folder) / f"seed-{seed:03d}"
         tokens, offsets = corpus.take(used)
         recorder = Recorder.of_model(model, tokens, offsets, len(corpus.words), place, stored=False)
-        mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {sha256_of(vectors)}"
+        mark = f"select {sorted(config.to_dict().items())} {corpus.sha256} {seed} {implementation} {digest}"
         rows, _ = train(
             model, corpus, used, held, seed=seed, folder=place, recorder=recorder, fingerprint=mark,
             on_progress=None if on_epoch is None else partial(on_epoch, seed),
@@ -358,14 +367,16 @@ def select(
         label (where the pool has one; it was not used), line in the pool.
 
     Raises:
-        InputError: for bad input; nothing is written then.
+        InputError: for bad input, and where the folder has a selection of other data or
+            settings; nothing is written then.
         ValueError: for a score that is not in :data:`BY`.
     """
     _check_by(by)
     out = Path(out)
     notes: list[str] = []
     _check_folder(out)
-    rows = read_pool(pool, notes)
+    source = pool_texts(pool)
+    rows = _texts_of(source, notes)
     size = size_of(budget, len(rows))
     check_epochs(config)
     texts = [row.text for row in rows]
@@ -377,14 +388,38 @@ def select(
     if on_read is not None:
         on_read(read)
     read.check()
+    # Of what was read, and before training: the files may be others when it is over.
+    digest = sha256_of(vectors)
+    asked_for = {
+        **config.to_dict(),
+        "by": by,
+        "seeds": list(seeds),
+        "labelled": inputs.corpus.sha256,
+        "pool": source.sha256,
+        "vectors": digest,
+        "dimensions": inputs.matrix.shape[1],
+        "implementation": implementation,
+        "selected": size,
+    }
+    _check_same(out, asked_for)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=_TRAINING, dir=out, ignore_cleanup_errors=True
     ) as folder:
         fitted = fit(
-            inputs, vectors, config, folder, seeds, dimensions, implementation, on_epoch, asked
-        )
-    ranked = rank_pool(fitted, texts, config, by)
+            inputs, vectors, config, folder, seeds, dimensions, implementation, on_epoch, asked,
+            digest,
+        )  # fmt: skip
+        ranked = rank_pool(fitted, texts, config, by)
+        _write(Path(folder), fitted, ranked, rows, {**asked_for, "read": read.to_dict()})
+        _put(Path(folder), out)
+    return out / "selected.csv"
+
+
+def _write(
+    folder: Path, fitted: Fitted, ranked: Ranked, rows: Sequence[Text], facts: dict[str, Any]
+) -> None:
+    """Write the three files of a selection to a folder."""
     chosen = [
         (
             rank,
@@ -394,34 +429,58 @@ def select(
             rows[i].label,
             rows[i].line,
         )
-        for rank, i in enumerate(ranked.order[:size].tolist(), start=1)
+        for rank, i in enumerate(ranked.order[: facts["selected"]].tolist(), start=1)
     ]
     seen = np.flatnonzero(np.isfinite(fitted.wac))
     by_wac = seen[np.argsort(-fitted.wac[seen], kind="stable")]
     settings = {
-        **config.to_dict(),
-        "by": by,
-        "seeds": list(seeds),
-        "labelled": fitted.corpus.sha256,
-        "pool": {Path(pool).name: sha256(pool)},
-        "vectors": sha256_of(vectors),
+        **facts,
         "known_tokens": fitted.known_tokens,
-        "read": read.to_dict(),
         "accuracy_held_out": fitted.accuracy,
-        "selected": size,
         "of": len(rows),
         "without_known_words": sum(not words for words in ranked.words),
         "versions": versions(),
         "environment": inherited(),
     }
-    save_json(out / SETTINGS, settings)  # first: the others are ours when it is there
+    save_json(folder / SETTINGS, settings)
     save_csv(
-        out / "words.csv",
+        folder / "words.csv",
         WORDS,
         [(fitted.corpus.words[i], int(fitted.count[i]), fitted.wac[i]) for i in by_wac],
     )
-    save_csv(out / "selected.csv", SELECTED, chosen)
-    return out / "selected.csv"
+    save_csv(folder / "selected.csv", SELECTED, chosen)
+
+
+def _put(folder: Path, out: Path) -> None:
+    """Rename what is whole, together: a full disk leaves the selection that was there."""
+    # The others are known to be ours where the first is there.
+    for name in (SETTINGS, "words.csv", "selected.csv"):
+        try:
+            os.replace(folder / name, out / name)
+        except OSError as error:
+            raise InputError(
+                f"{out / name}: cannot be written ({error.strerror}); choose another --out"
+            ) from error
+    sync_folder(out)
+
+
+def _check_same(out: Path, now: dict[str, Any]) -> None:
+    """Refuse to write over a selection of other data or settings, which took a training."""
+    if not (out / SETTINGS).exists():
+        return
+    have = load_json(out / SETTINGS)
+    for name, value in now.items():
+        # Selections of older versions lack some.
+        if name in have and _digests(have[name]) != _digests(value):
+            raise InputError(
+                f"{out}: was made with {name} = {shorten(have[name])}, not {shorten(value)}; "
+                "choose another --out"
+            )
+
+
+def _digests(value: Any) -> Any:
+    """A setting; of files the checksums alone, because a file may have another name now."""
+    return list(value.values()) if isinstance(value, dict) else value
 
 
 def _check_folder(out: Path) -> None:

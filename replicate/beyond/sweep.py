@@ -16,7 +16,7 @@ import msgspec
 
 from ..config import PRESETS, Config, is_seed
 from ..environment import inherited, versions
-from ..experiment import OnRead, prepare, read_data, run_seed, statistics_of
+from ..experiment import OnRead, check_epochs, prepare, read_data, run_seed, statistics_of
 from ..io.errors import InputError, shorten
 from ..io.files import (
     check_own_folder,
@@ -29,7 +29,7 @@ from ..io.files import (
     toml_table,
 )
 from ..parallel.mpi import run_shares
-from ..parallel.pool import Outcome, Task
+from ..parallel.pool import Outcome, Task, TaskFailed
 from ..settings import CorpusFacts, Options, Surroundings, VectorFacts, continued, same_data
 
 __all__ = [
@@ -90,7 +90,7 @@ def read_grid(path: str | Path) -> tuple[list[Specification], list[int]]:
         Specifications (the same readings twice count once), seeds.
 
     Raises:
-        InputError: for an unknown key, setting or value.
+        InputError: for an unknown key, setting or value, an empty list, or too few epochs.
     """
     table = toml_table(read_text(path), path)
     odd = set(table) - {"seeds", "preset", "base", "grid", "one"}
@@ -118,6 +118,9 @@ def read_grid(path: str | Path) -> tuple[list[Specification], list[int]]:
         {name: value if isinstance(value, list) else [value] for name, value in block.items()}
         for block in table["grid"]
     ]
+    for name in (name for grid in grids for name, values in grid.items() if not values):
+        # The product with it would be empty, and the other settings of its table lost.
+        raise InputError(f"{path}: {shorten(name)} is an empty list; give values or remove it")
     size = len(table["one"]) + sum(math.prod(map(len, grid.values())) for grid in grids)
     if size > _MOST:
         raise InputError(
@@ -133,6 +136,11 @@ def read_grid(path: str | Path) -> tuple[list[Specification], list[int]]:
         for change in changes or [{}]:
             config = base.replace(**change)
             made.setdefault(config, Specification(_name(config, base), config))
+        for config, specification in made.items():
+            try:
+                check_epochs(config)
+            except InputError as error:
+                raise InputError(f"{specification.name}: {error}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return list(made.values()), sorted(set(seeds))
@@ -257,13 +265,31 @@ def run_specification(
     settings: dict[str, Any],
     data: tuple,
     options: dict[str, Any],
+    facts: dict[str, Any],
     on_progress: Callable[[Any], None],
 ) -> None:
-    """Task: one specification and seed in a folder of its own; its row is left beside it."""
+    """Task: one specification and seed in a folder of its own; its row is left beside it.
+
+    Raises:
+        InputError: if corpus or vectors are others than `facts`, those of ``sweep.json``.
+        TaskFailed: if this specification cannot be trained, for instance diverges.
+    """
     config = Config(**settings)
     place = Path(folder)
     run = prepare(place, config, Options(**options), [seed], *data)
-    run_seed(run, seed, lambda *message: on_progress(message))
+    try:
+        # The files may have changed since the sweep began.
+        same_data(place.parents[1], facts, run.settings)
+    except InputError:
+        shutil.rmtree(place, ignore_errors=True)  # it would be refused with the right files
+        raise
+    try:
+        run_seed(run, seed, lambda *message: on_progress(message))
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):  # a full disk is that of all
+            raise
+        reason = str(error).removeprefix(f"{place}: seed {seed}, ")
+        raise TaskFailed(reason) from None
     row = {"specification": name, "seed": seed, **_shown_settings(config)}
     save_rows(place.with_suffix(".csv"), [{**row, **statistics_of(run, seed)}])
     shutil.rmtree(place, ignore_errors=True)  # whoever collects the row does the same
@@ -331,11 +357,15 @@ def run_sweep(
         threads: of the matrix library in each process.
 
     Returns:
-        How the tasks ended; rows are in the file.
+        How the tasks ended, a specification that diverges among the failures; rows are in
+        the file.
+
+    Raises:
+        InputError: for bad data, or data that change while the sweep runs.
     """
     out = Path(out)
     options = options or Options()
-    prepare_sweep(out, specifications, data, options)
+    facts = prepare_sweep(out, specifications, data, options)["data"]
     rows = collect_rows(out)
     tasks = []
     carried = {**vars(options), "stored": False, "epoch_weights": "none"}
@@ -351,7 +381,10 @@ def run_sweep(
                     )
                 continue
             folder = out / "work" / f"{i:03d}-{seed:03d}"
-            arguments = (str(folder), spec.name, seed, spec.config.to_dict(), data, carried)
+            arguments = (
+                str(folder), spec.name, seed, spec.config.to_dict(), data, carried,
+                facts[spec.config.tokens],
+            )  # fmt: skip
             tasks.append([Task((spec.name, seed), run_specification, arguments, ())])
 
     def collect(name, message):

@@ -448,7 +448,8 @@ def kim(
 def corpora(folders: tuple[str, ...], out: str, quiet: bool) -> int:
     """Do the claims hold on other corpora?  Runs on several, one by one and together.
 
-    Each DIR is a run of the same readings and word vectors on another corpus.
+    Each DIR is a run of the same readings and word vectors on another corpus.  Of corpora
+    that share sentences (mr, sst1, sst2, subj), the first is pooled with the others.
 
     \b
     replicate run --preset paper --corpus subj --seeds 100 --out out/subj

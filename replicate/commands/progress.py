@@ -13,7 +13,6 @@ from rich.console import Console
 
 from ..environment import inherited, versions
 from ..io.errors import InputError
-from ..io.files import load_json
 from ..parallel import mpi
 from ..show.terminal import Display
 from .options import cores
@@ -49,20 +48,21 @@ def cost(
     """What a command took: seconds of all its starts, the greatest memory, the machine.
 
     Args:
-        place: where the cost of its earlier starts is, if it is anywhere.
+        place: where the cost of its earlier starts is, if it is anywhere and not damaged.
         seconds: of this start.
         outcome: of its tasks.
         jobs: tasks at once.
         asked: what this start was asked for; it stands beside its seconds.
     """
+    from ..run import timing_of
+
     before: dict[str, Any] = {
         "seconds": 0.0,
         "peak_memory_bytes": 0,
         "peak_together_bytes": 0,
         "starts": [],
+        **(timing_of(place) or {}),
     }
-    with contextlib.suppress(InputError):  # none yet, or damaged
-        before.update(load_json(place))
     return {
         "seconds": before["seconds"] + seconds,
         "peak_memory_bytes": max(outcome.peak_memory, before["peak_memory_bytes"]),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .data import POLARITY_FILES, SAMPLE_FILE, find_published
-from .errors import InputError, shorten
+from .errors import InputError, shorten, unreadable
 from .files import DAMAGED_TAR, sha256
 from .lines import LIMIT, Member, Text, form_of, lines_of, readable
 from .published import PUBLISHED, Published, by_name
@@ -165,7 +165,8 @@ def _reader(path: Path, labelled: bool) -> Callable[[Path, list[str]], Iterator[
 def _texts_of_lines(path: Path | Member, notes: list[str], label: str = "") -> Iterator[Text]:
     """A text a line, all of one label; blank lines are passed over."""
     blank = 0
-    for number, line in enumerate(lines_of(path, form_of(path, notes, western=True)), start=1):
+    form = form_of(path, notes, western=True, line="text")
+    for number, line in enumerate(lines_of(path, form), start=1):
         if line.strip():
             yield Text(line, label, number, f"{path}: line {number}")
         else:
@@ -292,7 +293,9 @@ def _reviews(path: Path) -> Iterator[Text]:
                     found.append((member.name, text, known[1], known[2]))
     except (*DAMAGED_TAR, OSError, zlib.error, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a sound archive ({reason}); fetch it again") from None
+        raise unreadable(path, error) or InputError(
+            f"{path}: not a sound archive ({reason}); fetch it again"
+        ) from None
     # As by their folders: first test, and of each part first the negative reviews.
     for name, text, part, kind in sorted(found):
         yield Text(text, "1" if kind == "pos" else "0", 0, f"{path}: {name}", part)
@@ -305,18 +308,26 @@ def _folder(path: Path) -> Texts:
     """MR's pair, or a folder of texts for each label, one text a file."""
     pair = [path / name for name in POLARITY_FILES]
     with readable(path):
-        inner = sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] not in "._")
+        inner = sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] != ".")
     # Reviews without a label lie beside those of the Large Movie Review Dataset.
     folders = [p for p in inner if p.name in ("pos", "neg")]
-    folders = folders if len(folders) == 2 else inner
+    # A program's own folders begin with _, such as __MACOSX, and so may a label: a note has them.
+    folders = folders if len(folders) == 2 else [p for p in inner if p.name[0] != "_"]
     there = [member.is_file() for member in pair]
     if all(there):
         return _pair(pair, PAIRS[0], path)
     if any(there) or len(folders) < 2:
+        beside = " (names that begin with _ do not count)" if len(folders) < len(inner) else ""
         raise InputError(
-            f"{pair[there[0]]}: not in the folder, nor two folders of texts, such as pos and neg; "
-            "name a file, or run `replicate fetch`"
+            f"{pair[there[0]]}: not in the folder, nor two folders of texts, such as pos and neg"
+            f"{beside}; name a file, or run `replicate fetch`"
         )
+    for p in folders:
+        if re.search("[\ud800-\udfff]", p.name):  # bytes that are not UTF-8, as Python has them
+            raise InputError(
+                f"{path}: the name of the folder {shorten(p.name)} is not UTF-8; rename it, for "
+                "it is a label"
+            )
     files = [(p.name, file) for p in folders for file in _texts_in(p)]
     checksums: dict[str, str] = {}
 

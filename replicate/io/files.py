@@ -26,7 +26,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike
 
-from .errors import InputError, shorten
+from .errors import InputError, Unreadable, shorten, unreadable
 
 __all__ = [
     "DAMAGED_TAR",
@@ -90,7 +90,7 @@ def toml_table(text: str, where: StrPath) -> dict[str, Any]:
 
 
 def read_text(path: StrPath) -> str:
-    """Text of a UTF-8 file of at most 64 MiB.
+    """Text of a UTF-8 file of at most 64 MiB, without the mark that some editors begin it with.
 
     Raises:
         InputError: if it is missing, not a file, too large, not readable or not UTF-8.
@@ -100,13 +100,20 @@ def read_text(path: StrPath) -> str:
             data = file.read(_TEXT_LIMIT + 1)
         if len(data) > _TEXT_LIMIT:
             raise InputError(f"{path}: longer than {_TEXT_LIMIT:,} bytes; is it the right file?")
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"
         ) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+        raise _refused(path, error) from None
+
+
+def _refused(path, error):
+    """The error to raise for one of opening or reading plain bytes."""
+    return unreadable(path, error) or InputError(
+        f"{path}: cannot be read ({error.strerror or error}); check the name"
+    )
 
 
 @contextlib.contextmanager
@@ -306,7 +313,9 @@ def read_csv(
                 )
             rows = list(reader)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); run the experiment again") from None
+        raise unreadable(path, error) or InputError(
+            f"{path}: cannot be read ({error}); run the experiment again"
+        ) from None
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise InputError(f"{path}: line {number} is incomplete; remove the file and run again")
@@ -332,6 +341,8 @@ def load_json(path: StrPath) -> Any:
         value = json.loads(read_text(path))
         # Reject infinity and lone surrogates here, because they cannot be written again.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except Unreadable:
+        raise
     except (ValueError, RecursionError) as error:
         reason = str(error).removeprefix(f"{path}: ").partition(";")[0]
         if not reason.startswith("cannot be read"):
@@ -340,7 +351,8 @@ def load_json(path: StrPath) -> Any:
     return value
 
 
-#: Exceptions that NumPy and zipfile raise for damaged bytes.
+#: Exceptions that NumPy and zipfile raise for damaged bytes; OSError and MemoryError are
+#: raised for refusals of the system too.
 _DAMAGED = (
     ValueError,
     lzma.LZMAError,
@@ -363,6 +375,13 @@ _DAMAGED = (
 #: Held while a header is read: NumPy parses it as Python, and Python 3.11 fails if two
 #: threads parse at once ("AST constructor recursion depth mismatch", CPython issue 106905).
 HEADER = threading.Lock()
+
+
+def _not_loaded(path, error, kind):
+    """The error to raise for one of _DAMAGED: only damage may have the remedy to remove a file."""
+    return unreadable(path, error) or InputError(
+        f"{path}: damaged, or not {kind} ({_one_line(error)}); remove it"
+    )
 
 
 def _one_line(error):
@@ -432,9 +451,7 @@ def load_npz(
                 with archive.open(member) as file, HEADER:
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGED as error:
-        raise InputError(
-            f"{path}: damaged, or not an .npz file ({_one_line(error)}); remove it"
-        ) from None
+        raise _not_loaded(path, error, "an .npz file") from None
     if spec is None:
         spec = dict.fromkeys(arrays, ("biufU", None))
     spec = {name: form for name, form in spec.items() if name in arrays or name not in optional}
@@ -491,9 +508,7 @@ def load_npy(
             array.close()
             raise ValueError("an archive, not an array")
     except _DAMAGED as error:
-        raise InputError(
-            f"{path}: damaged, or not an .npy file ({_one_line(error)}); remove it"
-        ) from None
+        raise _not_loaded(path, error, "an .npy file") from None
     return _checked(path, "", array, kind, shape, finite)
 
 
@@ -511,7 +526,7 @@ def sha256(path: StrPath) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+        raise _refused(path, error) from None
     except ValueError:  # a zero byte, or characters that no file system has
         raise InputError(f"{shorten(str(path))}: not a possible file name; check it") from None
     return digest.hexdigest()

@@ -11,9 +11,9 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Literal, NamedTuple, cast
 
-from .errors import InputError
+from .errors import InputError, unreadable
 
 __all__ = ["LIMIT", "Form", "Member", "Text", "form_of", "lines_of", "readable"]
 
@@ -81,16 +81,35 @@ class Form(NamedTuple):
     end: str
 
 
-def form_of(path: Path | Member, notes: list[str], western: bool = False) -> Form:
+class _Look(NamedTuple):
+    """What a file holds: see :func:`_looked_through`."""
+
+    bad: int
+    end: str = ""
+    ends: int = 0
+    lone: int = 0
+    first: int = 0
+    quotes: bool = False
+
+
+def form_of(
+    path: Path | Member,
+    notes: list[str],
+    western: bool = False,
+    line: Literal["text", "row", "part"] = "part",
+) -> Form:
     """Look through a whole file: its encoding and its line ends.
 
     Args:
         path: the file, packed with gzip or not.
         notes (list of str): grows where it is not plain UTF-8.
         western (bool): take Windows-1252 where it is not UTF-8.
+        line (str): what a line is: a text, or a row of a table, of which a CR alone may have
+            joined several; or a part of a text or an object, where a CR is a blank.
 
     Raises:
-        InputError: for a file that is not text, or text of another encoding.
+        InputError: for a file that is not text, text of another encoding, or more CRs alone
+            within lines than line ends.
 
     Example:
         >>> form_of(Member("x.txt", b"caf\\xe9 noir", "x.tar"), notes := [], western=True), notes
@@ -107,16 +126,17 @@ def form_of(path: Path | Member, notes: list[str], western: bool = False) -> For
         if _PAGE.match(head):
             raise InputError(f"{path}: a web page, not a file of texts; fetch it again")
         encoding = next((e for mark, e in _MARKS.items() if head.startswith(mark)), "utf-8")
-        bad, end = _looked_through(path, encoding)
+        look = _looked_through(path, encoding)
+        bad = look.bad
         if bad and encoding != "utf-8":
             raise InputError(f"{path}: damaged {encoding.upper()}; save it as UTF-8")
         if bad and not western:
             raise InputError(f"{path}: line {bad} is not UTF-8; save it as UTF-8")
         if bad:
-            worse, end = _looked_through(path, "cp1252")
-            if worse:
+            look = _looked_through(path, "cp1252")
+            if look.bad:
                 raise InputError(
-                    f"{path}: line {worse} is neither UTF-8 nor Windows-1252; save it as UTF-8"
+                    f"{path}: line {look.bad} is neither UTF-8 nor Windows-1252; save it as UTF-8"
                 )
             encoding = "cp1252"
             share, others = _outside_ascii(path)
@@ -128,16 +148,38 @@ def form_of(path: Path | Member, notes: list[str], western: bool = False) -> For
             notes.append(f"{path.name}: read as Windows-1252, for line {bad} is not UTF-8")
         elif encoding != "utf-8":
             notes.append(f"{path.name}: read as {encoding.upper()}")
-        if end == "\r":
+        if look.end == "\r":
             notes.append(f"{path.name}: lines end in CR")
-    return Form(encoding, end)
+        elif look.lone and line != "part":
+            # In quotes a CR is a character of a field, and a table may hold any number of them.
+            if look.lone > look.ends and not (line == "row" and look.quotes):
+                raise InputError(
+                    f"{path}: line {look.first}: CRs alone within lines: {look.lone:,}, but LFs: "
+                    f"{look.ends:,}; save it with LF or CRLF after every {line}"
+                )
+            notes.append(
+                f"{path.name}: CRs alone within lines, read as blanks: {look.lone:,} "
+                f"(first in line {look.first})"
+            )
+    return Form(encoding, look.end)
 
 
-def _looked_through(path: Path | Member, encoding: str) -> tuple[int, str]:
-    """The line of the first byte that is not of an encoding, or 0; and the line end."""
+# CRs that have characters of one line before and behind them.
+_LONE = re.compile(r"(?<=[^\r\n])\r+(?=[^\r\n])")
+
+
+def _looked_through(path: Path | Member, encoding: str) -> _Look:
+    """The line of the first byte that is not of an encoding, or 0; and the line ends.
+
+    They are: the line end; of LF, how many there are, how many CRs stand alone within lines, and
+    the line of the first; whether a quote is anywhere.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     number, length = 1, 0
     found: set[str] = set()
+    lone = first = 0
+    quotes = False
+    held = ""  # of the block before: its last character, and a CR that what follows decides on
     with _opened(path) as file:
         block = None
         while block != b"":
@@ -145,20 +187,29 @@ def _looked_through(path: Path | Member, encoding: str) -> tuple[int, str]:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                return number + error.object[: error.start].count(b"\n"), ""
+                return _Look(number + error.object[: error.start].count(b"\n"))
             if "\0" in text:
                 number += text[: text.index("\0")].count("\n")
                 raise InputError(
                     f"{path}: line {number} is not text, or is UTF-16 without a mark "
                     "(it holds NUL); save it as UTF-8"
                 )
+            quotes = quotes or '"' in text
+            near = held + text
+            if near.count("\r") > near.count("\r\n"):
+                alone = [match.start() for match in _LONE.finditer(near)]
+                if alone and not first:
+                    first = number + near.count("\n", 0, alone[0])
+                lone += len(alone)
+            before = near.rstrip("\r")
+            held = before[-1:].strip("\n") and before[-1] + "\r" * (before != near)
             number += text.count("\n")
             ends = {end for end in "\r\n" if end in text}
             found |= ends
             length = 0 if ends else length + len(text)
             if length > LIMIT:  # here already, for a small packed file may be very long
                 raise _too_long(path, number)
-    return 0, "\r" if found == {"\r"} else "\n"
+    return _Look(0, "\r" if found == {"\r"} else "\n", number - 1, lone, first, quotes)
 
 
 def _too_long(path: Path | Member, number: int) -> InputError:
@@ -196,7 +247,9 @@ def readable(path: object) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
+        raise unreadable(path, error) or InputError(
+            f"{path}: cannot be read ({error}); is it whole?"
+        ) from None
 
 
 def lines_of(path: Path | Member, form: Form) -> Iterator[str]:

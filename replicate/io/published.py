@@ -55,6 +55,8 @@ class Published:
         archives (tuple of str): addresses of archives that hold all the files.
         copies (tuple of Source): files that have the same texts, used where
             :attr:`files` are not there.
+        sentences_of (str): name of the corpus that it shares sentences with; empty where it
+            shares none.  Results on corpora of one such name are not independent.
 
     Example:
         >>> PUBLISHED["trec"].titles(("0", "5"))
@@ -69,6 +71,7 @@ class Published:
     terms: str
     archives: tuple[str, ...] = ()
     copies: tuple[Source, ...] = ()
+    sentences_of: str = ""
 
     def titles(self, label_names: tuple[str, ...]) -> tuple[str, ...]:
         """What labels mean; a label that this corpus lacks stays as it is.
@@ -129,6 +132,7 @@ _ALL = (
             "https://storage.googleapis.com/seldon-datasets/sentence_polarity_v1/"
             "rt-polaritydata.tar.gz",
         ),
+        sentences_of="mr",
     ),
     Published(
         "sst1",
@@ -162,6 +166,7 @@ _ALL = (
         ),
         "Socher et al. (2013), Stanford Sentiment Treebank, whole sentences, five labels",
         _RESEARCH,
+        sentences_of="mr",
     ),
     Published(
         "sst2",
@@ -189,6 +194,7 @@ _ALL = (
         ),
         "Socher et al. (2013), Stanford Sentiment Treebank, whole sentences without the neutral",
         _RESEARCH,
+        sentences_of="mr",
     ),
     Published(
         "subj",
@@ -210,6 +216,7 @@ _ALL = (
         ),
         "Pang and Lee (2004), subjectivity dataset v1.0",
         _RESEARCH,
+        sentences_of="mr",  # of its subjective sentences, more than 4,000
     ),
     Published(
         "trec",

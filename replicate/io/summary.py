@@ -36,6 +36,10 @@ BOUNDS = {
 }
 
 
+# Control characters, and the halves that Python has of bytes that are not UTF-8.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 @dataclass(frozen=True)
 class Summary:
     """Counts of what was read of N texts, T tokens and V word types.
@@ -139,7 +143,7 @@ class Summary:
         return found
 
     def lines(self) -> list[str]:
-        """What was read, in a few lines for people."""
+        """What was read, in a few lines for people; control characters are escaped."""
         median, longest = self.words_a_text
         found = [
             f"{self.where}: {self.texts:,} texts, {self.tokens:,} words of {self.words:,} types; "
@@ -166,7 +170,8 @@ class Summary:
                 f"pool: {self.pool:,} texts, {self.pool_without_known_word:,} of them without a "
                 "word of the corpus"
             )
-        return found + list(self.notes)
+        # A label or name may hold what moves the cursor of a terminal or changes its colours.
+        return [_CONTROL.sub(lambda c: ascii(c[0])[1:-1], line) for line in [*found, *self.notes]]
 
     def check(self) -> "Summary":
         """Refuse what is probably misread; returns itself.

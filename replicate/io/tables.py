@@ -45,7 +45,8 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
 
     Raises:
         InputError: for a missing column, two columns that could be meant, a
-            row of another width, or a row without a label.
+            row of another width, a row without a label, or a second header of
+            another order; one of the same order is passed over, with a note.
 
     Example:
         >>> import tempfile
@@ -57,22 +58,35 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
         >>> notes
         ['x.csv: parted by semicolons', "x.csv: column 'Review' taken as text"]
     """
-    form = form_of(path, notes)
+    form = form_of(path, notes, line="row")
     lines = enumerate(lines_of(path, form), start=1)
     head, first = next(((n, line) for n, line in lines if line.strip()), (0, ""))
     if not first:
         raise InputError(f"{path}: empty; a header and texts are needed")
+    heads = [first]
     if excel := re.fullmatch(r'"?sep=(.)"?', first, re.IGNORECASE):
         separator = excel[1]
         head, first = next(lines, (head + 1, ""))
+        heads.append(first)
     separator, width, text_at, label_at = _header(path, notes, head, first, separator, labelled)
     part_at = _part_column(first, separator)
+    # Where files were joined, the first lines of each stand among the rows.
+    heads_again = [next(csv.reader([line], delimiter=separator)) for line in heads]
+    names, again = heads_again[-1], []
     rows = _quoted_rows(path, form, separator)
     if separator == "\t" and not _is_quoted(path, form, width, head):
         rows = _plain_rows(path, form, width)
     for number, row, _ in rows:
         if number <= head or not any(map(str.strip, row)):
             continue
+        if row in heads_again:
+            again.append(number)
+            continue
+        if sorted(row) == sorted(names):
+            raise InputError(
+                f"{path}: line {number} is a header of another order of columns; give all parts "
+                "of the table one order, and then join them"
+            )
         if len(row) != width:
             raise InputError(
                 f"{path}: line {number} has {len(row)} fields, the header {width}, "
@@ -83,6 +97,11 @@ def table(path: Path, notes: list[str], separator: str, labelled: bool) -> Itera
             raise InputError(f"{path}: line {number} has no label; give it one")
         part = "" if part_at is None else _PARTS.get(row[part_at].strip().casefold(), "")
         yield Text(row[text_at], label, number, f"{path}: line {number}", part)
+    if again:
+        notes.append(
+            f"{path.name}: headers within the table passed over: {len(again)} "
+            f"(first in line {again[0]})"
+        )
 
 
 def _part_column(line: str, separator: str) -> int | None:
@@ -95,6 +114,7 @@ def _header(
     path: Path, notes: list[str], number: int, line: str, separator: str, labelled: bool
 ) -> tuple[str, int, int, int | None]:
     """The separator and the width of a header, and where text and label stand in it."""
+    no_label = labelled
     for tried in dict.fromkeys((separator, *_SEPARATORS)):
         try:
             cells = next(csv.reader([line], delimiter=tried, strict=True), [])
@@ -102,6 +122,7 @@ def _header(
             continue
         text_at = _column(path, number, cells, TEXT_COLUMNS)
         label_at = _column(path, number, cells, LABEL_COLUMNS)
+        no_label = no_label and label_at is None
         if text_at is None or (labelled and label_at is None):
             continue
         if tried != separator:
@@ -110,8 +131,6 @@ def _header(
             if at is not None:
                 _note_name(path, notes, cells[at].strip(), kind)
         return tried, len(cells), text_at, label_at
-    cells = line.split(separator)
-    no_label = labelled and _column(path, number, cells, LABEL_COLUMNS) is None
     raise InputError(
         f"{path}: line {number} has no column {'label' if no_label else 'text'!r} "
         f"(it reads {shorten(line)}); a header with {'label and text' if labelled else 'text'} "

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 import numba
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, unreadable
 
 __all__ = [
     "VERSION",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: Of these readers: rows that an older one kept are read again.
-VERSION = 2
+VERSION = 3
 
 
 @runtime_checkable
@@ -103,7 +103,9 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> tuple[np.ndarray, np
                 return _read_text(path, file, body, words, (count, width))
             return _read_binary(path, file, body, words, count, width)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is it whole?") from None
+        raise unreadable(path, error) or InputError(
+            f"{path}: cannot be read ({error}); is it whole?"
+        ) from None
 
 
 def is_keyed(vectors: object) -> TypeGuard[Keyed]:
@@ -268,7 +270,16 @@ def _read_text(path, file, head, words, header):
         word, fields = _word_and_numbers(line, width)
         if len(fields) < width:
             raise InputError(f"{path}: line {number} has not {width} numbers; is it whole?")
+        if b"\r" in word and any(map(_ends_in_number, word.split(b"\r")[:-1])):
+            raise InputError(
+                f"{path}: line {number} is several lines that end in CR; save it with LF as line end"
+            )
         vectors += 1
+        if header and vectors > header[0]:
+            raise InputError(
+                f"{path}: line {number}: more than the {header[0]} vectors of line 1; correct line "
+                "1, or fetch it again"
+            )
         place = wanted.get(word)
         if place is None:
             # A full check of every number would take as long as reading them.
@@ -293,6 +304,12 @@ def _read_text(path, file, head, words, header):
     if header and vectors < header[0]:
         raise InputError(f"{path}: truncated: {vectors} of {header[0]} vectors; fetch it again")
     return _finite(path, words, rows, known)
+
+
+def _ends_in_number(line):
+    """Whether a line is a vector's: a word that holds a CR has no number before it."""
+    fields = line.split()
+    return bool(fields) and _is_number(fields[-1])
 
 
 def _word_and_numbers(line, width):
@@ -456,7 +473,9 @@ def _scan(buffer, filled, ended, most, width, table, starts, text, known, rows):
             more = _fits(buffer, filled, ended, last, blank + 1, width)
         if more < 0 and not ended:
             break
-        if fitting > 1 or (fitting == 0 and first == 0):
+        # At 2, a word follows the first blank's numbers, whose sizes are odd: a later blank that
+        # fits is a guess.
+        if fitting > 1 or (fitting == 0 and first == 0) or (fitting == 1 and first == 2):
             return position, taken, _UNCLEAR
         values = end + 1
         word = _find(buffer, begin, end, table, starts, text)

@@ -26,11 +26,18 @@ from typing import Any
 from ..io.errors import InputError
 from .memory import Peak
 
-__all__ = ["Outcome", "Task", "WorkerPool", "run_tasks", "start_server"]
+__all__ = ["Outcome", "Task", "TaskFailed", "WorkerPool", "run_tasks", "start_server"]
 
 #: What a worker runs: a name, a function of an importable module and its arguments, and
 #: the names of the tasks that come first.  Called as `function(*arguments, on_progress)`.
 Task = namedtuple("Task", "name function arguments after")
+
+
+class TaskFailed(Exception):
+    """Raised by a task that cannot be done for a reason of its own, which is one line.
+
+    It counts as a failure, and the others go on; an :class:`InputError` stops them all.
+    """
 
 
 @dataclass
@@ -56,8 +63,8 @@ def run_tasks(
 ) -> Outcome:
     """Run tasks in processes of their own, at most `jobs` at once.
 
-    A process that dies is reported, the tasks that need it are left out, and
-    the others go on.
+    A process that dies is reported, as is a task that raises :class:`TaskFailed`; the
+    tasks that need it are left out, and the others go on.
 
     Args:
         tasks (list of Task): in the order of preference.
@@ -322,6 +329,8 @@ def _work(theirs):
         theirs.send(("done", peak))
     except InputError as error:
         theirs.send(("input", str(error)))
+    except TaskFailed as error:
+        theirs.send(("error", str(error)))
     except BaseException:
         theirs.send(("error", traceback.format_exc()))
     finally:

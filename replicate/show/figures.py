@@ -72,6 +72,8 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "replicate",
     "svg.fonttype": "path",
     "figure.dpi": 150,
+    # A corpus and the name of a file may have dollar signs: they are no formulas.
+    "text.parse_math": False,
 }
 
 
@@ -132,13 +134,12 @@ def draw_figures(run: Run, seeds: list[int] | None = None) -> list[Path]:
     if not seeds:
         return []
     _table_1(run, seeds[0])
-    records = {seed: run.record(seed) for seed in seeds}
     drawn = []
     with styled():
         if run.options.stored:
             for number, wrong in ((3, False), (4, True)):
                 drawn.append(_figure_words(run, seeds[0], run.figure(f"fig{number}"), wrong))
-        drawn.append(draw_figure_5(run.title, _table_5(records), run.figure("fig5")))
+        drawn.append(draw_figure_5(run.title, _table_5(run, seeds), run.figure("fig5")))
         curves = {seed: run.accuracies(seed) for seed in seeds}
         drawn.append(_figure_6(run.title, curves, run.figure("fig6")))
     return drawn
@@ -364,28 +365,47 @@ def band(
     return mean, np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
 
 
-def _table_5(records: dict[int, Record]) -> list[tuple[Any, ...]]:
+def _table_5(run: Run, seeds: list[int]) -> list[tuple[Any, ...]]:
     """Rows of Fig. 5: change of saliency, correctly classified against misclassified."""
-    seeds = list(records)
-    first = records[seeds[0]]
-    drawn = statistics.drawn_hundred(first.correct, seeds[0])
+    first = run.record(seeds[0])
+    drawn, change_epochs = statistics.drawn_hundred(first.correct, seeds[0]), first.change_epochs
+    hundred = [_pair_5(first, "raw", drawn)]
+    del first
+    # A record maps seven files, and the system lets a process open about a thousand: the
+    # curves are kept, and one record at a time.
+    pairs = [_pairs_5(run.record(seed)) for seed in seeds]
+    every = seeds_counted(len(seeds))
     panels = [
-        (f"as in the paper: {len(drawn[0])} against {len(drawn[1])}, seed {seeds[0]}", "raw", True),
-        (f"all sentences of T1, {seeds_counted(len(seeds))}", "raw", False),
-        (f"of the logit difference, {seeds_counted(len(seeds))}", "logit", False),
+        (f"as in the paper: {len(drawn[0])} against {len(drawn[1])}, seed {seeds[0]}", hundred),
+        (f"all sentences of T1, {every}", [raw for raw, _ in pairs]),
+        (f"of the logit difference, {every}", [logit for _, logit in pairs]),
     ]
     table = []
-    for panel, kind, hundred in panels:
-        chosen = [(first, drawn)] if hundred else [(r, None) for r in records.values()]
-        usable = [(r, c) for r, c in chosen if r.correct.any() and not r.correct.all()]
-        both = [statistics.change_curves(r, kind, c) for r, c in usable]
+    for panel, found in panels:
+        both = [pair for pair in found if pair is not None]
         for i, name in enumerate(SENTENCES_5 if both else ()):
-            curves = [pair[i] * (len(drawn[i]) if hundred else 1) for pair in both]
-            columns = (first.change_epochs, *band(curves))
+            curves = [pair[i] * (len(drawn[i]) if found is hundred else 1) for pair in both]
+            columns = (change_epochs, *band(curves))
             table += [(panel, name, int(e), *map(float, row)) for e, *row in zip(*columns)]
         if not both:
             table.append((panel, "", 0, *[float("nan")] * 3))
     return table
+
+
+#: Mean change of the correctly classified and of the misclassified sentences, (E - 1,) each.
+_Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _pairs_5(record: Record) -> tuple[_Pair | None, _Pair | None]:
+    """Curves of one seed over all sentences: of the saliency, and of the logit difference."""
+    return _pair_5(record, "raw"), _pair_5(record, "logit")
+
+
+def _pair_5(record: Record, kind: str, chosen: Any = None) -> _Pair | None:
+    """Curves of one seed; None if one kind of sentence is missing."""
+    if not record.correct.any() or record.correct.all():
+        return None
+    return statistics.change_curves(record, kind, chosen)
 
 
 #: What Fig. 5 compares: sentences -> colour.

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import rich.text
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,10 +30,12 @@ from .wording import seeds_note, shown_number, shown_range
 
 __all__ = [
     "Display",
+    "escape_controls",
     "one_run",
     "print_accuracies",
     "print_claims",
     "print_table",
+    "printable",
     "summary",
     "working",
 ]
@@ -45,6 +48,38 @@ _COLOURS = {
     **dict.fromkeys(("no such effect", "not alike", "reversed", "failed"), "red"),
     **dict.fromkeys(("undecided", "not applicable"), "yellow"),
 }
+
+
+#: Characters that a terminal obeys, and how they are shown; a tab and a line break do no harm.
+_CONTROLS = {
+    code: ascii(chr(code))[1:-1]
+    for code in (*range(32), *range(127, 160))
+    if chr(code) not in "\t\n"
+}
+
+
+def printable(text: str) -> str:
+    """A text in which a terminal obeys nothing: control characters are written as escapes.
+
+    Example:
+        >>> print(printable("\\x1b[31mred"))
+        \\x1b[31mred
+    """
+    return text.translate(_CONTROLS)
+
+
+def escape_controls() -> None:
+    """Let Rich show the control characters of labels and words, in all that it prints.
+
+    Of those it drops five, and sends the others to the terminal, which would change its
+    colours or title.  The codes of Rich's own colours are added later and stay.
+
+    Example:
+        >>> escape_controls()
+        >>> print(Text("\\x07bell"))
+        \\x07bell
+    """
+    vars(rich.text)["strip_control_codes"] = printable
 
 
 class Display:
