@@ -751,7 +751,7 @@ def test_saliency_is_made_again_and_the_rest_is_kept(
     assert run.finished_seeds() == [0, 1, 2]
     trained = [Run(copy).finished(seed, "T1andT2") for seed in (0, 1, 2)]
     assert trained == [False, True, False]
-    assert again.train(copy, published, 1) == []  # all are there
+    assert again.train(copy, published, 1) == [1]  # all are there
     save_csv(tmp_path / "expected.csv", tool("collect").EXPECTED_HEADER, [])
     again.publish(copy, published, tmp_path / "expected.csv")
     of_seed_0 = [line for line in before["statistics.csv"].splitlines() if line[:2] == b"0,"]
