@@ -206,7 +206,7 @@ def fit(
         pool: n texts whose labels the trained networks predict.  With ``Inputs``, a word of a
             text that these lack is as padding; ``words`` of
             :func:`replicate.experiment.read_inputs` adds it.
-        digest: :func:`sha256_of` the vectors, if it is known already.
+        digest: checksum of the vectors, if it is known already.
 
     Returns:
         See there.
