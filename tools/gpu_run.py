@@ -947,7 +947,7 @@ def start_as_image(session):
     if session.dry_run:
         shown = [session.device if word == DEVICE else word for word in shown]
     if session.small:
-        shown += ["--seeds", "1", "--epochs", "2"]
+        shown += ["--seeds", "1", "--epochs", "3"]
     user = image_user(session)
     for name in (place, *place.rglob("*")) if user else ():
         os.chown(name, user["user"], user["group"])

@@ -473,9 +473,7 @@ def _scan(buffer, filled, ended, most, width, table, starts, text, known, rows):
             more = _fits(buffer, filled, ended, last, blank + 1, width)
         if more < 0 and not ended:
             break
-        # At 2, a word follows the first blank's numbers, whose sizes are odd: a later blank that
-        # fits is a guess.
-        if fitting > 1 or (fitting == 0 and first == 0) or (fitting == 1 and first == 2):
+        if fitting > 1 or (fitting == 0 and first == 0):
             return position, taken, _UNCLEAR
         values = end + 1
         word = _find(buffer, begin, end, table, starts, text)
