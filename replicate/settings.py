@@ -216,6 +216,24 @@ def matrix_of(vectors: np.ndarray, known: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def settings_like(place: Path, kind: type) -> dict[str, Any]:
+    """A file of settings of a command that makes a table of its own.
+
+    Args:
+        place: the file.
+        kind: a ``msgspec.Struct`` of what it must hold.
+
+    Raises:
+        InputError: if it holds something else.
+    """
+    settings: dict[str, Any] = load_json(place)
+    try:
+        msgspec.convert(settings, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InputError(f"{place}: not of this program ({error}); choose another --out") from None
+    return settings
+
+
 def same_data(place: Path, have: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Look whether results that are there are of this corpus and these word vectors.
 

@@ -25,14 +25,11 @@ import numpy as np  # noqa: E402
 import provenance  # noqa: E402
 
 from replicate.config import ARMS  # noqa: E402
-from replicate.experiment import prepare, run_stage, verdicts_of  # noqa: E402
-from replicate.io.data import data_folders, find_data  # noqa: E402
-from replicate.io.errors import InputError  # noqa: E402
+from replicate.experiment import run_stage, verdicts_of  # noqa: E402
 from replicate.io.files import load_json, read_csv, save_csv, save_json  # noqa: E402
-from replicate.io.published import published_as  # noqa: E402
 from replicate.results import Results, read_accuracies, save_seeds  # noqa: E402
 from replicate.run import ACCURACY, TRAINING, Run  # noqa: E402
-from replicate.settings import continued, read_settings  # noqa: E402
+from replicate.settings import continued  # noqa: E402
 from replicate.show import figures, report  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -47,24 +44,9 @@ class Again(Run):
 
 
 def start(folder, committed):
-    """A run with the settings, corpus and vectors of committed results; they say that it goes on.
-
-    Raises:
-        InputError: where corpus or vectors are not there, or are others.
-    """
-    settings, config = read_settings(committed / "config.json")
-    name = settings["vectors"]["name"]
-    vectors = [place / name for place in data_folders() if (place / name).is_file()]
-    if not vectors:
-        raise InputError(f"{name} is not there; set REPLICATE_DATA to the folder that has it")
-    corpus = published_as(settings["corpus"]["sha256"])
-    _, paths, vectors = find_data("paper", (corpus.name,) if corpus else (), vectors[0])
-    options = collect.Run(committed).options
-    run = prepare(folder, config, options, settings["seeds"], paths, vectors, settings["preset"])
-    for what in ("corpus", "vectors"):
-        if run.settings[what]["sha256"] != settings[what]["sha256"]:
-            raise InputError(f"{committed}: made with another {what}; name that of its config.json")
-    return run
+    """A run with the settings, seeds, corpus and vectors of committed results."""
+    run = collect.Run(committed)
+    return provenance.prepared(committed, folder, run.seeds, run.options)
 
 
 def one_seed(folder, seed, curves, half):

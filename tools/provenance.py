@@ -31,6 +31,7 @@ from replicate.experiment import prepare, run_seed
 from replicate.io.data import data_folders, find_data
 from replicate.io.errors import InputError
 from replicate.io.files import load_json, save_json
+from replicate.io.published import published_as
 from replicate.results import read_accuracies, save_seeds
 from replicate.run import Options
 from replicate.settings import read_settings
@@ -132,6 +133,26 @@ def links(record, today, name, seed):
     return [link for link in found if link["from"] != today and link not in record["neutral"]]
 
 
+def prepared(committed, folder, seeds, options):
+    """A run in `folder` with the settings, corpus and vectors of committed results.
+
+    Raises:
+        InputError: where the corpus or the vectors are not there, or are others.
+    """
+    settings, config = read_settings(committed / "config.json")
+    name = settings["vectors"]["name"]
+    vectors = [place / name for place in data_folders() if (place / name).is_file()]
+    if not vectors:
+        raise InputError(f"{name} is not there; set REPLICATE_DATA to the folder that has it")
+    corpus = published_as(settings["corpus"]["sha256"])
+    _, paths, vectors = find_data("paper", (corpus.name,) if corpus else (), vectors[0])
+    run = prepare(folder, config, options, seeds, paths, vectors, settings.get("preset", ""))
+    for what in ("corpus", "vectors"):
+        if run.settings[what]["sha256"] != settings[what]["sha256"]:
+            raise InputError(f"{committed}: made with another {what}; name that of its config.json")
+    return run
+
+
 def repeat(folder, seed):
     """Files whose numbers of a seed do not repeat to the last bit: empty if all do.
 
@@ -142,21 +163,10 @@ def repeat(folder, seed):
     Raises:
         InputError: where the corpus or the vectors are not there, or are others.
     """
-    settings, config = read_settings(folder / "config.json")
-    name = settings["vectors"]["name"]
-    vectors = [place / name for place in data_folders() if (place / name).is_file()]
-    if not vectors:
-        raise InputError(f"{name} is not there; set REPLICATE_DATA to the folder that has it")
-    corpus = (folder.name,) if folder.parent.name == "corpora" else ()
-    _, paths, vectors = find_data("paper", corpus, vectors[0])
+    settings, _ = read_settings(folder / "config.json")
     with tempfile.TemporaryDirectory() as work:
         options = Options(stored=settings["stored"])  # without the series a statistic is missing
-        run = prepare(Path(work) / "run", config, options, [seed], paths, vectors)
-        for what in ("corpus", "vectors"):
-            if run.settings[what]["sha256"] != settings[what]["sha256"]:
-                raise InputError(
-                    f"{folder}: made with another {what}; name that of its config.json"
-                )
+        run = prepared(folder, Path(work) / "run", [seed], options)
         run_seed(run, seed)
         again = Path(work)
         collect.save_statistics(run, again)

@@ -27,12 +27,12 @@ from ..corpus import Corpus
 from ..environment import inherited, versions
 from ..experiment import Inputs, OnRead, check_converged, read_inputs
 from ..io.errors import InputError, shorten
-from ..io.files import check_own_folder, folder_lock, load_json, read_csv, save_csv, save_json
+from ..io.files import check_own_folder, folder_lock, read_csv, save_csv, save_json
 from ..io.files import sha256 as checksum
 from ..io.published import PUBLISHED
 from ..model import TextCNN
 from ..parallel.pool import Outcome, Task, run_tasks
-from ..settings import content_of, matrix_of
+from ..settings import content_of, matrix_of, settings_like
 from ..split import folds
 from ..training import PARTS, Evaluator, train
 from ..vectors import coverage, with_unknown_words
@@ -335,14 +335,7 @@ def locked(out: str | Path) -> Iterator[None]:
 
 def _read_settings(out: Path) -> dict[str, Any]:
     """``kim.json``, with the checksums of corpora that rows are of."""
-    settings = load_json(out / SETTINGS)
-    try:
-        msgspec.convert(settings, _Settings)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError(
-            f"{out / SETTINGS}: not of this program ({error}); choose another --out"
-        ) from None
-    return {"corpora": {}, **settings}
+    return {"corpora": {}, **settings_like(out / SETTINGS, _Settings)}
 
 
 def _keep_settings(

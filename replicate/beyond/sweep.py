@@ -21,7 +21,6 @@ from ..io.errors import InputError, shorten
 from ..io.files import (
     check_own_folder,
     folder_lock,
-    load_json,
     read_csv,
     read_text,
     save_csv,
@@ -30,7 +29,15 @@ from ..io.files import (
 )
 from ..parallel.mpi import run_shares
 from ..parallel.pool import Outcome, Task, TaskFailed
-from ..settings import CorpusFacts, Options, Surroundings, VectorFacts, continued, same_data
+from ..settings import (
+    CorpusFacts,
+    Options,
+    Surroundings,
+    VectorFacts,
+    continued,
+    same_data,
+    settings_like,
+)
 
 __all__ = [
     "Specification",
@@ -191,14 +198,7 @@ def locked(out: str | Path) -> Iterator[None]:
 
 def _read_settings(out: Path) -> dict[str, Any]:
     """``sweep.json``: the data and the options that all rows have in common."""
-    settings = load_json(out / SETTINGS)
-    try:
-        msgspec.convert(settings, _Facts)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError(
-            f"{out / SETTINGS}: not of this program ({error}); choose another --out"
-        ) from None
-    return settings
+    return settings_like(out / SETTINGS, _Facts)
 
 
 def prepare_sweep(
