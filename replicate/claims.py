@@ -31,7 +31,7 @@ from scipy.special import expit
 
 from .config import PAPER
 from .inference import ALPHA
-from .statistics import BLOCKS, OTHERS
+from .statistics import BLOCKS, OTHERS, comparable
 
 __all__ = [
     "CLAIMS",
@@ -194,7 +194,7 @@ class Part:
     def effects(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers of the statistic as effects: above 0 is the paper's side."""
         forward, _ = SCALES[self.scale]
-        return np.asarray(self.sign * (forward(numbers) - self._neutral))
+        return comparable(self.sign * (forward(numbers) - self._neutral))
 
     def shown(self, effects: np.ndarray | float) -> np.ndarray:
         """Effects as they are shown: an accuracy, a ratio, a share."""

@@ -51,7 +51,7 @@ PAPER: dict[str, Any] = {
         "lead of T1andT2h": (0.01, 0.005, "0.76 against 0.75, epochs 40-50 (6.2); half of it"),
         "lead of T1andT2": (0.02, 0.01, "0.78 against 0.76, epochs 40-50 (6.2); half of it"),
         "headroom": (0.03, 0.015, "0.78 against 0.75, epochs 40-50 (6.2); half of it"),
-        "unstated": (0.01, 0.005, "no figure; one point is the least that two digits show"),
+        "unstated": (None, 0.005, "no figure; half of the point that two digits can show"),
         "alike": (0.0, 0.005, "half of the least difference that two digits show"),
         "level": (0.0, 0.005, "levels are printed to two digits (6.2)"),
         "little": (None, 0.5, "no figure; late movement at most half of early movement"),
@@ -139,7 +139,10 @@ class Config:
     )
     batch_size: int = _number(100, 1, 2**31 - 1, doc="sentences in a batch, B")
     max_norm: float = _number(
-        0.0, 0.0, 1e6, doc="largest L2 norm of a row of fc/W; 0 is off; Kim (2014) uses 3"
+        0.0,
+        0.0,
+        1e6,
+        doc="largest L2 norm of a row of fc/W; 0 is off; Kim (2014) uses 3, see docs/kim.md",
     )
     weight_decay: float = _number(0.0, 0.0, 1.0, doc="rate of L2 weight decay; 0 is off")
     epochs: int = _number(50, 1, 100_000, doc="5.6: epochs of each phase, E")

@@ -352,7 +352,8 @@ def random_effects(means: ArrayLike, errors: ArrayLike, alpha: float = ALPHA) ->
 
     Source:
         DerSimonian and Laird (1986) for the variance between studies, Hartung and Knapp
-        (2001) for the interval of the mean, Higgins et al. (2009) for the prediction.
+        (2001) for the interval of the mean, never below that of known variances (Röver,
+        Knapp and Friede 2015), Higgins et al. (2009) for the prediction.
 
     Example:
         >>> found = random_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
@@ -370,7 +371,9 @@ def random_effects(means: ArrayLike, errors: ArrayLike, alpha: float = ALPHA) ->
     variance = max(0.0, (q - (k - 1)) / scale)
     weight = 1 / (s**2 + variance)
     mean = (weight * y).sum() / weight.sum()
-    error = np.sqrt((weight * (y - mean) ** 2).sum() / (k - 1) / weight.sum())
+    # At least 1: studies that agree by chance would else give an interval of no width.
+    spread = max(1.0, (weight * (y - mean) ** 2).sum() / (k - 1))
+    error = np.sqrt(spread / weight.sum())
     reach = stdtrit(k - 1, 1 - alpha / 2) * error
     further = np.nan
     if k > 2:

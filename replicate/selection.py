@@ -53,7 +53,7 @@ def select_top(scores: NDArray[np.floating], size: int) -> NDArray[np.int64]:
         raise ValueError("a NaN score cannot be ranked; give every sentence a score")
     if not 0 <= size <= len(scores):
         raise ValueError(f"{size} of {len(scores)} sentences cannot be selected")
-    return np.argsort(-scores, kind="stable")[:size]
+    return np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")[:size]
 
 
 def median_halves(

@@ -7,7 +7,7 @@ may come from a run on disk, from a table of accuracies, or from another program
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .config import ARMS, PAPER, generator
 from .instability import standardise
@@ -17,6 +17,7 @@ __all__ = [
     "accuracy_statistics",
     "change_curves",
     "change_statistics",
+    "comparable",
     "drawn_hundred",
     "late_and_mean",
     "seed_statistics",
@@ -173,7 +174,28 @@ def _ordered(levels: Mapping[str, float]) -> float:
     first, second = levels["A.T1andT2"], levels["A.T1andT2h"]
     if not np.isfinite([first, second, *others]).all():
         return float("nan")
+    first, second, *others = comparable([first, second, *others])
     return float(first > second > max(others))
+
+
+def comparable(values: ArrayLike) -> NDArray[np.float64]:
+    """Levels of accuracy, or their differences, so that equal ones are equal.
+
+    Two levels from the same numbers of right answers, added in different orders, may differ
+    in their last bit.  Real differences are above 1e-9.
+
+    Args:
+        values: any shape.
+
+    Returns:
+        float64 of the same shape, 12 decimals.
+
+    Example:
+        >>> one, other = 0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1
+        >>> one == other, bool(comparable(one) == comparable(other))
+        (False, True)
+    """
+    return np.asarray(values, dtype=np.float64).round(12)
 
 
 def _mean(values: NDArray[np.bool_ | np.floating]) -> float:

@@ -122,9 +122,38 @@ def test_published_gains_are_those_of_the_published_levels(place):
     sizes = [len({row[name] for row in rows}) for name in ("seed", "half", "training")]
     both = (np.array([row[part] for row in rows]).reshape(sizes) for part in ("first", "second"))
     gains = ceiling.best_half(*both)
-    for row, gain in zip(read_csv(place / "best.csv", ceiling.BEST), gains.values(), strict=True):
+    *rows, known = read_csv(place / "best.csv", ceiling.BEST)
+    for row, gain in zip(rows, gains.values(), strict=True):
         assert float(row["mean"]) == pytest.approx(gain.mean(), abs=1e-12)
         assert f"of {sizes[1]} halves" in row["measure"] and int(row["seeds"]) == sizes[0]
+    numbers = dict.fromkeys(("variance", "low", "high"), float)
+    parts = {
+        r["source"]: r for r in read_csv(place / "components.csv", ceiling.COMPONENTS, numbers)
+    }
+    wanted = ceiling.known_best([parts["half"][name] for name in numbers], sizes[1])
+    assert [float(known[name]) for name in ("mean", "low", "high")] == pytest.approx(
+        wanted.tolist()
+    )
+
+
+def test_of_equal_halves_the_mean_counts():
+    """Two halves have the same right answers, added in another order: neither is the best alone."""
+    one, other = [0.1, 0.2, 0.3], [0.3, 0.2, 0.1]
+    assert sum(one) != sum(other)
+    first = np.array([[one, other, [0.1] * 3]])
+    second = np.array([[[0.5] * 3, [0.7] * 3, [0.6] * 3]])
+    # The best on `first` are both of the first two: (0.5 + 0.7) / 2 is the mean of all three.
+    chosen = ceiling.best_half(first, second)["real"]
+    swapped = ceiling.best_half(first[:, [1, 0, 2]], second[:, [1, 0, 2]])["real"]
+    assert chosen == pytest.approx(swapped, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "halves, wanted", [(2, np.pi**-0.5), (3, 1.5 * np.pi**-0.5), (6, 1.26720636)]
+)
+def test_the_known_best_is_the_expected_maximum(halves, wanted):
+    """Against the closed forms of two and three, and the tables of order statistics (Teichroew 1956)."""
+    assert ceiling.known_best([4.0, -1.0], halves) == pytest.approx([2 * wanted, 0.0], abs=1e-7)
 
 
 # --- designs ---------------------------------------------------------------------------

@@ -566,3 +566,33 @@ def test_parts_name_arms_that_exist():
             assert name.removeprefix("A.") in (*ARMS, "others")
     assert judging.column([{f"A.{a}": i for i, a in enumerate(OTHERS)}], "A.others") == 1.5
     assert isinstance(CLAIMS[0].parts[0], Part)
+
+
+# --- equal levels, and claims without a figure -------------------------------------------
+
+
+def test_levels_that_are_equal_do_not_lead():
+    """Both from the same right answers, added in two orders; the last bit is no lead."""
+    counts = np.array([[0.7, 0.1, 0.2], [0.2, 0.1, 0.7]]) + 0.1
+    high, low = sorted(counts.mean(axis=1))[::-1]
+    assert high > low
+    table = [{"A.T1andT2h": high, "A.T1andT2l": low, "H.mean": high - low} for _ in range(60)]
+    parts = judged(table)["H"].parts
+    assert [part.positive for part in parts] == [0.0, 0.0]
+    # Twin: a real lead of one answer counts.
+    table = [{**row, "A.T1andT2h": high + 1e-7, "H.mean": 1e-7} for row in table]
+    assert [part.positive for part in judged(table)["H"].parts] == [1.0, 1.0]
+
+
+def test_a_claim_without_a_figure_of_the_paper_asks_for_none_of_one_run():
+    """O5: T1andT2h falls, how far the paper does not say.  Half of the runs show it, by a tenth of a point."""
+    table = [
+        {"O5.fall": (-1) ** i * 0.001, "O5.fall.T1andT2": 0.0, "O5.steady": 0.0} for i in range(60)
+    ]
+    found = {p.part.title: p for p in judged(table)["O5"].parts}
+    fall = found["change of T1andT2h"]
+    assert fall.part.reported is None and np.isnan(fall.percentile)
+    assert judged(table)["O5"].hits == 30
+    # Twin: H has a figure, of one point, so that no run of a tenth of it shows it.
+    row = {"A.T1andT2h": 0.751, "A.T1andT2l": 0.75, "H.mean": 0.001}
+    assert judged([row] * 60)["H"].hits == 0

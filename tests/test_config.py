@@ -1,15 +1,18 @@
 """Settings and readings: offered values only, TOML and back, generators with fixed streams."""
 
+import ast
 import dataclasses
 import json
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import replicate
 from replicate.config import ARMS, PAPER, PRESETS, Config, generator
 from replicate.io.errors import InputError, shorten
 from replicate.io.files import read_text
@@ -440,3 +443,25 @@ def test_neighbouring_seeds_are_unrelated():
     correlation = np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]
     assert abs(correlation) < 0.04  # 4 standard errors of 9,950 pairs
     assert abs(drawn.mean() - 0.5) < 0.012
+
+
+def drawn_names(folder):
+    """Name of a draw -> the numbers of coordinates with which it is called."""
+    found = {}
+    for place in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(place.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "generator":
+                name, *seeds = node.args
+                if isinstance(name, ast.Constant):
+                    found.setdefault(name.value, set()).add(len(seeds))
+    return found
+
+
+def test_a_name_of_a_draw_always_has_as_many_coordinates(tmp_path):
+    """`("order", 5)` and `("order", 5, 0)` are one stream: a seed sequence is padded with zeros."""
+    same = [generator("order", *seeds).random_sample(3).tolist() for seeds in ((5,), (5, 0))]
+    assert same[0] == same[1]
+    found = drawn_names(Path(replicate.__file__).parent)
+    assert len(found) > 20 and all(len(numbers) == 1 for numbers in found.values()), found
+    (tmp_path / "a.py").write_text('generator("x", seed)\ngenerator("x", seed, epoch)\n')
+    assert drawn_names(tmp_path) == {"x": {1, 2}}

@@ -290,3 +290,31 @@ def test_shuffled_filters_make_other_saliency(learnt):
             other = faithful.attributions(model, tokens, offsets, random, ["saliency"])
         same = faithful.correlation_within(found["saliency"], other["saliency"], offsets)
         assert np.nanmean(same) == pytest.approx(1) if not layers else np.nanmean(same) < most
+
+
+def _confident(gap):
+    """A network whose label has a lead of `gap`, to which each of four words adds a little."""
+    model = TextCNN(
+        np.vstack([np.zeros(4), np.eye(4)]).astype("f"),
+        2,
+        Config(n_filters=4, filter_height=1),
+        seed=0,
+    )
+    model.conv.W.array[:, 0, 0], model.conv.b.array[...] = np.eye(4), 0
+    model.fc.W.array[...], model.fc.b.array[...] = [[gap, 0.5, 1, 2], [0] * 4], 0
+    return model
+
+
+@pytest.mark.parametrize("gap", [4, 10, 18, 30])
+def test_leave_one_out_keeps_its_digits_in_confident_sentences(gap):
+    """Against the formula in float64; a probability near 1 has lost them."""
+    weights = np.array([gap, 0.5, 1, 2])
+    tokens, offsets = np.arange(4, dtype="i"), np.array([0, 4])
+    found = faithful.leave_one_out(_confident(gap), tokens, offsets)
+    doubt = 1 / (1 + np.exp(weights.sum()))
+    wanted = 1 / (1 + np.exp(weights.sum() - weights)) - doubt
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    assert (np.argsort(found) == np.argsort(weights)).all()
+    # Twin: the difference of the probabilities themselves, in float32.
+    p = np.float32(1) / (np.float32(1) + np.exp(-(weights.sum() - weights)).astype("f"))
+    assert gap < 18 or not (np.float32(1 - doubt) - p > 0)[1:].all()

@@ -247,3 +247,21 @@ def test_ratios_are_covered():
 def test_no_ratio_to_what_may_be_nothing():
     assert np.isnan(inference.ratio_interval([1.0, 1.1, 0.9], [0.1, -0.2, 0.3])).all()
     assert np.isnan(inference.ratio_interval([1.0, 1.1], [1.0, 1.2])).all()
+
+
+@pytest.mark.parametrize(
+    "means, errors",
+    [([1, 1, 1], [0.5] * 3), ([0.01, 0.0101, 0.0102], [0.01] * 3), ([2, 2], [1, 3])],
+)
+def test_studies_that_agree_by_chance_have_an_interval(means, errors):
+    """Never below that of known variances; without the bound it has no width, or hardly any."""
+    found = inference.random_effects(means, errors)
+    known = 1 / np.sqrt((1 / np.square(errors)).sum())
+    reach = stats.t.ppf(0.975, len(means) - 1) * known
+    assert (found.low, found.high) == pytest.approx((found.mean - reach, found.mean + reach))
+
+
+def test_studies_that_differ_are_not_bounded():
+    """Twin: where the estimates differ by more than their errors, the spread decides."""
+    found = inference.random_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    assert found.high - found.mean > 2 * stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)

@@ -10,7 +10,9 @@ import pytest
 from scipy import stats
 
 from replicate.beyond import other_corpora as beyond
+from replicate.claims import part_of
 from replicate.cli import cli
+from replicate.config import Config
 from replicate.corpus import read_corpus
 from replicate.inference import random_effects
 from replicate.io.errors import InputError
@@ -282,3 +284,19 @@ def test_the_command(folders, tmp_path, capfd):
     assert cli.main(["corpora", *map(str, folders), "--out", str(out)], standalone_mode=False) == 0
     printed = capfd.readouterr().out
     assert str(out / "effects.csv") in printed and str(out / "corpora.png") in printed
+
+
+def test_a_corpus_without_spread_is_told(caplog):
+    """Its standard error is 0, so it would be all of the mean; it is not left out in silence."""
+    _, part = part_of("H", "epochs 40-50")
+    same = {"A.T1andT2h": 0.76, "A.T1andT2l": 0.75}
+    varied = [{"A.T1andT2h": 0.76 + i / 1e3, "A.T1andT2l": 0.75} for i in range(5)]
+    studies = [
+        beyond.Study(title, Config(), {"corpus": {"sha256": {}}}, table)
+        for title, table in (("one", [same] * 5), ("two", varied))
+    ]
+    found, together = beyond.judge_studies(studies, part)
+    assert [study.title for study, *_ in found] == ["two"] and together is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "one: all 5 seeds have the same epochs 40-50, which so has no error; it is left out"
+    ]

@@ -7,10 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import operating
 import pytest
+import regression
 
 from replicate.beyond import ceiling, questions, rivals
+from replicate.config import ARMS
 from replicate.io.files import read_csv
+from replicate.statistics import comparable
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -97,21 +102,50 @@ def test_the_sentence_on_trust_has_the_numbers_of_the_results(name):
 
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
 def test_the_sentence_on_choosing_has_the_numbers_of_the_results(name):
-    shares, gains = [], []
+    shares, gains, known = [], [], []
     for network in ("calibrated", "as-written"):
         folder = README.parent / "results" / f"{network}-googlenews-31530" / "ceiling"
         parts = read_csv(folder / "components.csv", ceiling.COMPONENTS, {"share": float})
         shares += [f"{100 * r['share']:.0f} %" for r in parts if r["source"] == "half"]
-        (real,) = [
-            r for r in read_csv(folder / "best.csv", ceiling.BEST) if "different" in r["measure"]
-        ]
+        _, real, best = read_csv(folder / "best.csv", ceiling.BEST)
+        assert "different" in real["measure"] and "known" in best["measure"]
+        known.append(f"{100 * float(best['mean']):+.2f}")
         gains += [f"{100 * float(real[column]):+.2f}" for column in ("mean", "low", "high")]
     (line,) = re.findall(
         r"could-choosing-ever-pay\)\*\*.+?(?:\n\n|\n- )",
         README.with_name(name).read_text(encoding="utf-8"),
         re.S,
     )
-    assert re.findall(r"[-+]0\.\d+|\d+ %", line) == [*shares, *gains]
+    assert re.findall(r"[-+]0\.\d+|\d+ %", line) == [*shares, *gains, *known]
+
+
+def test_one_run_in_seven_and_one_in_fourteen():
+    """Runs of both networks in which T1andT2h leads T1andT2l by a point, and those of the opposite."""
+    leads = []
+    for network in ("calibrated", "as-written"):
+        table = operating.committed_rows(f"{network}-googlenews-31530")
+        leads += [row["A.T1andT2h"] - row["A.T1andT2l"] for row in table]
+    leads = 100 * comparable(leads)
+    assert len(leads) == 400
+    assert [round(400 / found.sum()) for found in (leads >= 1, leads <= -1)] == [7, 14]
+    assert "one in seven shows a full point, one in fourteen the opposite" in README.read_text(
+        "utf-8"
+    )
+
+
+def test_what_rounding_moves_at_most():
+    """The pages say 2.3 points: the greatest difference of a level of one seed between kernels."""
+    moved = []
+    for place in README.parent.glob("results/*-googlenews-31530/rounding.csv"):
+        if not place.parent.name.startswith("five"):
+            by_seed = {}
+            for row in read_csv(place, regression.ROUNDING):
+                levels = [float(row[f"A.{arm}"]) for arm in ARMS]
+                by_seed.setdefault(row["seed"], []).append(levels)
+            moved += [np.ptp(levels, axis=0).max() for levels in by_seed.values()]
+    assert len(moved) == 40 and f"{100 * max(moved):.1f}" == "2.3"
+    for page in ("docs/faq.md", "results/README.md"):
+        assert "at most by 2.3" in " ".join((README.parent / page).read_text("utf-8").split())
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md"])

@@ -224,3 +224,10 @@ def test_the_random_arm_is_random(arms):
         shares.append(np.isin(h, other["T1andT2ran"]).mean())
     assert len(set(shares)) > 20
     assert abs(np.mean(shares) - 0.5) < 0.006  # 4 standard errors
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "float32", "bool"])
+def test_scores_of_any_kind_are_ranked(kind):
+    """Of unsigned numbers the negative wraps."""
+    scores = np.array([0, 1, 0, 1, 1]).astype(kind)
+    assert select_top(scores, 3).tolist() == [1, 3, 4]

@@ -306,3 +306,24 @@ def test_statistics_named_by_claims_exist():
         names = [name for part in claim.parts for name in part.statistic.split(" - ")]
         names += [claim.pattern[0]] if claim.pattern else []
         assert set(names) <= {*made, "A.others"}, claim.id
+
+
+def test_equal_levels_are_equal():
+    """The same numbers of right answers, added in two orders: no model is first."""
+    counts = np.random.RandomState(0).randint(250, 350, (400, 11)) / 377
+    shuffled = np.array([np.random.RandomState(i).permutation(row) for i, row in enumerate(counts)])
+    one, other = counts.mean(axis=1), shuffled.mean(axis=1)
+    assert (one != other).sum() > 50, "the twin: sums in floating point part them"
+    assert (statistics.comparable(one) == statistics.comparable(other)).all()
+    # The least real difference of levels: one answer of a large T3, in one of eleven epochs.
+    assert statistics.comparable(0.75) < statistics.comparable(0.75 + 1 / 1e6 / 11)
+
+
+def test_equal_levels_have_no_order():
+    counts = np.array([[0.7, 0.1, 0.2], [0.2, 0.1, 0.7]]) + 0.1
+    first, second = counts.mean(axis=1)
+    assert first != second
+    others = dict.fromkeys((f"A.{arm}" for arm in statistics.OTHERS), 0.1)
+    for one, other in ((first, second), (second, first)):
+        assert statistics._ordered({"A.T1andT2": one, "A.T1andT2h": other, **others}) == 0
+    assert statistics._ordered({"A.T1andT2": first + 1e-6, "A.T1andT2h": second, **others}) == 1

@@ -203,3 +203,18 @@ def test_noise_detects_nothing_and_labels_do():
     assert area > 0.95 and tenth > 0.7
     reversed_area, _ = detection(-size, wrong, [0.1])
     assert reversed_area == pytest.approx(1 - area)
+
+
+@pytest.mark.parametrize("exponent", [2, 6, 9, 14, 20])
+def test_scores_of_confident_sentences_keep_their_digits(exponent):
+    """What is missing to 1 is the sum of the others; 1 - p of float32 is 0 from 1e-8 on."""
+    rest = 10.0**-exponent
+    p = np.array([[1 - rest, rest / 4, 3 * rest / 4]], dtype=np.float32)
+    error = Look(np.zeros((1, 2)), p).errors(np.array([0]))
+    np.testing.assert_allclose(error, [[-rest, rest / 4, 3 * rest / 4]], rtol=1e-6)
+    others = np.array([rest / 4, 3 * rest / 4])
+    wanted = -(others * np.log(others)).sum() - (1 - rest) * np.log1p(-rest)
+    assert valuation.entropy(p) == pytest.approx(wanted, rel=1e-6)
+    assert valuation.small_margin(p)[0] + 1 == pytest.approx(1.75 * rest, rel=1e-6, abs=2.3e-16)
+    # Twin: as float32 gives it.
+    assert exponent < 9 or p[0, 0] - 1 == 0

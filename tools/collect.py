@@ -9,7 +9,7 @@ Usage: python tools/collect.py DIR NAME
        python tools/collect.py --corpora DIR RUN…
        python tools/collect.py --memory NAME DIR…
        python tools/collect.py --together NAME DIR
-       python tools/collect.py --judge NAME=IDENTITY…
+       python tools/collect.py --judge NAME[=IDENTITY]…
        python tools/collect.py --forest NAME…
 
 ``--seeds`` writes only what :func:`replicate.load_results` reads, of a run whose other files
@@ -132,9 +132,10 @@ def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
     """Claims, pictures and expected intervals of committed runs, from their tables.
 
     Args:
-        names: ``NAME=IDENTITY``: the identity needs corpus and vectors, which are not there.
+        names: ``NAME=IDENTITY``: the identity needs corpus and vectors, which are not there;
+            ``NAME`` for results whose intervals are not expected of later runs.
     """
-    for name, identity in (pair.split("=") for pair in names):
+    for name, _, identity in (pair.partition("=") for pair in names):
         place, run = Path(root) / name, Run(Path(root) / name)
         table = operating.committed_rows(name, Path(root))
         header = list(dict.fromkeys(column for row in table for column in row))
@@ -143,10 +144,12 @@ def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
         of_paper = claims.is_paper_corpus(run.settings["corpus"]["sha256"])
         verdicts = judging.judge(table, of_paper)
         run.save_claims(*report.claims_tables(verdicts))
-        curves = operating.committed_curves(name, Path(root))
-        forest.difference(run.title, curves, place / "figures" / "difference")
-        (place / "figures" / "difference.svg").unlink()
-        expect(identity, verdicts, place, expected)
+        if (place / "figures").is_dir():
+            curves = operating.committed_curves(name, Path(root))
+            forest.difference(run.title, curves, place / "figures" / "difference")
+            (place / "figures" / "difference.svg").unlink()
+        if identity:
+            expect(identity, verdicts, place, expected)
 
 
 def draw_forest(names, root=REPOSITORY / "results"):

@@ -274,7 +274,7 @@ def effects():
         "O3.early": ("T2h − T2l, points, epochs 0–20", points),
         "O5.fall": ("change of T1andT2h over epochs 20–50, points", points),
         "O5.fall.T1andT2": ("change of T1andT2 over epochs 20–50, points", points),
-        "misclassified": ("misclassified T1 sentences, last epoch", {"digits": 0}),
+        "misclassified": ("misclassified T1 sentences, at the epoch that is judged", {"digits": 0}),
         "F5.share": ("share of epochs at which the misclassified change more", {}),
         "F5.share.logit": ("the same, gradient of the logit difference", {}),
         "F5b.log_ratio": ("log of total change, misclassified / correct", {}),

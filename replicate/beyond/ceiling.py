@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
+from numpy.typing import ArrayLike, NDArray
+from scipy import integrate, stats
 
 from ..config import PAPER, generator
 from ..corpus import Corpus
@@ -35,7 +35,7 @@ from ..model import TextCNN, initial_model
 from ..parallel.pool import Outcome
 from ..run import Run
 from ..selection import median_halves
-from ..statistics import late_and_mean, window
+from ..statistics import comparable, late_and_mean, window
 from ..training import Evaluator, Parts
 from .trainings import (
     check_finished,
@@ -53,6 +53,7 @@ __all__ = [
     "best_half",
     "components",
     "draw_ceiling",
+    "known_best",
     "run_ceiling",
     "seed_regimes",
     "write_ceiling",
@@ -361,7 +362,7 @@ def _jackknife(statistic, every):
 def best_half(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict[str, NDArray]:
     """What the best of H halves gains over their mean, seen and real.
 
-    The best half is that of the highest mean accuracy.  What is real is measured where
+    The best half is that of the highest mean accuracy; of equal ones the mean counts.  What is real is measured where
     nothing has chosen: on other sentences, and in another training.  The luck of a network
     is on both parts of T3, and would count as a gain of its half.
 
@@ -387,8 +388,9 @@ def best_half(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict
         raise ValueError("a training that has chosen measures no gain; give two or more")
 
     def lead(chooses, measures):
-        best = chooses.argmax(axis=1)
-        return measures[np.arange(len(best)), best] - measures.mean(axis=1)
+        levels = comparable(chooses)
+        best = levels == levels.max(axis=1, keepdims=True)
+        return np.average(measures, axis=1, weights=best) - measures.mean(axis=1)
 
     both = (first + second).mean(axis=2) / 2
     real = [
@@ -397,6 +399,29 @@ def best_half(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict
         for r in range(trainings)
     ]
     return {"seen": lead(both, both), "real": np.mean(real, axis=0)}
+
+
+def known_best(variances: ArrayLike, halves: int) -> NDArray[np.float64]:
+    """What the best of H halves gains over their mean if one knows which it is.
+
+    .. math::
+        \\sigma \\, E[\\max(z_1, \\dots, z_H)], \\quad z_i \\sim N(0, 1)
+
+    Args:
+        variances: of the part of the half, in :func:`components`; below 0 they count as 0.
+        halves: H.
+
+    Returns:
+        float64 of the same shape.  A score has to find that half, so it gains less.
+
+    Example:
+        >>> known_best([0.0, 1.0], halves=2).round(3).tolist()
+        [0.0, 0.564]
+    """
+    greatest = integrate.quad(
+        lambda z: 1 - stats.norm.cdf(z) ** halves - stats.norm.cdf(-z) ** halves, 0, np.inf
+    )[0]
+    return np.asarray(np.sqrt(np.maximum(variances, 0.0)) * greatest)
 
 
 def seed_regimes(run: Run, seed: int, design: Design) -> dict[tuple[int, int], dict[str, float]]:
@@ -426,7 +451,8 @@ def seed_regimes(run: Run, seed: int, design: Design) -> dict[tuple[int, int], d
                 f"{run.out}: seed {seed} has no network {error}; run it first"
             ) from None
         level = float(drawn.mean())
-        below = (drawn < chosen).mean() + (drawn == chosen).mean() / 2
+        lead = comparable(chosen - drawn)
+        below = (lead > 0).mean() + (lead == 0).mean() / 2
         values = (level, all_of_it - level, chosen - level, float(below), *agreement)
         answers[share, filters] = dict(zip(MEASURES, values))
     return answers
@@ -458,7 +484,7 @@ def write_ceiling(run: Run, seeds: Sequence[int], design: Design) -> list[Path]:
     out = run.out / "ceiling"
     first, second = _levels(run, seeds, design)
     found = components((first + second) / 2)
-    total = sum(max(variance, 0.0) for variance, _, _ in found.values())
+    total = sum(max(variance, 0.0) for variance, _, _ in found.values()) or float("nan")
     made: list[tuple] = [
         (name, *values, max(values[0], 0.0) ** 0.5, max(values[0], 0.0) / total, len(seeds))
         for name, values in found.items()
@@ -473,6 +499,8 @@ def write_ceiling(run: Run, seeds: Sequence[int], design: Design) -> list[Path]:
             best_half(first, second).values(),
         )
     ]
+    known = known_best(found["half"], design.halves).tolist()
+    best.append((f"gain of the best of {design.halves} halves, if it is known", *known, len(seeds)))
     table = [seed_regimes(run, seed, design) for seed in seeds]
     regimes = []
     for share, filters in design.regimes(run.config.n_filters):

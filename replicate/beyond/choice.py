@@ -29,7 +29,7 @@ from ..parallel.pool import Outcome
 from ..run import Run
 from ..selection import median_halves
 from ..show.wording import shown_number
-from ..statistics import late_and_mean
+from ..statistics import comparable, late_and_mean
 from ..verdicts import Row, Verdict, judge_part
 from .trainings import (
     check_finished,
@@ -228,7 +228,7 @@ def seed_choice(run: Run, seed: int, halves: int = HALVES, phases: int = PHASES)
     levels = {arm: late_and_mean(curves[arm])[0] for arm in ("T1andT2", "T1andT2h", "T1andT2l")}
     levels.update({name.split()[0]: found[name] for name in stars})
     drawn = np.array([found[name] for name in names])
-    ranks = stats.rankdata([levels["T1andT2h"], *drawn])
+    ranks = stats.rankdata(comparable([levels["T1andT2h"], *drawn]))
     reliability, overlap = _agreement(run, seed, phases)
     return {
         **levels,

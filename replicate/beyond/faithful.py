@@ -290,10 +290,11 @@ def deleted(
     return zeros[stays], np.concatenate([[0], np.cumsum(np.maximum(left, 1))])
 
 
-def _probability(model, sentences, own):
-    """(n,) float64, probability of given labels."""
-    found = classify(model, flat_batch(model, *sentences))
-    return found.probabilities[np.arange(len(own)), own].astype(np.float64)
+def _probability_less_1(model, sentences, own):
+    """(n,) float64, probability of given labels, less 1; near 1 it keeps its digits so."""
+    others = classify(model, flat_batch(model, *sentences)).probabilities.astype(np.float64)
+    others[np.arange(len(own)), own] = 0
+    return -others.sum(axis=1)
 
 
 def _joined(parts):
@@ -343,8 +344,8 @@ def deletion_scores(
     tops = [top_words(scores, offsets, share, random) for share in BINS]
     parts = [deleted(tokens, offsets, gone, deletion) for top in tops for gone in (top, ~top)]
     own = classify(model, flat_batch(model, tokens, offsets)).predicted
-    whole = _probability(model, (tokens, offsets), own)
-    changed = _probability(model, _joined(parts), np.tile(own, len(parts)))
+    whole = _probability_less_1(model, (tokens, offsets), own)
+    changed = _probability_less_1(model, _joined(parts), np.tile(own, len(parts)))
     fall = whole - changed.reshape(len(BINS), 2, n).mean(axis=0)
     return fall[0], fall[1]
 
@@ -373,7 +374,7 @@ def leave_one_out(
     """
     lengths = np.diff(offsets).astype(np.int64)
     own = classify(model, flat_batch(model, tokens, offsets)).predicted
-    whole = _probability(model, (tokens, offsets), own)
+    whole = _probability_less_1(model, (tokens, offsets), own)
     made, start = np.empty(len(tokens)), 0
     work = np.cumsum(lengths**2)
     while start < len(lengths):
@@ -390,7 +391,7 @@ def leave_one_out(
             tokens[first + within], ends, within == np.repeat(missing, copies), deletion
         )
         words = slice(offsets[start], offsets[stop])
-        made[words] = np.repeat(whole[start:stop], size) - _probability(
+        made[words] = np.repeat(whole[start:stop], size) - _probability_less_1(
             model, changed, np.repeat(own[start:stop], size)
         )
         start = stop

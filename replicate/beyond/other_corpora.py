@@ -7,6 +7,7 @@ independent answers: of those, only the first that is given counts together.
 """
 
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from ..run import Run
 from ..show.figures import save_figure, styled, titled
 from ..show.wording import shown_number
 from ..verdicts import Row, Verdict, column, judge
+
+log = logging.getLogger(__name__)
 
 __all__ = ["PARTS", "Study", "judge_studies", "locked", "read_study", "write_corpora"]
 
@@ -147,6 +150,11 @@ def judge_studies(
         if len(effects) >= SEEDS_TO_TEST and effects.std():
             error = effects.std(ddof=1) / np.sqrt(len(effects))
             found.append((study, len(effects), float(effects.mean()), float(error)))
+        elif len(effects) >= SEEDS_TO_TEST:
+            log.warning(
+                "%s: all %d seeds have the same %s, which so has no error; it is left out",
+                study.title, len(effects), part.title,
+            )  # fmt: skip
     together, pooled = None, _pooled(found)
     if len(pooled) > 1:
         together = random_effects([mean for *_, mean, _ in pooled], [error for *_, error in pooled])

@@ -35,6 +35,7 @@ from .valuation import (
     influence,
     k_centre_order,
     score_of_order,
+    small_margin,
     tracin,
 )
 
@@ -257,14 +258,12 @@ def _of_predictions(run, seed, t2, labels=None):
         labels: (n,) in the place of their true labels.
     """
     looks, predicted, trained = _looks(run, seed, t2)
-    p = looks[-1].probabilities.astype(np.float64)
-    highest = np.sort(p, axis=1)
     centres = k_centre_order(looks[-1].features, trained.features)
     drawn = badge_order(looks[-1], generator("badge", seed))
     labels = run.corpus.labels[t2] if labels is None else labels
     return {
-        "entropy": entropy(p),
-        "small_margin": highest[:, -2] - highest[:, -1],
+        "entropy": entropy(looks[-1].probabilities),
+        "small_margin": small_margin(looks[-1].probabilities),
         "k_centre": score_of_order(centres),
         "badge": score_of_order(drawn),
         **_of_labels(looks, predicted, trained, labels),
@@ -305,9 +304,7 @@ def _of_labels(looks, predicted, trained, labels):
         # Difference of logits: a quotient of probabilities is one of exponentials.
         margins.append(np.log(np.maximum(of_label, 1e-30) / np.maximum(others.max(axis=1), 1e-30)))
         if epoch < early:
-            error = p.copy()
-            error[place, labels] -= 1
-            norm = np.sqrt((error**2).sum(axis=1))
+            norm = np.sqrt((look.errors(labels) ** 2).sum(axis=1))
             features = look.features.astype(np.float64)
             el2n += norm / early
             # The gradient is an outer product of the error with (features, 1).

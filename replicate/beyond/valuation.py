@@ -31,6 +31,7 @@ __all__ = [
     "influence",
     "k_centre_order",
     "score_of_order",
+    "small_margin",
     "tracin",
 ]
 
@@ -55,9 +56,14 @@ class Look:
     probabilities: Floats
 
     def errors(self, labels: NDArray[np.integer]) -> Floats:
-        """(n, C): probabilities less the one-hot label, the gradient at the logits."""
-        found = np.array(self.probabilities, dtype=np.float64)
-        found[np.arange(len(found)), labels] -= 1
+        """(n, C): probabilities less the one-hot label, the gradient at the logits.
+
+        At the label it is minus the sum of the others: a probability near 1 has lost the
+        digits of what is missing to 1.
+        """
+        found, rows = np.array(self.probabilities, dtype=np.float64), np.arange(len(labels))
+        found[rows, labels] = 0
+        found[rows, labels] = -found.sum(axis=1)
         return found
 
     @property
@@ -86,8 +92,41 @@ def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         >>> entropy(np.array([[0.9, 0.1], [0.5, 0.5]])).round(3).tolist()
         [0.325, 0.693]
     """
-    p = np.asarray(probabilities, dtype=np.float64)
-    return -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1)
+    p, rest = _less_likely(probabilities)
+    return -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1) - (1 - rest) * np.log1p(-rest)
+
+
+def small_margin(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How close the second label of each sentence is to the first.
+
+    .. math::
+        p_{(2)} - p_{(1)}
+
+    Args:
+        probabilities: (n, C), of each label.
+
+    Returns:
+        (n,) float64: -1 where one label has all, 0 where two share the highest.
+
+    Source:
+        Scheffer, Decomain and Wrobel (2001).
+
+    Example:
+        >>> small_margin(np.array([[0.75, 0.25], [0.5, 0.5]])).tolist()
+        [-0.5, 0.0]
+    """
+    p, rest = _less_likely(probabilities)
+    return np.asarray(p.max(axis=1) + rest - 1)
+
+
+def _less_likely(probabilities):
+    """Of all labels but the likeliest: (n, C) with 0 there, and (n,) their sum.
+
+    A float32 near 1 has lost what is missing to 1; this sum has not.
+    """
+    p = np.array(probabilities, dtype=np.float64)
+    p[np.arange(len(p)), p.argmax(axis=1)] = 0
+    return p, p.sum(axis=1)
 
 
 # --- with the labels of the sentences ------------------------------------------------------

@@ -173,12 +173,13 @@ def _ceiling(place: Path, words: Words) -> dict[str, Any]:
         low, high = (str(max(float(row[name]), 0.0) ** 0.5) for name in ("low", "high"))
         shown = _range(low, high, 2, 100).replace("+", "")
         rows.append((words(f"answers.source.{source}"), spread, _cell(shown), _cell(row["seeds"])))
-    for key, row in zip(("answers.best.seen", "answers.best.real"), best):
+    # A folder of an earlier version has two.
+    for key, row in zip(("answers.best.seen", "answers.best.real", "answers.best.known"), best):
         gain = _cell(words.number(f"{100 * float(row['mean']):+.2f} points"))
         rows.append((words(key), gain, _cell(_range(row["low"], row["high"], 2, 100)),
                      _cell(row["seeds"])))  # fmt: skip
     shares = {name: f"{100 * float(row['share']):.0f}" for name, row in found.items()}
-    seen, real = (f"{100 * float(row['mean']):+.2f}" for row in best)
+    seen, real = (f"{100 * float(row['mean']):+.2f}" for row in best[:2])
     about = words("answers.ceiling.about", **shares, seen=seen, real=real)
     header = _header(words, "measure", "ours", "interval", "seeds")
     return {"title": words("answers.ceiling"), "about": about, "header": header, "rows": rows}

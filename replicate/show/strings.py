@@ -419,9 +419,9 @@ TEXTS = {
         "Of the variance of accuracy on T3, {division} % come from the division of the corpus, "
         "{half} % from the half of T2, {training} % from initial weights and order, and the rest "
         "from both together. The best of several random halves seems to gain {seen} points; "
-        "when other sentences of T3 measure it than have chosen it, it gains {real}.",
+        "when other sentences of T3 and another training measure it than have chosen it, it gains {real}.",
         "T3 での正解率の分散のうち、{division} % はコーパスの分割、{half} % は T2 の半分の選び方、{training} % は初期重みと順序によるもので、"
-        "残りは両者の組み合わせです。複数の無作為な半分のうち最良のものの利得は見かけ上 {seen} ポイントですが、選ぶ文と測る文を別にすると {real} ポイントです。",
+        "残りは両者の組み合わせです。複数の無作為な半分のうち最良のものの利得は見かけ上 {seen} ポイントですが、選ぶ文・訓練と測る文・訓練を別にすると {real} ポイントです。",
     ),
     "answers.source.division": (
         "division of the corpus: standard deviation",
@@ -438,8 +438,12 @@ TEXTS = {
         "最良の半分（同じ文で選び、測る）",
     ),
     "answers.best.real": (
-        "best half, chosen and measured on different sentences",
-        "最良の半分（別の文で測る）",
+        "best half, chosen and measured on different sentences and trainings",
+        "最良の半分（別の文・別の訓練で測る）",
+    ),
+    "answers.best.known": (
+        "best half, if one knew which it is (from the variance of the half)",
+        "最良の半分（どれかが分かるとき。半分の分散から）",
     ),
     "answers.trust": ("What jumps, and who finds it again", "何が跳び、再び見つかるか"),
     "answers.trust.about": (
