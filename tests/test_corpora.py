@@ -46,6 +46,18 @@ MEMBERS = [(f"rt-polaritydata/{n}", d) for n, d in zip(POLARITY_FILES, (GOOD, BA
 # --- The pair, the folder, the archive -----------------------------------------
 
 
+def test_one_path_needs_no_list(tmp_path, refused):
+    """As a text, which was taken apart into letters, and as a path."""
+    place = tmp_path / "a.tsv"
+    place.write_text("label\ttext\n1\ta fine film\n0\tso dull\n")
+    corpus = read_corpus([place])
+    for paths in (place, str(place)):
+        assert equal(read_corpus(paths), corpus) and read_corpus(paths).sha256 == corpus.sha256
+    for paths in ("none.tsv", tmp_path / "none.tsv"):
+        with refused(f"{paths}: no such file"):
+            read_corpus(paths)
+
+
 def test_pair_folder_and_archive_agree(pair, tmp_path):
     """Both orders of the pair, the folder, the archives: one corpus, positives first."""
     corpus = read_corpus(pair)
