@@ -202,6 +202,15 @@ def test_fewer_jobs_than_one_are_refused(jobs, refused, tmp_path):
     assert not (tmp_path / "f").exists()
 
 
+def test_a_rank_with_bad_jobs_waits_for_no_other(monkeypatch, refused):
+    """It would wait for ranks that have ended with the same message."""
+    monkeypatch.setattr(mpi, "active", lambda: True)
+    monkeypatch.setattr(mpi, "wait", lambda: pytest.fail("waits"))
+    for start in (lambda: mpi.run_shares([], 0), lambda: mpi.follow(-1)):
+        with refused("jobs = "):
+            start()
+
+
 # --- the server that workers are forked from ------------------------------------------
 
 

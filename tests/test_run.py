@@ -116,6 +116,14 @@ def test_what_is_no_seed_is_not_added(seeds, copied, recorded_run, refused):
     assert place.read_bytes() == before and run.seeds == had == Run(run.out).seeds
 
 
+def test_settings_that_are_spoilt_meanwhile_are_not_written(copied, recorded_run, refused):
+    run = copied(recorded_run)
+    run.settings["stored"] = "yes"
+    with refused("config.json", "stored"):
+        run.add_seeds([9])
+    assert Run(run.out).seeds == recorded_run.seeds
+
+
 @pytest.mark.parametrize(
     "name, value", [("seeds", [0.5]), ("implementation", "slow"), ("epochs", 0), ("preset", 5)]
 )
