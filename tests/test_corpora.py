@@ -315,6 +315,23 @@ def test_bad_half_of_the_pair(data, parts, which, pair, tmp_path, refused):
         read_corpus(pair)
 
 
+@pytest.mark.parametrize("text", ["", "...", " \n\n"])
+def test_a_text_that_is_a_file_is_told_as_one(text, tmp_path, refused):
+    """Of a folder of texts a file is removed; of a file, a line."""
+    for label, words in (("0", "so dull"), ("1", "a fine film")):
+        (tmp_path / "fd: line 3" / label).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / "fd: line 3" / label / f"{i}.txt").write_text(words)
+    odd = tmp_path / "fd: line 3" / "0" / "e.txt"
+    odd.write_text(text)
+    with refused(odd, "no words are left", remedy="; remove that file$"):
+        read_corpus([tmp_path / "fd: line 3"])
+    place = tmp_path / "e.txt.tsv"
+    place.write_text(f"label\ttext\n1\ta fine film\n0\t{text.strip()}\n0\tso dull\n")
+    with refused(f"{place}: line 3", remedy="; remove that line$"):
+        read_corpus([place])
+
+
 def test_a_pair_in_two_folders(tmp_path, refused):
     """The folder told is that of the bad file."""
     for name in ("a", "b"):
