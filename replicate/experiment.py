@@ -33,7 +33,7 @@ from .environment import inherited, versions
 from .fast.compat import chainer
 from .fast.device import chainer_device
 from .instability import sentence_instability
-from .io.data import Paths
+from .io.data import Paths, paths_of
 from .io.errors import InputError, shorten
 from .io.summary import Summary
 from .io.wordvectors import Vectors
@@ -398,7 +398,7 @@ def read_inputs(
         >>> len(inputs.corpus), inputs.matrix.shape[1], inputs.read.tokens_with_vector
         (200, 4, None)
     """
-    corpus = read_corpus(corpus_paths, config.tokens)
+    corpus = read_corpus(paths_of(corpus_paths), config.tokens)
     assert corpus.summary is not None  # a corpus that was just read has one
     read = corpus.summary
     corpus = corpus.with_words(words)

@@ -81,8 +81,9 @@ def paths_of(paths: Paths) -> list[Path]:
         >>> paths_of("a.tsv") == paths_of([Path("a.tsv")]) == [Path("a.tsv")]
         True
     """
-    alone = isinstance(paths, (str, os.PathLike))
-    return [Path(path) for path in ([paths] if alone else paths)]  # type: ignore[union-attr]
+    if isinstance(paths, (str, os.PathLike)):
+        return [Path(paths)]
+    return [Path(path) for path in paths]
 
 
 def data_folders() -> list[Path]:
