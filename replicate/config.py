@@ -8,6 +8,7 @@ every result.  No other part of the code makes such a choice.
 import dataclasses
 import difflib
 import math
+import operator
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +22,17 @@ from .io.errors import InputError, shorten
 from .io.files import read_text, toml_table
 from .io.published import PUBLISHED
 
-__all__ = ["ARMS", "PAPER", "PRESETS", "Config", "generator", "is_seed"]
+__all__ = [
+    "ARMS",
+    "MOST_SEEDS",
+    "PAPER",
+    "PRESETS",
+    "Config",
+    "checked_seeds",
+    "generator",
+    "is_seed",
+    "whole",
+]
 
 
 #: What the paper reports.  ``effects`` has, for every kind of claim: the figure that
@@ -324,11 +335,13 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
     """`value`, converted to the type of `field`; InputError if it is not allowed."""
     meta = field.metadata
     kind: Any = field.type
+    if isinstance(value, np.generic):
+        value = value.item()
     if "choices" in meta:
         if kind is bool and isinstance(value, str):  # from --set
             value = {"true": True, "false": False}.get(value.lower(), value)
         # 0 == False, but a setting with the values true and false does not accept 0 and 1.
-        if not any(value == c and type(value) is type(c) for c in meta["choices"]):
+        if not any(type(value) is type(c) and value == c for c in meta["choices"]):
             offered = ", ".join(_shown(c) for c in meta["choices"])
             raise InputError(
                 f"{field.name} = {shorten(value)} is not offered; choose one of {offered}"
@@ -338,9 +351,9 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
         return _checked_numbers(field.name, meta["low"], meta["high"], value)
     low, high = meta["low"], meta["high"]
     try:
-        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        if isinstance(value, bool):
             raise ValueError
-        number = kind(value)
+        number = whole(value) if kind is int and not isinstance(value, str) else kind(value)
         inside = low <= number <= high and not (meta["open_low"] and number == low)
         if not (inside and math.isfinite(number)):
             raise ValueError
@@ -358,12 +371,12 @@ def _checked_numbers(name: str, low: int, high: int, value: Any) -> int | tuple[
     given = value
     if isinstance(value, str):
         value = value.strip().removeprefix("[").removesuffix("]").split(",")
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if not isinstance(value, (list, tuple)):
         value = [value]
     try:
-        if any(isinstance(number, (bool, float)) for number in value):
-            raise ValueError
-        numbers = sorted(map(int, value))
+        numbers = sorted(int(n) if isinstance(n, str) else whole(n) for n in value)
         distinct = len(set(numbers)) == len(numbers) > 0
         if not distinct or numbers[0] < low or numbers[-1] > high:
             raise ValueError
@@ -375,6 +388,25 @@ def _checked_numbers(name: str, low: int, high: int, value: Any) -> int | tuple[
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 
+def whole(value: Any) -> int:
+    """A whole number of Python's or NumPy's as Python's; ``int`` would cut off a fraction.
+
+    Raises:
+        TypeError: for anything else: a truth value, a fraction, 7.0, a text.
+
+    Example:
+        >>> whole(np.int64(7))
+        7
+        >>> whole(np.float32(7.5))
+        Traceback (most recent call last):
+            ...
+        TypeError: 'numpy.float32' object cannot be interpreted as an integer
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{value!r} is not a whole number")
+    return operator.index(value)
+
+
 def is_seed(value: object) -> bool:
     """Whether a value from a file is a seed: a whole number from 0 to 2**31.
 
@@ -383,6 +415,44 @@ def is_seed(value: object) -> bool:
         (True, False, False)
     """
     return type(value) is int and 0 <= value <= 2**31
+
+
+#: A run of more would take weeks, and its list of seeds alone fills the settings.
+MOST_SEEDS = 100_000
+
+
+def checked_seeds(seeds: int | Iterable[int]) -> list[int]:
+    """Seeds in the order given, each once; a number is so many from 0.
+
+    Raises:
+        InputError: for an empty list, for more than :data:`MOST_SEEDS`, and where one is not
+            a whole number from 0 to 2**31.
+
+    Example:
+        >>> checked_seeds(3), checked_seeds([7, 0, 7])
+        ([0, 1, 2], [7, 0])
+        >>> checked_seeds([-1])
+        Traceback (most recent call last):
+            ...
+        replicate.io.errors.InputError: seeds = [-1]: no choice of seeds; write how many \
+(1 to 100000), or which, such as [0, 3, 7], each a whole number from 0 to 2147483648
+    """
+    # A text has no place here: its letters would be taken for seeds.
+    given: Any = () if isinstance(seeds, (str, bytes)) else seeds
+    try:
+        # A number may be too large to make a list of; one more than the most is refused too.
+        found = list(range(min(whole(given), MOST_SEEDS + 1)))
+    except TypeError:
+        try:
+            found = list(dict.fromkeys(map(whole, given)))
+        except TypeError:
+            found = []
+    if not 0 < len(found) <= MOST_SEEDS or not all(map(is_seed, found)):
+        raise InputError(
+            f"seeds = {shorten(seeds)}: no choice of seeds; write how many (1 to {MOST_SEEDS}), or "
+            f"which, such as [0, 3, 7], each a whole number from 0 to {2**31}"
+        )
+    return found
 
 
 #: The network of Kim (2014) as far as the paper takes it over, with one height of filters.

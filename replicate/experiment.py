@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .claims import is_paper_corpus
-from .config import ARMS, Config
+from .config import ARMS, Config, checked_seeds
 from .corpus import Corpus, read_corpus
 from .environment import inherited, versions
 from .fast.compat import chainer
 from .fast.device import chainer_device
 from .instability import sentence_instability
+from .io.data import Paths, paths_of
 from .io.errors import InputError, shorten
 from .io.summary import Summary
 from .io.wordvectors import Vectors
@@ -279,8 +280,8 @@ def prepare(
     out: str | Path,
     config: Config,
     options: Options,
-    seeds: Sequence[int],
-    corpus_paths: Sequence[str | Path],
+    seeds: int | Iterable[int],
+    corpus_paths: Paths,
     vectors: Vectors,
     preset: str = "",
     dimensions: int = 300,
@@ -292,7 +293,7 @@ def prepare(
         out: the folder DIR.
         config: the readings.
         options: how the run is carried out.
-        seeds: the seeds to run; seeds that an existing run has are kept.
+        seeds: the seeds to run, or how many from 0; seeds that an existing run has are kept.
         corpus_paths: see :func:`replicate.corpus.read_corpus`.
         vectors: see :func:`replicate.vectors.embedding_matrix`.
         preset: a name to store in ``config.json``.
@@ -303,7 +304,8 @@ def prepare(
         The run, ready for :func:`run_seed`.
 
     Raises:
-        InputError: if the data are bad, or the folder has a run with other settings.
+        InputError: if the data, settings or seeds are bad, or the folder has a run with other
+            settings; a run that is there stays as it is.
 
     Example:
         >>> from replicate.corpus import sample_path
@@ -314,6 +316,7 @@ def prepare(
         (100, [])
     """
     out = Path(out)
+    chosen = checked_seeds(seeds)
     check_epochs(config)
     chainer_device(options.device)
     inputs, facts = read_data(config, corpus_paths, vectors, dimensions, on_read)
@@ -321,7 +324,7 @@ def prepare(
         "format": 1,
         "preset": preset,
         **config.to_dict(),
-        "seeds": sorted(seeds),
+        "seeds": sorted(chosen),
         **vars(options),
         **facts,
         "versions": versions(),
@@ -377,7 +380,7 @@ class Inputs:
 
 def read_inputs(
     config: Config,
-    corpus_paths: Sequence[str | Path],
+    corpus_paths: Paths,
     vectors: Vectors,
     dimensions: int = 300,
     words: Iterable[str] = (),
@@ -395,7 +398,7 @@ def read_inputs(
         >>> len(inputs.corpus), inputs.matrix.shape[1], inputs.read.tokens_with_vector
         (200, 4, None)
     """
-    corpus = read_corpus(corpus_paths, config.tokens)
+    corpus = read_corpus(paths_of(corpus_paths), config.tokens)
     assert corpus.summary is not None  # a corpus that was just read has one
     read = corpus.summary
     corpus = corpus.with_words(words)
@@ -407,7 +410,7 @@ def read_inputs(
 
 def read_data(
     config: Config,
-    corpus_paths: Sequence[str | Path],
+    corpus_paths: Paths,
     vectors: Vectors,
     dimensions: int = 300,
     on_read: OnRead | None = None,

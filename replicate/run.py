@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import ARMS
+from .config import ARMS, checked_seeds
 from .corpus import Corpus
 from .io.errors import InputError, Unreadable
 from .io.files import (
@@ -38,7 +38,15 @@ from .io.files import (
     temporary_gone,
 )
 from .io.table import Table
-from .settings import ADDED, VECTOR_TITLES, Options, content_of, matrix_of, read_settings
+from .settings import (
+    ADDED,
+    VECTOR_TITLES,
+    Options,
+    check_settings,
+    content_of,
+    matrix_of,
+    read_settings,
+)
 from .vectors import with_unknown_words
 
 __all__ = ["Options", "Record", "Run"]
@@ -293,10 +301,12 @@ class Run:
             known: (V,) bool, whether a word has a vector.
 
         Raises:
-            InputError: if the folder contains other files and no run.
+            InputError: if the folder contains other files and no run, or the settings are
+                none that a run can have; nothing is written then.
         """
         out = Path(out)
         cls.check_folder(out)
+        check_settings(settings, out / "config.json")
         remove_temporaries(out, _FOLDERS)
         if not cls.exists(out):
             save_text(out / _PREPARING, "")
@@ -307,11 +317,20 @@ class Run:
         temporary_gone(out / _PREPARING)
         return cls(out)
 
-    def add_seeds(self, seeds: Iterable[int]) -> None:
-        """Ask for further seeds of this run, and store that."""
-        self.settings = {**self.settings, "seeds": sorted({*self.seeds, *seeds})}
-        self.seeds = self.settings["seeds"]
-        save_json(self.out / "config.json", self.settings)
+    def add_seeds(self, seeds: int | Iterable[int]) -> None:
+        """Ask for further seeds of this run, and store that.
+
+        Args:
+            seeds: which, or how many from 0; those that the run has are kept.
+
+        Raises:
+            InputError: where one is not a seed; nothing is written then.
+        """
+        settings = {**self.settings, "seeds": sorted({*self.seeds, *checked_seeds(seeds)})}
+        place = self.out / "config.json"
+        check_settings(settings, place)
+        save_json(place, settings)
+        self.settings, self.seeds = settings, settings["seeds"]
 
     # Inputs that all seeds share.
 

@@ -25,6 +25,7 @@ __all__ = [
     "Options",
     "Surroundings",
     "VectorFacts",
+    "check_settings",
     "config_schema",
     "content_of",
     "continued",
@@ -142,13 +143,39 @@ def read_settings(place: Path) -> tuple[dict[str, Any], Config]:
     """
     settings: dict[str, Any] = load_json(place)
     try:
-        msgspec.convert(settings, _Facts)
-        settings.update({name: v for name, v in ADDED.items() if name not in settings})
-        return settings, Config(**{name: settings[name] for name in Config.names()})
-    except (msgspec.ValidationError, RecursionError, KeyError, InputError) as error:
+        return _checked(settings)
+    except _WRONG as error:
         raise InputError(
             f"{place}: not written by this program ({error}); name a run folder"
         ) from None
+
+
+def check_settings(settings: dict[str, Any], place: Path) -> None:
+    """Look whether :func:`read_settings` would take settings, before they are written.
+
+    Args:
+        settings: the content of ``config.json``.
+        place: where it would be written.
+
+    Raises:
+        InputError: if not; the file would make the folder unreadable.
+    """
+    try:
+        _checked(dict(settings))
+    except _WRONG as error:
+        raise InputError(
+            f"{place}: not written, for no run has such settings ({error}); correct them"
+        ) from None
+
+
+#: What settings that are not of this program raise.
+_WRONG = (msgspec.ValidationError, RecursionError, KeyError, InputError)
+
+
+def _checked(settings: dict[str, Any]) -> tuple[dict[str, Any], Config]:
+    msgspec.convert(settings, _Facts)
+    settings.update({name: v for name, v in ADDED.items() if name not in settings})
+    return settings, Config(**{name: settings[name] for name in Config.names()})
 
 
 def config_schema() -> dict[str, Any]:

@@ -14,6 +14,15 @@ VECTORS = {
 WORDS = ["naïve", "unknown", "good", "'s", "film", "5", "goo", "goodd", "Good"]
 
 
+#: What is no choice of seeds: none at all, what is no whole number from 0 to 2**31, a text.
+BAD_SEEDS = (
+    0, [], -1, [-1], [0, -1], [0.5], np.float32(2), [np.float32(2)], "5", ["1"], [2**31 + 1],
+    [2**32], 100_001, True, [True], [None], None,
+)  # fmt: skip
+#: What is no number of tasks at once.
+BAD_JOBS = (0, -1, 2.0, np.float32(2), "2", True, None)
+
+
 def expected(vectors, words):
     """Rows and known words as a dictionary would give them."""
     width = len(next(iter(vectors.values())))

@@ -15,6 +15,8 @@ from replicate.commands import experiment
 from replicate.commands.options import cores, read_seeds
 from replicate.config import Config
 from replicate.environment import versions
+from replicate.io.data import SAMPLE_FILE, SAMPLE_VECTORS
+from replicate.io.published import PUBLISHED
 from replicate.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -309,9 +311,33 @@ def test_an_interrupted_run_is_judged_on_its_whole_seeds(name, interrupted, comm
         assert "undecided: 2 finished seeds" in printed
 
 
+@pytest.mark.parametrize(
+    "corpus, vectors, named",
+    [
+        ({"a.tsv": "0"}, "random", " (with your paths of a.tsv)"),
+        ({"b.pos": "0", "b.neg": "1"}, "v.bin", " (with your paths of b.pos, b.neg, v.bin)"),
+        ({"\x1b[31m.tsv": "0"}, "random", " (with your paths of \\x1b[31m.tsv)"),
+        ({f.name: f.sha256 for f in PUBLISHED["mr"].files}, "v.bin", " (with your paths of v.bin)"),
+        ({f.name: f.sha256 for f in PUBLISHED["mr"].files}, "random", ""),
+        ({SAMPLE_FILE: "0"}, SAMPLE_VECTORS, ""),
+    ],
+)
+def test_the_folders_of_its_files_must_be_given(corpus, vectors, named, interrupted, command):
+    """A run stores the names of its files only; a published corpus is found by its name."""
+    settings = json.loads((interrupted.out / "config.json").read_text())
+    settings["corpus"]["sha256"], settings["vectors"]["name"] = corpus, vectors
+    (interrupted.out / "config.json").write_text(json.dumps(settings))
+    err = command("verify", interrupted.out)[2]
+    assert err.startswith(f"2 of 3 seeds; continue with{named}: replicate run --preset ")
+    assert len(err.splitlines()) == 1
+
+
 def test_a_whole_run_says_nothing_of_it(recorded_run, command):
-    """Twin."""
-    assert command("verify", recorded_run.out)[2] == ""
+    """Twin.  Its epochs, which are not the paper's, are told in the table, as in the report."""
+    _, printed, err = command("verify", recorded_run.out)
+    assert err == ""
+    told = f"this run has {recorded_run.config.epochs}, so these ranges of epochs are scaled"
+    assert told in " ".join(printed.split())
 
 
 @pytest.mark.slow

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from samples import BAD_SEEDS
 
 import replicate
-from replicate.config import ARMS, PAPER, PRESETS, Config, generator
+from replicate.config import ARMS, MOST_SEEDS, PAPER, PRESETS, Config, checked_seeds, generator
 from replicate.io.errors import InputError, shorten
 from replicate.io.files import read_text
 
@@ -465,3 +466,59 @@ def test_a_name_of_a_draw_always_has_as_many_coordinates(tmp_path):
     assert len(found) > 20 and all(len(numbers) == 1 for numbers in found.values()), found
     (tmp_path / "a.py").write_text('generator("x", seed)\ngenerator("x", seed, epoch)\n')
     assert drawn_names(tmp_path) == {"x": {1, 2}}
+
+
+# --- whole numbers and seeds, of Python and of NumPy ------------------------------------
+
+
+@pytest.mark.parametrize("name", ["n_filters", "epochs", "batch_size", "filter_height"])
+@pytest.mark.parametrize("value", [7.5, 7.0, True])
+@pytest.mark.parametrize("kind", [lambda x: x, np.float16, np.float32, np.longdouble, np.bool_])
+def test_a_fraction_is_never_cut_off(name, value, kind, refused):
+    """Of Python or of NumPy, whose float32 is no float of Python's."""
+    for told in (kind(value), np.array(kind(value))):
+        with refused(f"{name} = "):
+            Config(**{name: told})
+    if name == "filter_height":
+        for told in ([3, kind(value)], np.array([3, kind(value)], dtype=type(kind(value)))):
+            with refused("filter_height"):
+                Config(filter_height=told)
+
+
+def test_values_of_numpy_are_stored_as_plain_ones():
+    plain = Config(
+        n_filters=7, filter_height=[3, 4], optimizer="SGD", record_epoch_0=True, dropout=0.5,
+        epochs=9,
+    )  # fmt: skip
+    config = Config(
+        n_filters=np.int64(7), filter_height=np.array([4, 3]), optimizer=np.str_("SGD"),
+        record_epoch_0=np.True_, dropout=np.float32(0.5), epochs=np.array(9),
+    )  # fmt: skip
+    assert same(config, plain) and [type(h) for h in config.heights] == [int, int]
+    json.dumps(config.to_dict())
+    assert same(Config(filter_height=np.uint8(4)), Config(filter_height=4))
+
+
+def test_an_array_is_no_choice(refused):
+    for value in (np.array(["SGD", "Adam"]), np.int64(1), np.array([])):
+        with refused("optimizer = "):
+            Config(optimizer=value)
+
+
+@pytest.mark.parametrize("seeds", BAD_SEEDS, ids=repr)
+def test_what_is_no_choice_of_seeds_is_refused(seeds, refused):
+    with refused(f"seeds = {seeds!r}"):
+        checked_seeds(seeds)
+
+
+def test_a_choice_of_seeds_is_a_list_of_plain_numbers():
+    """In the order given, each once; of any kind of whole number, the greatest too."""
+    choices = {
+        (0,): [1, np.int64(1), [0], {0}, np.array([0]), np.array(1), range(1)],
+        (5, 0, 2**31): [[5, 0, 5, 2**31], np.array([5, 0, 2**31]), iter([5, 0, 2**31])],
+    }
+    for wanted, several in choices.items():
+        for seeds in several:
+            found = checked_seeds(seeds)
+            assert tuple(found) == wanted and {type(seed) for seed in found} == {int}
+    assert checked_seeds(MOST_SEEDS)[-1] == MOST_SEEDS - 1

@@ -46,6 +46,18 @@ MEMBERS = [(f"rt-polaritydata/{n}", d) for n, d in zip(POLARITY_FILES, (GOOD, BA
 # --- The pair, the folder, the archive -----------------------------------------
 
 
+def test_one_path_needs_no_list(tmp_path, refused):
+    """As a text, which was taken apart into letters, and as a path."""
+    place = tmp_path / "a.tsv"
+    place.write_text("label\ttext\n1\ta fine film\n0\tso dull\n")
+    corpus = read_corpus([place])
+    for paths in (place, str(place)):
+        assert equal(read_corpus(paths), corpus) and read_corpus(paths).sha256 == corpus.sha256
+    for paths in ("none.tsv", tmp_path / "none.tsv"):
+        with refused(f"{paths}: no such file"):
+            read_corpus(paths)
+
+
 def test_pair_folder_and_archive_agree(pair, tmp_path):
     """Both orders of the pair, the folder, the archives: one corpus, positives first."""
     corpus = read_corpus(pair)
@@ -301,6 +313,23 @@ def test_bad_half_of_the_pair(data, parts, which, pair, tmp_path, refused):
     pair[which].write_bytes(data)
     with refused(tmp_path, POLARITY_FILES[which], *parts):
         read_corpus(pair)
+
+
+@pytest.mark.parametrize("text", ["", "...", " \n\n"])
+def test_a_text_that_is_a_file_is_told_as_one(text, tmp_path, refused):
+    """Of a folder of texts a file is removed; of a file, a line."""
+    for label, words in (("0", "so dull"), ("1", "a fine film")):
+        (tmp_path / "fd: line 3" / label).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / "fd: line 3" / label / f"{i}.txt").write_text(words)
+    odd = tmp_path / "fd: line 3" / "0" / "e.txt"
+    odd.write_text(text)
+    with refused(odd, "no words are left", remedy="; remove that file$"):
+        read_corpus([tmp_path / "fd: line 3"])
+    place = tmp_path / "e.txt.tsv"
+    place.write_text(f"label\ttext\n1\ta fine film\n0\t{text.strip()}\n0\tso dull\n")
+    with refused(f"{place}: line 3", remedy="; remove that line$"):
+        read_corpus([place])
 
 
 def test_a_pair_in_two_folders(tmp_path, refused):

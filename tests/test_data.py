@@ -10,6 +10,7 @@ from replicate.io.data import (
     VECTOR_FILES,
     data_folders,
     find_data,
+    paths_of,
     sample_path,
 )
 
@@ -90,3 +91,11 @@ def test_what_is_named_counts(here, refused):
         find_data("paper", ["mine.tsv"])
     with refused(here / "none.bin", "no such file"):
         find_data("paper", [mine], here / "none.bin")
+
+
+def test_one_path_is_a_list_of_itself(here):
+    """A text is no list of letters; a name that is none is refused as itself."""
+    filled(here, "a.tsv", "v.bin")
+    for corpus in ("a.tsv", Path("a.tsv"), ["a.tsv"], iter([Path("a.tsv")])):
+        assert find_data("paper", corpus, "v.bin")[1] == [Path("a.tsv")]
+    assert paths_of(["a", Path("b")]) == [Path("a"), Path("b")] and paths_of(()) == []

@@ -7,6 +7,7 @@ import json
 import naive
 import numpy as np
 import pytest
+from samples import BAD_SEEDS
 
 from replicate import experiment, saliency, selection
 from replicate.config import ARMS, Config
@@ -520,3 +521,21 @@ def test_what_is_taken_for_a_result(rows, wac, words, refused):
 def test_adadelta_has_no_rate_to_lower(refused):
     with refused("(loss nan); choose another optimizer"):
         experiment.check_converged([(1, 0, NAN, 0)], CONFIG.replace(optimizer="AdaDelta"), "T1")
+
+
+@pytest.mark.parametrize("seeds", BAD_SEEDS, ids=repr)
+def test_what_is_no_seed_leaves_a_run_as_it_is(seeds, run, corpus_file, tmp_path, refused):
+    """And a new folder empty: its config.json could not be read again."""
+    before = (run.out / "config.json").read_bytes()
+    for folder in (run.out, tmp_path / "new"):
+        with refused("seeds = "):
+            prepare(folder, CONFIG, Options(), seeds, [corpus_file], "random", dimensions=D)
+    assert (run.out / "config.json").read_bytes() == before and not (tmp_path / "new").exists()
+
+
+def test_seeds_may_be_a_number_or_an_array(corpus_file, tmp_path):
+    for name, seeds, wanted in (("a", np.int64(2), [0, 1]), ("b", np.array([7, 2, 7]), [2, 7])):
+        made = prepare(
+            tmp_path / name, CONFIG, Options(), seeds, corpus_file, "random", dimensions=D
+        )
+        assert made.seeds == Run(made.out).seeds == wanted

@@ -281,3 +281,19 @@ def test_labels_of_mr_have_names(tmp_path):
 def test_a_run_that_has_not_begun_is_refused(tmp_path):
     result = CliRunner().invoke(cli.cli, ["explain", str(tmp_path), "good"], standalone_mode=False)
     assert isinstance(result.exception, InputError)
+
+
+def test_a_folder_is_its_run(run, explained):
+    for folder in (run.out, str(run.out)):
+        found = explain.explain(folder, TEXTS)
+        assert [e.words for e in found] == [e.words for e in explained]
+        assert all((a.saliency == b.saliency).all() for a, b in zip(found, explained, strict=True))
+
+
+def test_no_epoch_is_refused(run, tmp_path, refused):
+    """Of what is empty no page can be made; nor is a folder without a run one."""
+    for epochs in ([], (), np.array([], dtype=int)):
+        with refused("epochs = "):
+            explain.explain(run, TEXTS, epochs=epochs)
+    with refused(tmp_path / "none"):
+        explain.explain(tmp_path / "none", TEXTS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 import numpy as np
 import pytest
+from samples import BAD_JOBS, BAD_SEEDS
 
 from replicate.beyond import kim
 from replicate.cli import cli
@@ -377,3 +378,14 @@ def test_the_command(data, small, here, tmp_path, capfd):
     for wrong in (["--corpus", "sst3"], ["--variant", "frozen"]):
         with pytest.raises(click.BadParameter):
             cli.main([*asked, *wrong], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"seeds": seeds} for seeds in BAD_SEEDS] + [{"jobs": jobs} for jobs in BAD_JOBS],
+    ids=str,
+)
+def test_bad_seeds_and_jobs_write_nothing(options, data, small, here, tmp_path, refused):
+    with refused(f"{next(iter(options))} = "):
+        kim.run_kim(tmp_path / "out", ["sst2"], ["rand"], **options)
+    assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
+from samples import BAD_SEEDS
 from scipy import stats
 
 from replicate import cli
@@ -474,3 +475,25 @@ def test_the_preset_classifies_six_labels(mr_folder, tmp_path, missing):
     fitted = fit([tmp_path / "trec.tsv"], vectors, PRESET, tmp_path / "training")
     assert len(fitted.corpus.label_names) == 6
     assert fitted.accuracy[0] >= 0.85
+
+
+@pytest.mark.parametrize("seeds", BAD_SEEDS, ids=repr)
+def test_what_is_no_choice_of_seeds_selects_nothing(seeds, labelled, pool, tmp_path, refused):
+    """With none, a pool was ranked by a network that nobody had trained."""
+    with refused("seeds = "):
+        select([labelled], pool, "random", CONFIG, tmp_path / "o", 3, seeds, dimensions=8)
+    with refused("seeds = "):
+        fit([labelled], "random", CONFIG, tmp_path / "o", seeds, dimensions=8)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_number_of_seeds_and_one_path_will_do(labelled, pool, tmp_path):
+    """As a list of them: the same bytes."""
+    made = []
+    for name, paths, seeds in (
+        ("list", [labelled], [0, 1]), ("path", labelled, 2), ("text", str(labelled), np.arange(2)),
+    ):  # fmt: skip
+        select(paths, pool, "random", CONFIG, tmp_path / name, 3, seeds, dimensions=8)
+        made.append({f.name: f.read_bytes() for f in sorted((tmp_path / name).glob("*.csv"))})
+        assert json.loads((tmp_path / name / "select.json").read_text())["seeds"] == [0, 1]
+    assert made[0] == made[1] == made[2] and len(made[0]) == 2

@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 from pathlib import Path
 
 import pytest
+from samples import BAD_JOBS
 
 from replicate.io.errors import InputError
-from replicate.parallel import pool
+from replicate.parallel import mpi, pool
 from replicate.parallel.pool import Task, TaskFailed, run_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -185,6 +187,30 @@ def test_what_a_worker_cannot_import_is_reported(tmp_path):
     assert last == "ModuleNotFoundError: No module named 'nowhere'"
 
 
+@pytest.mark.parametrize("jobs", BAD_JOBS, ids=repr)
+def test_fewer_jobs_than_one_are_refused(jobs, refused, tmp_path):
+    """No task would ever start, and the caller would wait for ever."""
+    task = Task("a", write, (tmp_path / "f", "x"), ())
+    for start in (
+        lambda: run_tasks([task], jobs),
+        lambda: run_tasks([], jobs),
+        lambda: mpi.run_shares([[task]], jobs),
+        lambda: pool.WorkerPool(jobs),
+    ):
+        with refused(f"jobs = {jobs!r}"):
+            start()
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_rank_with_bad_jobs_waits_for_no_other(monkeypatch, refused):
+    """It would wait for ranks that have ended with the same message."""
+    monkeypatch.setattr(mpi, "active", lambda: True)
+    monkeypatch.setattr(mpi, "wait", lambda: pytest.fail("waits"))
+    for start in (lambda: mpi.run_shares([], 0), lambda: mpi.follow(-1)):
+        with refused("jobs = "):
+            start()
+
+
 # --- the server that workers are forked from ------------------------------------------
 
 
@@ -245,6 +271,80 @@ def test_a_server_killed_between_tasks_is_replaced():
     """By a task, as the system might: the next task has a server again."""
     found = reports(Task("a", kill_server, (), ()), Task("b", surroundings, (), ("a",)), threads=2)
     assert found["b"][0][0] == "2" and found["b"][1] == "done"
+
+
+@pytest.fixture
+def handler_inside(monkeypatch):
+    """``handler_inside()``: what SIGINT does while the server is being started."""
+    seen = []
+    look = lambda: seen.append(signal.getsignal(signal.SIGINT))  # noqa: E731
+    monkeypatch.setattr(multiprocessing.forkserver, "ensure_running", look)
+    before = signal.getsignal(signal.SIGINT)
+
+    def start():
+        pool.start_server()
+        return seen.pop()
+
+    yield start
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, lambda number, frame: None],
+)
+def test_a_server_starts_with_interrupts_ignored(handler, handler_inside):
+    """It inherits that; afterwards this process has the handler that it had, whichever it was."""
+    signal.signal(signal.SIGINT, handler)
+    assert handler_inside() == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) == handler
+
+
+def test_handlers_are_left_where_they_cannot_be_set_again(handler_inside, monkeypatch):
+    """By another thread, and where a program that embeds Python has one of its own."""
+    before, seen = signal.getsignal(signal.SIGINT), []
+    other = threading.Thread(target=lambda: seen.append(handler_inside()))
+    other.start()
+    other.join()
+    assert seen == [before] and before != signal.SIG_IGN
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "getsignal", lambda number: None)
+        handler_inside()
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+#: Starts the server and interrupts it while it imports, then runs a task.
+INTERRUPTED = """
+import os, signal, sys, time
+from multiprocessing.forkserver import _forkserver as server
+sys.path.append({tests!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from replicate.parallel import pool
+import test_pool
+pool.start_server()
+first = server._forkserver_pid
+for _ in range(8):
+    time.sleep(0.1)
+    os.kill(first, signal.SIGINT)
+outcome = pool.run_tasks([pool.Task("a", test_pool.write, ({place!r}, "x"), ())], 1)
+print(outcome.failures, first == server._forkserver_pid)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(9)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_the_server_imports_prints_nothing(tmp_path):
+    """No traceback of what it is importing; it lives, and this process can be interrupted still."""
+    program = INTERRUPTED.format(tests=str(Path(__file__).parent), place=str(tmp_path / "f"))
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("{} True\nstopped\n", "")
 
 
 def kill_server(on_progress):

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from samples import BAD_SEEDS
 
 from replicate.io.errors import InputError, Unreadable
 from replicate.io.files import save_json, sha256
@@ -102,6 +103,43 @@ def test_seeds_are_added_sorted_and_stored(copied, recorded_run):
     wanted = sorted({*run.seeds, 9, 5})
     run.add_seeds([9, 5, 9])
     assert run.seeds == Run(out).seeds == wanted
+
+
+@pytest.mark.parametrize("seeds", BAD_SEEDS, ids=repr)
+def test_what_is_no_seed_is_not_added(seeds, copied, recorded_run, refused):
+    """Written, it would make the run unreadable."""
+    run = copied(recorded_run)
+    place = run.out / "config.json"
+    before, had = place.read_bytes(), run.seeds
+    with refused("seeds = "):
+        run.add_seeds(seeds)
+    assert place.read_bytes() == before and run.seeds == had == Run(run.out).seeds
+
+
+def test_settings_that_are_spoilt_meanwhile_are_not_written(copied, recorded_run, refused):
+    run = copied(recorded_run)
+    run.settings["stored"] = "yes"
+    with refused("config.json", "stored"):
+        run.add_seeds([9])
+    assert Run(run.out).seeds == recorded_run.seeds
+
+
+@pytest.mark.parametrize(
+    "name, value", [("seeds", [0.5]), ("implementation", "slow"), ("epochs", 0), ("preset", 5)]
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_settings_that_could_not_be_read_are_not_written(
+    name, value, there, copied, recorded_run, tmp_path, refused
+):
+    """Neither into a run that is there nor into a new folder, which stays empty."""
+    out = copied(recorded_run).out if there else tmp_path / "new"
+    before = (out / "config.json").read_bytes() if there else None
+    given = recorded_run.corpus, recorded_run.vectors, recorded_run.known
+    with refused(out / "config.json", name):
+        Run.create(out, {**recorded_run.settings, name: value}, *given)
+    assert (out / "config.json").read_bytes() == before if there else not out.exists()
+    settings = dict(recorded_run.settings)
+    assert Run.create(out, settings, *given).settings == settings == recorded_run.settings
 
 
 def test_a_run_from_before_a_reading_has_what_was_done_then(recorded_run, copied):

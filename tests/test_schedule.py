@@ -2,13 +2,15 @@
 
 import shutil
 
+import numpy as np
 import pytest
+from samples import BAD_JOBS, BAD_SEEDS
 
 from replicate.config import ARMS, Config
 from replicate.experiment import prepare, run_seed
 from replicate.parallel import schedule
 from replicate.parallel.pool import Outcome
-from replicate.parallel.schedule import run_all
+from replicate.parallel.schedule import run_all, run_experiment
 from replicate.run import Options, Run
 
 CONFIG = Config(n_filters=3, epochs=3, batch_size=8, learning_rate=0.02)
@@ -120,3 +122,62 @@ def test_a_seed_with_a_failure_is_not_finished(whole, prepared, monkeypatch, tmp
     ).exists()
     assert run_all(run, 2).failures == {}
     assert files_of(run) == files_of(whole)
+
+
+# --- the front door --------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """``asked(**options)``: the seeds and jobs with which a run of the sample would be trained."""
+    found = []
+
+    def keep(run, jobs, *_):
+        found.append((run.seeds, jobs))
+        return Outcome()
+
+    monkeypatch.setattr(schedule, "run_all", keep)
+    monkeypatch.setattr(schedule, "conclude", lambda run: [])
+
+    def ask(**options):
+        run = run_experiment("sample", **{"out": tmp_path / "run", "epochs": 3, **options})
+        assert Run(run.out).seeds == run.seeds
+        return found.pop()
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"seeds": seeds} for seeds in BAD_SEEDS]
+    + [{"jobs": jobs} for jobs in BAD_JOBS if jobs is not None],
+    ids=str,
+)
+def test_bad_seeds_and_jobs_change_nothing(options, asked, tmp_path, refused):
+    """Before, the seed stood in config.json, and the run could not be read again."""
+    (name,) = options
+    with refused(f"{name} = "):
+        asked(**options)
+    assert not (tmp_path / "run").exists()
+    assert asked(seeds=1, jobs=1) == ([0], 1)
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    with refused(f"{name} = "):
+        asked(**options)
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+    assert asked(seeds=1, jobs=1) == ([0], 1)
+
+
+def test_seeds_and_jobs_may_be_numpys(asked, monkeypatch, tmp_path):
+    assert asked(seeds=np.int64(2), jobs=np.int64(3)) == ([0, 1], 3)
+    monkeypatch.setattr(schedule.os, "cpu_count", lambda: 5)
+    assert asked(seeds=np.array([2]), jobs=None) == ([0, 1, 2], 5)
+
+
+def test_one_path_is_a_corpus(asked, corpus_file, monkeypatch):
+    """A text was taken apart into letters, a Path was no list."""
+    seen = []
+    real = schedule.prepare
+    monkeypatch.setattr(schedule, "prepare", lambda *a: seen.append(a[4]) or real(*a))
+    for corpus in (str(corpus_file), corpus_file, [corpus_file]):
+        assert asked(corpus=corpus, vectors="random", jobs=1) == ([0], 1)
+    assert seen == 3 * [[corpus_file]]

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from samples import BAD_JOBS, BAD_SEEDS
 
 from replicate import cli
 from replicate.beyond import sweep
@@ -379,3 +380,15 @@ def test_the_command_passes_all_that_rows_depend_on(finished, tmp_path, monkeypa
     ((_, specifications, data, options, _),) = seen
     assert len(specifications) == 3 and data[1:] == ("random", "", 7)
     assert options == Options("@cpu", "reference")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"seeds": seeds} for seeds in BAD_SEEDS] + [{"jobs": jobs} for jobs in BAD_JOBS],
+    ids=str,
+)
+def test_bad_seeds_and_jobs_write_nothing(options, data, grid, tmp_path, refused):
+    asked = {"specifications": read_grid(grid)[0], "seeds": [0], "data": data, **options}
+    with refused(f"{next(iter(options))} = "):
+        run_sweep(tmp_path / "out", **asked)
+    assert not (tmp_path / "out").exists()

@@ -114,6 +114,15 @@ def test_claims_can_be_read_at_80_columns(verdicts):
     assert "claims.json" in text
 
 
+@pytest.mark.parametrize("width", [80, 140])
+def test_epochs_that_are_not_the_papers_are_told(width, verdicts):
+    """Claims name epochs of 50; those of a shorter run are shares of it, as the report says."""
+    told = "this run has 6, so these ranges of epochs are scaled"
+    text = " ".join(printed(width, print_claims, verdicts, [0, 2], 6).split())
+    assert told in text and "seeds 0 to 2 without 1" in text
+    assert "scaled" not in printed(width, print_claims, verdicts, [0], 50)
+
+
 def test_a_run_ends_in_one_line_with_the_next_step(verdicts):
     line = summary(verdicts, Path("out/my run"), True, 3)
     assert "\n" not in line and "200 sentences decide nothing" in line
@@ -121,8 +130,10 @@ def test_a_run_ends_in_one_line_with_the_next_step(verdicts):
     counts = {
         v: int(n) for n, v in re.findall(r"(\d+) ([a-z ]+)", line.split(": ")[1].split(".")[0])
     }
-    judged = [v.verdict for v in verdicts if v.claim.id != "S1"]
+    judged = [v.verdict for v in verdicts]
     assert counts == {name: judged.count(name) for name in set(judged)}
+    # As many as the table above it has rows.
+    assert line.startswith(f"{len(verdicts)} claims: ") and sum(counts.values()) == len(verdicts)
     assert "--seeds 50" in summary(verdicts, Path("out"), False, 3)
     assert summary(judge([]), Path("out"), False, 50).endswith("Next: replicate verify out.")
 

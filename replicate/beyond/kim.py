@@ -13,7 +13,7 @@ that is best on the development sentences, of equal epochs the last.
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config, generator
+from ..config import Config, checked_seeds, generator
 from ..corpus import Corpus
 from ..environment import inherited, versions
 from ..experiment import Inputs, OnRead, check_converged, read_inputs
@@ -31,7 +31,7 @@ from ..io.files import check_own_folder, folder_lock, read_csv, save_csv, save_j
 from ..io.files import sha256 as checksum
 from ..io.published import PUBLISHED
 from ..model import TextCNN
-from ..parallel.pool import Outcome, Task, run_tasks
+from ..parallel.pool import Outcome, Task, checked_jobs, run_tasks
 from ..settings import content_of, matrix_of, settings_like
 from ..split import folds
 from ..training import PARTS, Evaluator, train
@@ -238,7 +238,7 @@ def run_kim(
     out: str | Path,
     corpora: Sequence[str] = CORPORA,
     variants: Sequence[str] = tuple(VARIANTS),
-    seeds: Sequence[int] = (0,),
+    seeds: int | Iterable[int] = (0,),
     vectors: str | Path = "random",
     epochs: int = SPECIFICATION.epochs,
     jobs: int = 1,
@@ -252,7 +252,7 @@ def run_kim(
         out: folder; a finished training run is one row of its ``folds.csv``.
         corpora: names of published corpora.
         variants: of :data:`VARIANTS`.
-        seeds: each draws its folds, weights and orders.
+        seeds: which, or how many; each draws its folds, weights and orders.
         vectors: a file of word vectors.
         epochs: of a training run.
         jobs: training runs at once.
@@ -267,10 +267,11 @@ def run_kim(
         Failures by name.
 
     Raises:
-        InputError: for an unknown name, bad data, data that change meanwhile, or a folder of
-            other settings.
+        InputError: for an unknown name, bad seeds, jobs or data, data that change meanwhile,
+            or a folder of other settings.
     """
     out = Path(out)
+    chosen, jobs = checked_seeds(seeds), checked_jobs(jobs)
     for name in corpora:
         if name not in PUBLISHED:
             offered = ", ".join(PUBLISHED)
@@ -293,7 +294,7 @@ def run_kim(
     done = {(r["corpus"], r["variant"], r["seed"], r["fold"]): r for r in fold_rows(out)}
     wanted = [
         (name, variant, seed, fold)
-        for seed in seeds  # all of one seed first: a table stopped early is whole
+        for seed in chosen  # all of one seed first: a table stopped early is whole
         for name in corpora
         for variant in variants
         for fold in range(number[name])

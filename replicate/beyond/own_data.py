@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config, generator
+from ..config import Config, checked_seeds, generator
 from ..corpus import Corpus, tokenize
 from ..environment import inherited, versions
 from ..experiment import Inputs, OnRead, check_converged, check_epochs, read_inputs
 from ..instability import sentence_instability
 from ..io.corpora import Texts, pool_texts
+from ..io.data import Paths
 from ..io.errors import InputError, shorten
 from ..io.files import (
     OWN,
@@ -179,11 +180,11 @@ def size_of(budget: str | int, n: int) -> int:
 
 @np.errstate(over="ignore", invalid="ignore")  # check_converged reports it
 def fit(
-    paths: Sequence[str | Path] | Inputs,
+    paths: Paths | Inputs,
     vectors: Vectors,
     config: Config,
     folder: str | Path,
-    seeds: Sequence[int] = (0,),
+    seeds: int | Iterable[int] = (0,),
     dimensions: int = 300,
     implementation: str = "fused",
     on_epoch: OnEpoch | None = None,
@@ -199,7 +200,7 @@ def fit(
         vectors: see :func:`replicate.vectors.embedding_matrix`.
         config: readings.
         folder: where records and snapshots go while training.
-        seeds: wac is the mean over them.
+        seeds: which, or how many; wac is the mean over them.
         dimensions: D of random vectors.
         implementation: ``"fused"`` or ``"reference"``.
         on_epoch: callable ``(seed, epoch, accuracy)``; may be None.
@@ -212,9 +213,10 @@ def fit(
         See there.
 
     Raises:
-        InputError: for bad data, fewer than ten texts, or training that diverged.
+        InputError: for bad data or seeds, fewer than ten texts, or training that diverged.
     """
     check_epochs(config)
+    chosen = checked_seeds(seeds)
     if isinstance(paths, Inputs):
         inputs = paths
     else:
@@ -230,7 +232,7 @@ def fit(
     accuracy = []
     asked = _indexed(pool, corpus.words, config, unseen=-1)
     probabilities = np.zeros((len(pool), len(corpus.label_names)))
-    for seed in seeds:
+    for seed in chosen:
         order = generator("held out", seed).permutation(n)
         held = np.sort(order[: max(1, int(HELD_OUT * n))])
         used = np.sort(order[len(held) :])
@@ -250,7 +252,7 @@ def fit(
         total[there] += wac[there]
         seen += there
         accuracy.append(rows[-1][1])
-        probabilities += _predicted(model, *asked, len(corpus.label_names)) / len(seeds)
+        probabilities += _predicted(model, *asked, len(corpus.label_names)) / len(chosen)
     mean = np.divide(total, seen, out=np.full(len(total), np.nan), where=seen > 0)
     count = np.bincount(corpus.tokens, minlength=len(corpus.words))
     return Fitted(corpus, mean, count, accuracy, known_tokens, probabilities)
@@ -338,13 +340,13 @@ def _check_by(by: str) -> None:
 
 
 def select(
-    paths: Sequence[str | Path],
+    paths: Paths,
     pool: str | Path,
     vectors: Vectors,
     config: Config,
     out: str | Path,
     budget: str | int = "10%",
-    seeds: Sequence[int] = (0,),
+    seeds: int | Iterable[int] = (0,),
     dimensions: int = 300,
     implementation: str = "fused",
     on_epoch: OnEpoch | None = None,
@@ -372,6 +374,7 @@ def select(
         ValueError: for a score that is not in :data:`BY`.
     """
     _check_by(by)
+    chosen = checked_seeds(seeds)
     out = Path(out)
     notes: list[str] = []
     _check_folder(out)
@@ -393,7 +396,7 @@ def select(
     asked_for = {
         **config.to_dict(),
         "by": by,
-        "seeds": list(seeds),
+        "seeds": chosen,
         "labelled": inputs.corpus.sha256,
         "pool": source.sha256,
         "vectors": digest,
@@ -407,7 +410,7 @@ def select(
         prefix=_TRAINING, dir=out, ignore_cleanup_errors=True
     ) as folder:
         fitted = fit(
-            inputs, vectors, config, folder, seeds, dimensions, implementation, on_epoch, asked,
+            inputs, vectors, config, folder, chosen, dimensions, implementation, on_epoch, asked,
             digest,
         )  # fmt: skip
         ranked = rank_pool(fitted, texts, config, by)

@@ -8,13 +8,13 @@ import contextlib
 import itertools
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..config import PRESETS, Config, is_seed
+from ..config import PRESETS, Config, checked_seeds, is_seed
 from ..environment import inherited, versions
 from ..experiment import OnRead, check_epochs, prepare, read_data, run_seed, statistics_of
 from ..io.errors import InputError, shorten
@@ -28,7 +28,7 @@ from ..io.files import (
     toml_table,
 )
 from ..parallel.mpi import run_shares
-from ..parallel.pool import Outcome, Task, TaskFailed
+from ..parallel.pool import Outcome, Task, TaskFailed, checked_jobs
 from ..settings import (
     CorpusFacts,
     Options,
@@ -336,7 +336,7 @@ def collect_rows(out: str | Path) -> Found:
 def run_sweep(
     out: str | Path,
     specifications: Sequence[Specification],
-    seeds: Sequence[int],
+    seeds: int | Iterable[int],
     data: tuple,
     options: Options | None = None,
     jobs: int = 1,
@@ -348,7 +348,7 @@ def run_sweep(
     Args:
         out: DIR; partial runs are in ``DIR/work``.
         specifications: what to run.
-        seeds: each of them with each.
+        seeds: which, or how many: each specification with each.
         data: corpus paths and vectors, and maybe preset and dimensions, as
             :func:`replicate.experiment.prepare` takes them.
         options: device and implementation.
@@ -361,16 +361,17 @@ def run_sweep(
         the file.
 
     Raises:
-        InputError: for bad data, or data that change while the sweep runs.
+        InputError: for bad seeds, jobs or data, or data that change while the sweep runs.
     """
     out = Path(out)
+    chosen, jobs = checked_seeds(seeds), checked_jobs(jobs)
     options = options or Options()
     facts = prepare_sweep(out, specifications, data, options)["data"]
     rows = collect_rows(out)
     tasks = []
     carried = {**vars(options), "stored": False, "epoch_weights": "none"}
     # All of one seed first: a sweep stopped early then compares like with like.
-    for seed in seeds:
+    for seed in chosen:
         for i, spec in enumerate(specifications):
             have = rows.get((spec.name, seed))
             if have is not None:

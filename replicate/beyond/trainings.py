@@ -73,6 +73,9 @@ def run_seeds(
 
     Returns:
         Failures by seed.
+
+    Raises:
+        InputError: for `jobs` below 1, and when a task met bad input.
     """
     tasks = [Task(seed, work, (str(run.out), seed, *arguments), ()) for seed in seeds]
     return run_tasks(tasks, jobs, on_progress)

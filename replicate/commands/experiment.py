@@ -15,7 +15,7 @@ from ..io.errors import InputError
 from ..io.files import save_json
 from ..parallel import mpi
 from ..parallel.pool import start_server
-from ..show.terminal import print_claims, summary, working
+from ..show.terminal import print_claims, printable, summary, working
 from .options import (
     MOST_SEEDS,
     config_of,
@@ -123,7 +123,7 @@ def run(
         with working(console, "judging the claims, drawing the figures and the report", quiet):
             verdicts = conclude(work)
         if not quiet:
-            print_claims(console, verdicts, work.seeds)
+            print_claims(console, verdicts, work.seeds, config.epochs)
         if outcome.failures:
             click.echo("unfinished; the same command again does what is missing", err=True)
             return 3
@@ -187,7 +187,7 @@ def verify(folder: str) -> int:
 
     work = Run(folder)
     verdicts = verdicts_of(work)
-    print_claims(Console(), verdicts, work.seeds)
+    print_claims(Console(), verdicts, work.seeds, work.config.epochs)
     _report_unfinished(work, verdicts)
     code, lines = judging.verify(verdicts, _committed(work.identity))
     for line in lines:
@@ -197,12 +197,14 @@ def verify(folder: str) -> int:
 
 def _report_unfinished(work, verdicts):
     """Say how many seeds were judged, where some are unfinished."""
-    from ..show.report import command
+    from ..show.report import command, unplaced
 
     done = verdicts[0].seeds
     if done < len(work.seeds):
         again = command(work).replace("--out DIR", f"--out {shlex.quote(str(work.out))}")
-        click.echo(f"{done} of {len(work.seeds)} seeds; continue with: {again}", err=True)
+        names = ", ".join(map(printable, unplaced(work)))
+        paths = f" (with your paths of {names})" if names else ""
+        click.echo(f"{done} of {len(work.seeds)} seeds; continue with{paths}: {again}", err=True)
 
 
 def _committed(identity):

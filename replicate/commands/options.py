@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..config import PRESETS, Config
+from ..config import MOST_SEEDS, PRESETS, Config
 from ..io.errors import InputError
 from ..parallel import mpi
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:  # its module is loaded by the commands that need it
 #: numbers, or a file for each in version 1 of control groups.  "max" and -1 are no limit.
 CGROUP = Path("/sys/fs/cgroup")
 QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
-
-#: A run of more would take weeks, and its list of seeds alone fills the settings.
-MOST_SEEDS = 100_000
 
 
 def read_seeds(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from .data import POLARITY_FILES, SAMPLE_FILE, find_published
+from .data import POLARITY_FILES, SAMPLE_FILE, Paths, find_published, paths_of
 from .errors import InputError, shorten, unreadable
 from .files import DAMAGED_TAR, sha256
 from .lines import LIMIT, Member, Text, form_of, lines_of, readable
@@ -64,7 +64,7 @@ class Texts:
         return iter(self._read(self))
 
 
-def labelled_texts(paths: Iterable[str | Path]) -> Texts:
+def labelled_texts(paths: Paths) -> Texts:
     """Labelled texts of one or two paths, or of a published corpus by its name; see :func:`replicate.corpus.read_corpus`.
 
     Raises:
@@ -77,7 +77,7 @@ def labelled_texts(paths: Iterable[str | Path]) -> Texts:
         >>> [(row.label, row.text) for row in labelled_texts([place])]
         [('good', 'a fine film')]
     """
-    files = [Path(path) for path in paths]
+    files = paths_of(paths)
     for path in files:
         if path.exists():
             continue

@@ -1,7 +1,7 @@
 """Where corpora and word vectors lie: as named, in folders of data, or with gensim."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,9 +17,11 @@ __all__ = [
     "SAMPLE_FILE",
     "SAMPLE_VECTORS",
     "VECTOR_FILES",
+    "Paths",
     "data_folders",
     "find_data",
     "find_published",
+    "paths_of",
     "sample_path",
 ]
 
@@ -68,6 +70,22 @@ def sample_path() -> tuple[Path, Path]:
     return folder / SAMPLE_FILE, folder / SAMPLE_VECTORS
 
 
+#: A path, or some of them.
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def paths_of(paths: Paths) -> list[Path]:
+    """Some paths; one alone is a list of itself, where a text would be taken apart into letters.
+
+    Example:
+        >>> paths_of("a.tsv") == paths_of([Path("a.tsv")]) == [Path("a.tsv")]
+        True
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        return [Path(paths)]
+    return [Path(path) for path in paths]
+
+
 def data_folders() -> list[Path]:
     """The folders that are searched: the one that ``REPLICATE_DATA`` names, then ``data``.
 
@@ -82,7 +100,7 @@ def data_folders() -> list[Path]:
 
 
 def find_data(
-    preset: str | None = None, corpus: Sequence[str | Path] = (), vectors: Vectors | None = None
+    preset: str | None = None, corpus: Paths = (), vectors: Vectors | None = None
 ) -> tuple[str, list[Path], str | Path | Keyed]:
     """Corpus and word vectors: what is named, and the rest from the folders of data.
 
@@ -92,8 +110,8 @@ def find_data(
         preset (str): ``"sample"`` takes gensim's sample where no corpus is
             named, another takes MR; None takes MR where a folder of data has
             it, and the sample otherwise.
-        corpus: paths that :func:`replicate.corpus.read_corpus` takes, or the
-            name of a published corpus.
+        corpus: a path or paths that :func:`replicate.corpus.read_corpus` takes, or
+            the name of a published corpus.
         vectors: a file, ``"gensim:NAME"`` in gensim's own folder, ``"random"``, or gensim's
             ``KeyedVectors``.
 
@@ -109,7 +127,7 @@ def find_data(
         ('sample', 'pang_lee_polarity.cor', True)
     """
     folders = data_folders()
-    paths = [Path(path) for path in corpus]
+    named = paths = paths_of(corpus)
     if not paths:
         found = [f for f in folders if all((f / name).is_file() for name in POLARITY_FILES)]
         if preset == "sample" or (preset is None and not found):
@@ -126,7 +144,7 @@ def find_data(
         google_news = gensim_file(GOOGLE_NEWS)
         if not there and google_news is not None:
             there = [google_news]
-        if not there and corpus:
+        if not there and named:
             raise InputError("no word vectors found; name a file with --vectors, or use random")
         if not there:
             raise InputError(

@@ -188,8 +188,10 @@ class Summary:
             )
         n, total = len(self.without_words), self.texts + len(self.without_words)
         if n == 1 and total * BOUNDS["texts_without_words"] < 1:
+            # A text is a line of a file, but for folders of texts: there it is the file.
+            what = "line" if re.search(r": line \d+(: empty)?$", self.without_words[0]) else "file"
             raise InputError(
-                f"{self.without_words[0]}: no words are left after cleaning; remove that line"
+                f"{self.without_words[0]}: no words are left after cleaning; remove that {what}"
             )
         if n > total * BOUNDS["texts_without_words"]:
             self._refuse(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..io.errors import InputError
-from .pool import Outcome, run_tasks
+from .pool import Outcome, checked_jobs, run_tasks
 
 __all__ = ["active", "follow", "leave", "rank", "run_shares", "wait", "world"]
 
@@ -87,7 +87,12 @@ def run_shares(
 
     Returns:
         Outcome: of the tasks of all ranks, on rank 0.
+
+    Raises:
+        InputError: when a task met bad input, and for `jobs` below 1.
     """
+    # Before anything waits for another rank.
+    jobs = checked_jobs(jobs)
     if not active():
         return run_tasks([task for group in groups for task in group], jobs, on_progress, threads)
     on_progress = on_progress or (lambda name, message: None)

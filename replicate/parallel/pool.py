@@ -23,10 +23,19 @@ from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
-from ..io.errors import InputError
+from ..config import whole
+from ..io.errors import InputError, shorten
 from .memory import Peak
 
-__all__ = ["Outcome", "Task", "TaskFailed", "WorkerPool", "run_tasks", "start_server"]
+__all__ = [
+    "Outcome",
+    "Task",
+    "TaskFailed",
+    "WorkerPool",
+    "checked_jobs",
+    "run_tasks",
+    "start_server",
+]
 
 #: What a worker runs: a name, a function of an importable module and its arguments, and
 #: the names of the tasks that come first.  Called as `function(*arguments, on_progress)`.
@@ -55,6 +64,28 @@ class Outcome:
     peak_together: int = 0
 
 
+def checked_jobs(jobs: int) -> int:
+    """How many tasks run at once, a whole number from 1; with fewer, none would ever start.
+
+    Raises:
+        InputError: for anything else.
+
+    Example:
+        >>> checked_jobs(2)
+        2
+        >>> checked_jobs(-1)
+        Traceback (most recent call last):
+            ...
+        replicate.io.errors.InputError: jobs = -1: no number of tasks at once; write 1 or more
+    """
+    try:
+        if whole(jobs) >= 1:
+            return whole(jobs)
+    except TypeError:
+        pass
+    raise InputError(f"jobs = {shorten(jobs)}: no number of tasks at once; write 1 or more")
+
+
 def run_tasks(
     tasks: list,
     jobs: int,
@@ -77,8 +108,10 @@ def run_tasks(
         Outcome: failures by name.
 
     Raises:
-        InputError: when a task met bad input; the others are stopped.
+        InputError: when a task met bad input; the others are stopped.  And for `jobs`
+            below 1.
     """
+    jobs = checked_jobs(jobs)
     if not tasks:
         return Outcome()
     on_progress = on_progress or (lambda name, message: None)
@@ -127,10 +160,13 @@ class WorkerPool:
     Args:
         jobs (int): processes at once.
         threads (int): of the matrix library in each.
+
+    Raises:
+        InputError: for `jobs` below 1.
     """
 
     def __init__(self, jobs: int, threads: int = 1) -> None:
-        self.jobs = jobs
+        self.jobs = checked_jobs(jobs)
         self.threads = threads
         start_server(threads)
         self._running: dict = {}
@@ -247,7 +283,7 @@ def start_server(threads: int = 1) -> None:
         threads (int): of the matrix library in each worker.
     """
     _context.set_forkserver_preload(["replicate.parallel.preload"])
-    with _surroundings(threads):
+    with _surroundings(threads), _without_interrupts():
         forkserver.ensure_running()
 
 
@@ -288,6 +324,26 @@ def _surroundings(threads):
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_interrupts():
+    """A process that is started here ignores Ctrl-C from its first moment.
+
+    The server ignores it of its own only once it has imported everything; before, Ctrl-C
+    would end it with a traceback of whatever it is importing.  What is ignored stays so in
+    a new program, which a handler does not.
+    """
+    # Only the main thread may set handlers; one that is not Python's cannot be set again.
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

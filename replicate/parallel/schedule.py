@@ -5,19 +5,19 @@ depend on how many run at once, or on how many machines.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..config import ARMS, PRESETS
+from ..config import ARMS, PRESETS, checked_seeds
 from ..experiment import UNSCORED, conclude, prepare, run_stage
-from ..io.data import find_data
+from ..io.data import Paths, find_data
 from ..io.errors import InputError
 from ..io.wordvectors import Vectors
 from ..run import Run
 from ..settings import Options
 from .mpi import run_shares
-from .pool import Outcome, Task
+from .pool import Outcome, Task, checked_jobs
 
 __all__ = ["run_all", "run_experiment"]
 
@@ -44,6 +44,9 @@ def run_all(
 
     Returns:
         Outcome: failures are by ``(seed, arm)``.
+
+    Raises:
+        InputError: for `jobs` below 1, and when a training run met bad input.
     """
     seeds = []
     for seed in run.seeds:
@@ -66,9 +69,9 @@ def run_all(
 def run_experiment(
     preset: str = "sample",
     *,
-    seeds: int | Sequence[int] = 1,
+    seeds: int | Iterable[int] = 1,
     out: str | Path | None = None,
-    corpus: Sequence[str | Path] = (),
+    corpus: Paths = (),
     vectors: Vectors | None = None,
     jobs: int | None = None,
     on_progress: Callable[[Any, Any], None] | None = None,
@@ -80,13 +83,14 @@ def run_experiment(
     same folder are refused.
 
     Args:
-        preset: ``"sample"`` (200 sentences that come with gensim) or ``"paper"``.
+        preset: ``"sample"`` (200 sentences that come with gensim), ``"paper"``,
+            ``"as-written"`` or ``"calibrated"``; see :data:`replicate.config.PRESETS`.
         seeds: how many, or which.
         out: folder of the run; None is ``out/PRESET``.
-        corpus: paths, see :func:`replicate.read_corpus`; empty looks for the preset's.
+        corpus: a path or paths, see :func:`replicate.read_corpus`; empty looks for the preset's.
         vectors: path of a word-vector file, ``"gensim:NAME"`` for one in gensim's own folder,
             gensim's ``KeyedVectors``, or ``"random"``; None looks for a file.
-        jobs: training runs at once; None is one a core.
+        jobs: training runs at once, 1 or more; None is one a core.
         on_progress: called with ``(seed, arm)`` and what happened to it: ``(epoch,
             accuracy)``, ``"done"`` or ``"failed"``.
         readings: settings that differ from the preset's, by name.
@@ -95,7 +99,8 @@ def run_experiment(
         The run, with claims judged, figures drawn and the report written.
 
     Raises:
-        InputError: for bad data or settings, or a folder of other settings.
+        InputError: for bad data, settings, seeds or jobs, or a folder of other settings;
+            a run that is there stays as it is.
         RuntimeError: when a training run failed; the same call repeats it.
 
     Example:
@@ -106,12 +111,13 @@ def run_experiment(
     if preset not in PRESETS:
         raise InputError(f"preset {preset!r} is not offered; choose {', '.join(PRESETS)}")
     config = PRESETS[preset].replace(**readings)
-    chosen = list(range(seeds)) if isinstance(seeds, int) else sorted(set(seeds))
+    chosen = checked_seeds(seeds)
+    at_once = checked_jobs((os.cpu_count() or 1) if jobs is None else jobs)
     folder = Path(out or Path("out") / preset)
     _, paths, rows = find_data(preset, corpus, vectors)
     with Run.locked(folder):
         run = prepare(folder, config, Options(), chosen, paths, rows, preset)
-        outcome = run_all(run, jobs or os.cpu_count() or 1, on_progress)
+        outcome = run_all(run, at_once, on_progress)
         conclude(run)
     for (seed, arm), reason in outcome.failures.items():
         raise RuntimeError(f"seed {seed}, {arm}: {reason.strip().splitlines()[-1]}")

@@ -71,7 +71,7 @@ class Explanations(list[Explanation]):
 
 
 def explain(
-    run: Run,
+    run: Run | str | os.PathLike[str],
     texts: list[str] | str,
     seed: int | None = None,
     epochs: Sequence[int] | None = None,
@@ -79,17 +79,17 @@ def explain(
     """Explain texts with the models of the first phase: saliency of each word at each epoch.
 
     Args:
-        run: a run in which the first phase of the seed is complete.
+        run: a run in which the first phase of the seed is complete, or its folder.
         texts: one text or several; they need not be in the corpus.
         seed: a seed of the run; None takes the first.
-        epochs: epochs to look at, -1 for the last; None takes all that were kept.
+        epochs: epochs to look at, one or more, -1 for the last; None takes all that were kept.
 
     Returns:
         One :class:`Explanation` for each text; Jupyter displays the list as heat maps.
 
     Raises:
-        InputError: if a text has no words, the seed is not finished, or the weights of
-            an epoch were not kept.
+        InputError: if a text has no words, the seed is not finished, the weights of an epoch
+            were not kept, no epoch is named, or a folder has no run.
 
     Example:
         >>> explanation = explain(sample_run(), "a film without zorblax")[0]
@@ -98,6 +98,7 @@ def explain(
         >>> explanation.saliency.shape  # epochs, words
         (3, 4)
     """
+    run = run if isinstance(run, Run) else Run(Path(run))
     texts = [texts] if isinstance(texts, str) else texts
     seed = run.seeds[0] if seed is None else seed
     if seed not in run.seeds or not run.finished(seed, "T1"):
@@ -141,6 +142,8 @@ def explain(
 def _rows_of(run: Run, kept: NDArray[np.integer], epochs: Sequence[int]) -> list[int]:
     """Rows of some epochs among those that were kept, in ascending order."""
     last = int(kept[-1])
+    if len(epochs) == 0:
+        raise InputError(f"epochs = {epochs!r}: none to look at; name some, or None for all")
     wanted = sorted({last if epoch == -1 else epoch for epoch in epochs})
     for epoch in wanted:
         if epoch not in kept:

@@ -522,6 +522,14 @@ def command(run: Run) -> str:
     return " ".join([*parts, "--out DIR"])
 
 
+def unplaced(run: Run) -> list[str]:
+    """Files that :func:`command` names and whose folders nobody knows: a run stores none."""
+    checksums, vectors = run.settings["corpus"]["sha256"], run.settings["vectors"]["name"]
+    files = [] if is_sample(run) or published_as(checksums) else list(checksums)
+    found = vectors == "random" or (is_sample(run) and vectors == SAMPLE_VECTORS)
+    return files if found else [*files, vectors]
+
+
 def made_by(run: Run) -> str:
     """The commit that a run was begun with; for runs that do not say so, the one of today."""
     return run.settings["versions"].get("commit") or commit()

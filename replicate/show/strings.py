@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from ..verdicts import Verdict as _Verdict
-from .wording import PHRASES, sentence
+from .wording import PHRASES, SCALED, sentence
 
 __all__ = ["LANGUAGES", "TEXTS", "TRANSLATED", "Words"]
 
@@ -267,8 +267,7 @@ TEXTS = {
         "<em>一回の実行</em>は、一度だけ実行した人に主張が見えたはずの割合です。<em>参考</em>の項目は判定に含めません。",
     ),
     "claims.scaled": (
-        "The claims name epochs of the paper's {paper}; this run has {epochs}, so these ranges of "
-        "epochs are scaled in proportion.",
+        SCALED,
         "主張のエポックは論文の {paper} エポックについてのものです。この実行は {epochs} エポックなので、範囲を比例させています。",
     ),
     # --- figures -------------------------------------------------------------------

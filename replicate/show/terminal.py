@@ -24,9 +24,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ..config import PAPER
 from ..io.files import read_csv
 from ..verdicts import LEAST_SEEDS, Judged, Verdict
-from .wording import seeds_note, shown_number, shown_range
+from .wording import epochs_note, seeds_note, shown_number, shown_range
 
 __all__ = [
     "Display",
@@ -192,10 +193,9 @@ def summary(verdicts: Sequence[Verdict], out: Path, sample: bool, asked: int) ->
     Example:
         >>> from replicate.verdicts import judge
         >>> summary(judge([]), Path("out/paper"), False, 1)
-        '16 claims: 16 undecided. Next: the same command with --seeds 50, which a verdict needs.'
+        '17 claims: 17 undecided. Next: the same command with --seeds 50, which a verdict needs.'
     """
-    judged = [v for v in verdicts if v.claim.id != "S1"]
-    counts = Counter(v.verdict for v in judged)
+    counts = Counter(v.verdict for v in verdicts)
     said = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if counts[name])
     place = shlex.quote(str(out))
     if sample:
@@ -207,7 +207,7 @@ def summary(verdicts: Sequence[Verdict], out: Path, sample: bool, asked: int) ->
         following = f"Next: the same command with --seeds {LEAST_SEEDS}, which a verdict needs"
     else:
         following = f"Next: replicate verify {place}"
-    return f"{len(judged)} claims: {said}. {following}."
+    return f"{len(verdicts)} claims: {said}. {following}."
 
 
 def print_table(console: Console, title: str, place: Path, columns: Sequence[str]) -> None:
@@ -250,13 +250,19 @@ def _digits(cell: str) -> str:
     return cell
 
 
-def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int] = ()) -> None:
+def print_claims(
+    console: Console,
+    verdicts: list[Verdict],
+    seeds: Sequence[int] = (),
+    epochs: int = PAPER["epochs"],
+) -> None:
     """Print every claim, its parts, its verdict, and what one run could have shown.
 
     Args:
         console: where to print; only one of 110 columns or more gets all parts of a claim.
         verdicts: the result of :func:`replicate.verdicts.judge`.
         seeds: of the run; a note is printed if they are not a full range.
+        epochs: of the run; a note is printed if they are not as many as the paper's.
 
     Example:
         >>> import io
@@ -266,13 +272,17 @@ def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int]
         >>> "undecided" in console.file.getvalue()
         True
     """
-    wide = console.width >= 110
-    if not wide:
+    if console.width >= 110:
+        _print_wide(console, verdicts)
+    else:
         _print_narrow(console, verdicts)
-        note = seeds_note(seeds)
+    for note in (epochs_note(epochs), seeds_note(seeds)):
         if note:
             console.print(note, highlight=False)
-        return
+
+
+def _print_wide(console: Console, verdicts: Sequence[Verdict]) -> None:
+    """Claims with all their parts, a row for each."""
     table = Table(title="Claims of the paper", title_justify="left", expand=False)
     for name, justify in (
         ("id", "left"), ("claim", "left"), ("paper", "left"), ("ours, on average", "right"),
@@ -296,9 +306,6 @@ def print_claims(console: Console, verdicts: list[Verdict], seeds: Sequence[int]
                 "", f"  {title}", "", ours, interval, Text(how, style=_COLOURS[judged.verdict]), ""
             )
     console.print(table)
-    note = seeds_note(seeds)
-    if note:
-        console.print(note, highlight=False)
 
 
 def _print_narrow(console: Console, verdicts: Sequence[Verdict]) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ..claims import VERDICTS, Part
+from ..config import PAPER
 from ..verdicts import Judged, Verdict
 
 __all__ = [
     "deciding",
+    "epochs_note",
     "seeds_counted",
     "seeds_note",
     "sentence",
@@ -155,6 +157,27 @@ def sentence(
         name = "one run" if verdict.hits == 1 else "runs"
         said.append(phrases[name].format(hits=verdict.hits, runs=verdict.runs, share=share))
     return phrases["between"].join(said)
+
+
+#: Where a run has not as many epochs as the paper's.
+SCALED = (
+    "The claims name epochs of the paper's {paper}; this run has {epochs}, so these ranges of "
+    "epochs are scaled in proportion."
+)
+
+
+def epochs_note(epochs: int) -> str:
+    """A sentence where a run has not as many epochs as the paper's, which claims name; else nothing.
+
+    Example:
+        >>> epochs_note(50)
+        ''
+        >>> print(epochs_note(6))
+        The claims name epochs of the paper's 50; this run has 6, so these ranges of epochs are \
+scaled in proportion.
+    """
+    paper = PAPER["epochs"]
+    return "" if epochs == paper else SCALED.format(paper=paper, epochs=epochs)
 
 
 def seeds_note(seeds: Sequence[int]) -> str:
