@@ -465,6 +465,22 @@ def test_readings_differ():
     assert rows["zero", "once"] == [4 / 3, 0, 1 / 2]
 
 
+@pytest.mark.parametrize(
+    "reading, offered",
+    [
+        ({"unseen": "zeros"}, "unseen_words = 'zeros' is not offered; choose one of skip, zero"),
+        ({"unseen": "Skip"}, "unseen_words = 'Skip'"),
+        ({"repeated": "Once"}, "repeated_words = 'Once' is not offered; choose one of each, once"),
+    ],
+    ids=str,
+)
+def test_another_reading_is_refused(reading, offered, refused):
+    """A slip of the pen would be the default without a word."""
+    wac, (tokens, offsets) = np.array([1.0, 3.0, np.nan]), flat([[0, 0, 1, 2]])
+    with refused(offered):
+        sentence_instability(wac, tokens, offsets, **reading)
+
+
 @given(SENTENCES, WORD_WAC, st.randoms(use_true_random=False))
 def test_permuted_sentences_permute_results(sentences, wac, random):
     """Each sentence's score is its own, whatever stands before it."""
