@@ -4,7 +4,7 @@ import re
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -13,9 +13,10 @@ from unicodedata import combining
 
 import numpy as np
 
+from .config import Config
 from .io.corpora import labelled_texts
 from .io.data import SAMPLE_FILE, find_data, sample_path
-from .io.errors import InputError
+from .io.errors import InputError, shorten
 from .io.files import load_npz, save_npz
 from .io.published import PARTS, published_as
 from .io.summary import Summary
@@ -156,15 +157,24 @@ class Corpus:
         tokens: str = "kim",
         where: str = "texts",
     ) -> "Corpus":
-        """A corpus from Python strings; `labels` are names of labels.
+        """A corpus from Python strings; `labels` are names of labels, or what stands for them.
+
+        Labels are told apart by their text; a whole number is written without a point, so that
+        1.0 is 1.
 
         Raises:
-            InputError: for fewer than two labels, or a text without words or with NUL.
+            InputError: for fewer than two labels, a label that is None or NaN, a text that is
+                not a string, has no words or holds NUL, or another `tokens`.
             ValueError: when there are not as many labels as texts.
         """
         builder = _Builder(tokens)
         for number, (text, label) in enumerate(zip(texts, labels, strict=True), start=1):
-            builder.add(text, str(label), f"{where}: text {number}")
+            place = f"{where}: text {number}"
+            if not isinstance(text, str):
+                raise InputError(
+                    f"{place} is {shorten(text)}, not a string; remove it, or give one"
+                )
+            builder.add(text, _label_name(label, place), place)
         for place in builder.without_words:
             raise InputError(f"{place}: no words are left after cleaning; remove it")
         return builder.corpus({}, where)
@@ -245,10 +255,17 @@ def clean_kim(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+#: The readings `tokens`.
+_CLEANED: dict[str, Callable[[str], str]] = {"kim": clean_kim, "whitespace": str.lower}
+
+
 def tokenize(text: str, tokens: str) -> list[str]:
     """Words of a text under the reading `tokens` (kim or whitespace).
 
     A line break of web pages is a blank, however it is spelt.
+
+    Raises:
+        InputError: for another `tokens`.
 
     Example:
         >>> tokenize("It's good.<br />Fine!<BR>", "whitespace")
@@ -256,14 +273,16 @@ def tokenize(text: str, tokens: str) -> list[str]:
     """
     if "<" in text:
         text = _LINE_BREAK.sub(" ", text)
-    return (clean_kim(text) if tokens == "kim" else text.lower()).split()
+    if tokens not in _CLEANED:
+        Config(tokens=tokens)  # refuses it; not for every text, of which there are many
+    return _CLEANED[tokens](text).split()
 
 
 class _Builder:
     """Grows the flat arrays sentence by sentence: no text is kept, and few tokens in memory."""
 
     def __init__(self, tokens: str) -> None:
-        self._rule = tokens
+        self._rule = Config(tokens=tokens).tokens  # refuses any other reading
         self._vocabulary: dict[str, int] = {}
         self._tokens = array("i")
         self._spilled: Any = None
@@ -387,6 +406,18 @@ class _Builder:
         )
 
 
+def _label_name(label: object, place: str) -> str:
+    """What a label of Python is called; one that stands for a missing one is refused."""
+    # The last two are of pandas, for dates and for all others.
+    missing = not isinstance(label, str) and str(label).lower() in ("nan", "nat", "<na>")
+    if label is None or missing:
+        raise InputError(f"{place} has no label ({label}); give it one, or remove the text")
+    # A column of whole numbers in which a cell was missing is one of floats.
+    if isinstance(label, (float, np.floating)) and float(label).is_integer():
+        label = int(label)
+    return str(label)
+
+
 def _is_number(word: str) -> bool:
     return word[-1:].isnumeric() and not any(map(str.isalpha, word))
 
@@ -428,8 +459,8 @@ def read_corpus(paths: Iterable[str | Path], tokens: str = "kim") -> Corpus:
         Corpus: positives first for MR; the order of the file otherwise.
 
     Raises:
-        InputError: when a file is missing, empty, damaged, of one label, or
-            probably misread; see :meth:`replicate.io.summary.Summary.check`.
+        InputError: for another `tokens`, or when a file is missing, empty, damaged, of one
+            label, or probably misread; see :meth:`replicate.io.summary.Summary.check`.
 
     Example:
         >>> corpus = read_corpus([sample_path()[0]])
@@ -439,8 +470,8 @@ def read_corpus(paths: Iterable[str | Path], tokens: str = "kim") -> Corpus:
     Source:
         Pang and Lee (2005), sentence polarity dataset v1.0.
     """
-    texts = labelled_texts(paths)
     builder = _Builder(tokens)
+    texts = labelled_texts(paths)
     for row in texts:
         builder.add(row.text, row.label, row.place, row.part)
     corpus = builder.corpus(texts.sha256, texts.where, texts.notes)

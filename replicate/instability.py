@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .config import Config
 
 __all__ = [
     "StreamingInstability",
+    "check_finite",
+    "check_offsets",
     "logit_saliency",
     "mean_by_word",
     "saliency_change",
@@ -22,6 +26,71 @@ __all__ = [
     "token_instability",
     "word_instability",
 ]
+
+
+def check_offsets(offsets: ArrayLike, n_tokens: int, empty: bool = False) -> None:
+    """Refuse offsets that do not cut so many tokens into sentences.
+
+    Args:
+        offsets: (N + 1,), where sentences begin, and where the last one ends.
+        n_tokens: T.
+        empty: whether a sentence may have no words.
+
+    Raises:
+        ValueError: if they do not go from 0 to T, or a sentence has no words.
+
+    Example:
+        >>> check_offsets([0, 2, 3], 3)
+        >>> check_offsets([0, 2], 3)
+        Traceback (most recent call last):
+            ...
+        ValueError: offsets go from 0 to 2, and there are 3 tokens; give 0, where each next \
+sentence begins, and last 3
+    """
+    ends = np.asarray(offsets)
+    if ends.ndim != 1 or not len(ends) or ends.dtype.kind not in "iu":
+        raise ValueError(
+            f"offsets are {ends.dtype} of shape {ends.shape}; give N + 1 whole numbers in a row"
+        )
+    if ends[0] != 0 or ends[-1] != n_tokens:
+        raise ValueError(
+            f"offsets go from {ends[0]} to {ends[-1]}, and there are {n_tokens} tokens; give 0, "
+            f"where each next sentence begins, and last {n_tokens}"
+        )
+    odd = np.flatnonzero(ends[1:] < ends[:-1] if empty else ends[1:] <= ends[:-1])
+    if len(odd):
+        first = int(odd[0])
+        found = f"offsets[{first}:{first + 2}] are {ends[first]}, {ends[first + 1]}"
+        raise ValueError(
+            f"{found}: a sentence has no words; leave it out"
+            if ends[first] == ends[first + 1]
+            else f"{found}: they fall; give them in ascending order"
+        )
+
+
+def check_finite(wac: NDArray[np.floating], count: NDArray[np.integer]) -> None:
+    """Refuse a wac of NaN for a word that occurs: eq. (10) would take the word for unseen.
+
+    Args:
+        wac, count: (V,), of :func:`word_instability`.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    odd = np.flatnonzero((count > 0) & ~np.isfinite(wac))
+    if len(odd):
+        raise ValueError(
+            f"the saliency of {len(odd)} of {np.count_nonzero(count)} words, word {odd[0]} the first, "
+            "is not finite; train with a lower learning rate, or leave those words out"
+        )
+
+
+def _rows(saliency: ArrayLike) -> NDArray[Any]:
+    """(E, T), also of a list of rows."""
+    rows = np.asarray(saliency)
+    if rows.ndim != 2:
+        raise ValueError(f"saliency has shape {rows.shape}, not (E, T); give a row an epoch")
+    return rows
 
 
 def token_instability(saliency: NDArray[np.floating], ddof: int = 0) -> NDArray[np.float64]:
@@ -38,20 +107,23 @@ def token_instability(saliency: NDArray[np.floating], ddof: int = 0) -> NDArray[
         numpy.ndarray: (T,) float64.
 
     Raises:
-        ValueError: if there are too few epochs for a variance.
+        ValueError: as :func:`word_instability`.
 
     Example:
         >>> token_instability(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])).tolist()
         [0.0, 1.0]
     """
+    saliency = _rows(saliency)
     occurrences = np.arange(saliency.shape[1])
     return word_instability(saliency, occurrences, len(occurrences), ddof)[0]
 
 
 def _enough(epochs: int, ddof: int) -> None:
-    if epochs < 2 + ddof:
+    # Two epochs have one difference, whose variance is 0 for every word.
+    least = max(3, 2 + ddof)
+    if epochs < least:
         raise ValueError(
-            f"{epochs} recorded epochs are too few for a variance; record {2 + ddof} or more"
+            f"{epochs} recorded epochs are too few for a variance; record {least} or more"
         )
 
 
@@ -74,7 +146,8 @@ def word_instability(
         number of occurrences (V,) int64.
 
     Raises:
-        ValueError: if there are too few epochs for a variance.
+        ValueError: if there are fewer than three epochs, a row has not T numbers, a token is
+            not from 0 to V - 1, or the wac of a word that occurs is not finite.
 
     Example:
         >>> saliency = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]])
@@ -82,10 +155,13 @@ def word_instability(
         >>> wac.tolist(), count.tolist()
         ([0.5, nan], [2, 0])
     """
+    saliency = _rows(saliency)
     stream = StreamingInstability(tokens, n_words, saliency.dtype)
     for row in saliency:
         stream.add(row)
-    return stream.result(ddof)
+    found = stream.result(ddof)
+    check_finite(*found)
+    return found
 
 
 def mean_by_word(
@@ -112,6 +188,22 @@ def mean_by_word(
     return mean, count
 
 
+def _check_tokens(tokens: NDArray[Any], n_words: int, least: int) -> None:
+    """Refuse words outside a vocabulary: NumPy counts negative ones from its end."""
+    if not len(tokens):
+        return
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        raise ValueError(
+            f"tokens are {tokens.dtype} of shape {tokens.shape}; give T whole numbers in a row"
+        )
+    low, high = int(tokens.min()), int(tokens.max())
+    if low < least or high >= n_words:
+        odd = low if low < least else high
+        raise ValueError(
+            f"token {odd} is none of {n_words} words; give numbers from {least} to {n_words - 1}"
+        )
+
+
 class StreamingInstability:
     """Eq. (9) from one epoch at a time, without stored saliency.
 
@@ -124,6 +216,9 @@ class StreamingInstability:
         tokens (numpy.ndarray): (T,) int32, the word of each occurrence.
         n_words (int): V.
 
+    Raises:
+        ValueError: if a token is not from 0 to V - 1.
+
     Example:
         >>> stream = StreamingInstability(np.array([0, 0]), n_words=1)
         >>> for row in [[1.0, 1.0], [2.0, 2.0], [3.0, 1.0]]:
@@ -135,15 +230,26 @@ class StreamingInstability:
     def __init__(
         self, tokens: NDArray[np.integer], n_words: int, dtype: DTypeLike = np.float32
     ) -> None:
-        self.tokens = tokens
+        self.tokens = np.asarray(tokens)
         self.n_words = n_words
+        _check_tokens(self.tokens, n_words, 0)
         self.epochs = 0
         self.first = np.zeros(len(tokens), dtype=dtype)
         self.last = np.zeros(len(tokens), dtype=dtype)
         self.squares = np.zeros(n_words)
 
     def add(self, token_saliency: NDArray[np.floating]) -> None:
-        """Add the saliency of one epoch, (T,) float32."""
+        """Add the saliency of one epoch, (T,) float32.
+
+        Raises:
+            ValueError: if it has not T numbers: NumPy would spread one over all.
+        """
+        token_saliency = np.asarray(token_saliency)
+        if token_saliency.shape != self.first.shape:
+            raise ValueError(
+                f"{token_saliency.shape} saliencies for {self.first.shape} tokens; give one an "
+                "occurrence"
+            )
         if self.epochs == 0:
             self.first[:] = token_saliency
         else:
@@ -199,7 +305,8 @@ def sentence_instability(
 
     Args:
         word_wac (numpy.ndarray): (V,), NaN for words that do not occur in T1.
-        tokens (numpy.ndarray): (T,) words of all sentences, one after another.
+        tokens (numpy.ndarray): (T,) words of all sentences, one after another; -1 is a word
+            that T1's vocabulary lacks, which counts as one that does not occur in T1.
         offsets (numpy.ndarray): (N + 1,), where each sentence begins in `tokens`.
         unseen (str): ``"skip"`` leaves words without a wac out of the mean (a
             sentence that has only such words scores 0); ``"zero"`` counts
@@ -209,6 +316,10 @@ def sentence_instability(
 
     Returns:
         numpy.ndarray: (N,) float64.
+
+    Raises:
+        ValueError: for another reading, a token that is not from -1 to V - 1, or offsets that
+            do not go from 0 to T.
 
     Example:
         >>> wac = np.array([1.0, 3.0, np.nan])
@@ -220,13 +331,18 @@ def sentence_instability(
         >>> float(sentence_instability(wac, tokens, offsets, repeated="once")[0])
         2.0
     """
+    Config(unseen_words=unseen, repeated_words=repeated)  # refuses any other reading
+    word_wac, tokens = np.asarray(word_wac), np.asarray(tokens)
+    check_offsets(offsets, len(tokens), empty=True)
+    _check_tokens(tokens, len(word_wac), -1)
     n = len(offsets) - 1
     sentence = np.repeat(np.arange(n), np.diff(offsets))
     if repeated == "once":
-        pair = sentence.astype(np.int64) * len(word_wac) + tokens
+        pair = sentence.astype(np.int64) * (len(word_wac) + 1) + (tokens.astype(np.int64) + 1)
         _, kept = np.unique(pair, return_index=True)
         sentence, tokens = sentence[kept], tokens[kept]
-    value = word_wac[tokens]
+    # One more, which -1 stands for.
+    value = np.append(word_wac, np.nan)[tokens]
     seen = ~np.isnan(value)
     total = np.bincount(sentence, weights=np.where(seen, value, 0.0), minlength=n)
     counted = np.ones(len(seen)) if unseen == "zero" else seen.astype(np.float64)
@@ -246,6 +362,9 @@ def standardise(
 
     Returns:
         numpy.ndarray: (T,) float64; 0 where the standard deviation is 0.
+
+    Raises:
+        ValueError: as :func:`check_offsets`.
 
     Example:
         >>> standardise(np.array([1.0, 3.0, 5.0, 5.0]), np.array([0, 2, 4])).tolist()
@@ -268,8 +387,7 @@ def standardise(
 
 def _by_sentence(values: NDArray[np.floating], offsets: NDArray[np.integer]) -> NDArray[np.float64]:
     """Sum of the values of each sentence, (N,)."""
-    if (np.diff(offsets) < 1).any():
-        raise ValueError("a sentence has no words; leave it out")
+    check_offsets(offsets, len(values))
     return np.add.reduceat(values, offsets[:-1]) if len(values) else np.zeros(len(offsets) - 1)
 
 
@@ -287,6 +405,9 @@ def sentence_change(
 
     Returns:
         numpy.ndarray: (N,) float64.
+
+    Raises:
+        ValueError: as :func:`check_offsets`.
 
     Example:
         >>> before, after = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0])
@@ -349,6 +470,9 @@ def saliency_change(
         the gradient of the logit difference by sentence, (N,) ``raw``,
         ``standardised`` and ``logit``; of raw saliency by word, (V,) ``words``.
 
+    Raises:
+        ValueError: as :func:`check_offsets`.
+
     Example:
         >>> before, after = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 3.0])
         >>> p = np.array([0.5, 0.5]), np.array([0.5, 0.25])
@@ -356,6 +480,7 @@ def saliency_change(
         >>> {name: values.tolist() for name, values in found.items()}
         {'raw': [3.0, 0.0], 'standardised': [4.0, 0.0], 'logit': [6.0, 6.0], 'words': [1.0, 2.0]}
     """
+    check_offsets(offsets, len(before))
     n, lengths = len(offsets) - 1, np.diff(offsets)
     found = {name: np.zeros(n) for name in ("raw", "standardised", "logit")}
     words = np.zeros(n_words)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .fast.compat import training
-from .instability import StreamingInstability, saliency_change
+from .instability import StreamingInstability, check_finite, check_offsets, saliency_change
 from .io.errors import InputError
 from .io.files import HEADER
 from .run import RECORDED
@@ -60,6 +60,10 @@ class Recorder(training.Extension):
         stream (StreamingInstability): the sums that eq. (9) needs;
             ``stream.result(ddof)`` gives wac and counts.
 
+    Raises:
+        ValueError: if offsets do not go from 0 to T, a sentence has no words, a token is not from
+            0 to V - 1, or there is no epoch.
+
     Example:
         >>> measure = iter([Saliency(np.array([0.5, 0.25]), np.array([1]), np.array([0.5])),
         ...                 Saliency(np.array([0.25, 0.25]), np.array([1]), np.array([0.5]))])
@@ -90,6 +94,9 @@ class Recorder(training.Extension):
     ) -> None:
         self.measure = measure
         self.tokens, self.offsets = np.asarray(tokens), np.asarray(offsets)
+        check_offsets(self.offsets, len(self.tokens))
+        if epochs < 1:
+            raise ValueError(f"a record of {epochs} epochs has no rows; give 1 or more")
         self.untrained = untrained
         self.standardised_over = standardised_over
         self.stream = StreamingInstability(self.tokens, n_words)
@@ -234,6 +241,9 @@ class SaliencyRecorder(Recorder):
         epochs (int): E, how many will be trained.
         options: as of :class:`Recorder`.
 
+    Raises:
+        ValueError: as :class:`Recorder`.
+
     Example:
         >>> def forward(sentences):  # D = C = 2
         ...     return chainer.functions.stack([chainer.functions.sum(x, axis=0) for x in sentences])
@@ -260,6 +270,16 @@ class SaliencyRecorder(Recorder):
             return callable_saliency(forward, np.split(table()[tokens], cuts))
 
         super().__init__(measure, tokens, offsets, len(table()), epochs, **options)
+
+    def word_instability(self, ddof: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """wac and count of every word (eq. 9); see :func:`replicate.instability.word_instability`.
+
+        Raises:
+            ValueError: as there, also for a network that diverged.
+        """
+        found = super().word_instability(ddof)
+        check_finite(*found)
+        return found
 
 
 class _Rows:

@@ -211,6 +211,10 @@ def token_saliency(
     Returns:
         (B, L) array, or a list of B arrays (L_b,); dtype of `vectors`.
 
+    Raises:
+        ValueError: for vectors of whole numbers, or outputs that are not (B, C); without
+            a `loss` C is 2 or more, as the softmax of one output is always 1.
+
     Source:
         Section 3.2.
 
@@ -236,6 +240,9 @@ def callable_saliency(forward: Callable[[Any], Any], vectors: list, at_once: int
 
     Returns:
         Saliency: the words of all sentences, one after another.
+
+    Raises:
+        ValueError: as :func:`token_saliency`.
     """
     parts = []
     for start in range(0, len(vectors), at_once):
@@ -250,8 +257,12 @@ def callable_saliency(forward: Callable[[Any], Any], vectors: list, at_once: int
 def _measured(forward, vectors, loss, several):
     """Eq. (6) at the inputs of a callable, its own labels, and 1 - p_R."""
     inputs = [chainer.Variable(array) for array in vectors]
+    odd = next((x.dtype for x in inputs if x.dtype.kind != "f"), None)
+    if odd is not None:  # its gradient, where there is one, would be cut to whole numbers
+        raise ValueError(f"word vectors of {odd} have no gradient; give float32 or float64")
     with chainer.using_config("train", False), chainer.force_backprop_mode():
         logits = forward(inputs if several else inputs[0])
+        _check_logits(logits.array, len(inputs) if several else len(inputs[0]), loss is None)
         own = logits.array.argmax(axis=1).astype(np.int32)
         at_logits, uncertainty = _at_logits(logits.array, own)
         if loss:
@@ -265,6 +276,16 @@ def _measured(forward, vectors, loss, several):
         for x, g in zip(inputs, gradients)
     ]
     return means, own, uncertainty
+
+
+def _check_logits(logits, n, by_softmax):
+    """Refuse the outputs of a callable that are not (n, C); one output is a softmax of 1."""
+    least = 2 if by_softmax else 1
+    if logits.ndim != 2 or logits.shape[0] != n or logits.shape[1] < least:
+        raise ValueError(
+            f"forward gave {logits.shape} for {n} sentences, not (B, C) with C of {least} or more; "
+            "give a logit for each label (for a single one, z: 0 and z), or a loss of your own"
+        )
 
 
 def classify(model: TextCNN, batch: Batch, chunk: int | None = None) -> Predictions:

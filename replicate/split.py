@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import PAPER, generator
+from .config import PAPER, Config, generator
 from .corpus import Corpus
 from .io.errors import InputError
 
@@ -51,13 +51,14 @@ def split_corpus(
         numpy.ndarray: (N,) int8 with values 1, 2 and 3.
 
     Raises:
-        InputError: if the corpus is too small.
+        InputError: if the corpus is too small, or for another `split`.
 
     Example:
         >>> subset = split_corpus(np.zeros(10662, dtype=np.int32), seed=0)
         >>> np.bincount(subset)[1:].tolist()
         [4797, 4798, 1067]
     """
+    Config(split=split)  # refuses any other reading
     n = len(labels)
     t1, t2, _ = subset_sizes(n)
     order = generator("split", seed).permutation(n)

@@ -137,6 +137,72 @@ def test_a_label_for_every_text():
         Corpus.from_texts(["a", "b", "c"], ["1", "0"])
 
 
+@pytest.mark.parametrize(
+    "labels, names",
+    [
+        ([1, 0, 1.0], ("0", "1")),
+        ([1.0, 0.0, -0.0], ("0", "1")),
+        (np.array([2.0, 1.0, 2.0]), ("1", "2")),
+        (np.array([2.0, 1.0, 2.0], dtype=np.float32), ("1", "2")),
+        ([0.5, 1, 2.0], ("1", "2", "0.5")),
+        (np.array([3, 1, 3]), ("1", "3")),
+        (np.array(["b", "a", "b"]), ("a", "b")),
+        ([True, False, True], ("False", "True")),
+        (np.array([True, False, True]), ("False", "True")),
+        (["1.0", "1", "nan"], ("1", "1.0", "nan")),
+    ],
+    ids=str,
+)
+def test_labels_of_python(labels, names):
+    """A whole number is one label, as int and as float; names stay as they are."""
+    corpus = Corpus.from_texts(["a", "b", "c"], labels)
+    assert corpus.label_names == names and len(corpus) == 3
+
+
+class Missing:
+    """As ``pandas.NA``: whether it is itself is unknown, and asking is an error."""
+
+    def __eq__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+    def __repr__(self):
+        return "<NA>"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), Missing()],
+    ids=str,
+)
+def test_a_missing_label_is_refused(label, refused):
+    """It would be a class named nan, or None."""
+    with refused("texts: text 3 has no label (", "; give it one"):
+        Corpus.from_texts(["a", "b", "c", "d"], [1, 0, label, 1])
+
+
+@pytest.mark.parametrize("text", [None, float("nan"), 7, b"film", ["a", "film"]], ids=str)
+def test_a_text_that_is_not_a_string_is_refused(text, refused):
+    """As an empty cell of a table is read by pandas."""
+    with refused("reviews: text 2 is ", "not a string"):
+        Corpus.from_texts(["a", text, "c"], [1, 0, 1], where="reviews")
+    assert len(Corpus.from_texts(np.array(["a", "b"]), [1, 0])) == 2
+
+
+@pytest.mark.parametrize("tokens", ["Kim", "white space", "", None])
+def test_another_cleaning_is_refused(tokens, tmp_path, refused):
+    """It would be that of white space without a word; files are not even opened."""
+    for read in (
+        lambda: Corpus.from_texts(["a", "b"], [1, 0], tokens),
+        lambda: read_corpus([tmp_path / "missing.tsv"], tokens=tokens),
+        lambda: tokenize("It's good", tokens),
+    ):
+        with refused(f"tokens = {tokens!r} is not offered; choose one of kim, whitespace"):
+            read()
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_one_long_word_does_not_widen_all(first, refused):
     """The array of words is as wide as the longest: 80 MB for one word of 999 letters here."""

@@ -112,6 +112,23 @@ def test_specifications_with_the_same_numbers_count_once():
     assert len(multiverse.pool(changed, PART).names) == len(plain.names) + 1
 
 
+@pytest.mark.parametrize("differs", [("A.T1",), ("A.T1andT2h", "A.T1andT2l")], ids=str)
+def test_specifications_with_one_effect_by_chance_count_each(differs):
+    """No gain in all seeds, as in the default: T1, or both sides, show that the network is another."""
+    _, part = multiverse.PARTS[0]
+    level = dict.fromkeys(("A.T1", "A.T1andT2h", "A.T1andT2l"), 0.75)
+    rows = {("default", s): {**level, "F3.ratio": 0.5} for s in range(4)}
+    rows |= {("dropout=0.5", s): {**level, "A.T1andT2h": 0.875 + 0.01 * s} for s in range(4)}
+    # Twin: a reading of what is drawn of T1 only is no evidence on this effect.
+    rows |= {("judged_epoch=25", s): {**level, "F3.ratio": 0.9} for s in range(4)}
+    assert multiverse.pool(rows, part).names == ("default", "dropout=0.5")
+    for s in range(4):
+        rows["dropout=0.9", s] = {**level, **(dict.fromkeys(differs, 0.625) if s == 3 else {})}
+    found = multiverse.pool(rows, part)
+    assert found.names == ("default", "dropout=0.5", "dropout=0.9")
+    assert (found.means[[0, 2]] == 0).all()
+
+
 def test_seeds_that_not_all_have_are_left_out():
     rows = table()
     more = {**rows, ("default", 77): {"H.mean": 9.0}}

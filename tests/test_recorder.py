@@ -314,12 +314,78 @@ def test_a_row_too_many_is_refused():
 def test_a_record_without_saliency_has_the_sums():
     """stored=False: 8 bytes an occurrence, whatever the epochs."""
     recorder = Recorder(
-        lambda: given([1.0, 2.0, 3.0]), np.array([0, 1, 0]), np.array([0, 2, 3]), 2, 2,
+        lambda: given([1.0, 2.0, 3.0]), np.array([0, 1, 0]), np.array([0, 2, 3]), 2, 3,
         stored=False,
     )  # fmt: skip
-    for _ in range(2):
+    for _ in range(3):
         recorder.record()
     assert "saliency" not in recorder.names and recorder.word_instability()[0].tolist() == [0, 0]
+
+
+def sums(words):
+    """Logits of sentences with D = C = 2."""
+    return F.stack([F.sum(x, axis=0) for x in words])
+
+
+TABLE = np.array([[1, 0], [0, 1], [1, 1], [2, 1], [0, 3]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "tokens, offsets, epochs, message",
+    [
+        ([0, 1, 4], [0, 2], 3, "offsets go from 0 to 2, and there are 3 tokens"),
+        ([0, 1, 4], [1, 2, 3], 3, "offsets go from 1 to 3"),
+        ([0, 1, 4], [0, 2, 9], 3, "offsets go from 0 to 9"),
+        (
+            [0, 1, 4],
+            [0, 2, 2, 3],
+            3,
+            "offsets.1:3. are 2, 2: a sentence has no words; leave it out",
+        ),
+        ([0, 1, 4], [0, 2, 1, 3], 3, "they fall"),
+        ([0, 1, -1], [0, 2, 3], 3, "token -1 is none of 5 words; give numbers from 0 to 4"),
+        ([0, 1, 5], [0, 2, 3], 3, "token 5 is none of 5 words"),
+        ([0, 1, 4], [0, 2, 3], 0, "a record of 0 epochs has no rows"),
+    ],
+    ids=str,
+)
+def test_sentences_that_are_not_of_the_tokens_are_refused(tokens, offsets, epochs, message):
+    """At once, and not at the second epoch, or never."""
+    tokens, offsets = np.array(tokens), np.array(offsets)
+    for make in (
+        lambda: recording.SaliencyRecorder(sums, TABLE, tokens, offsets, epochs),
+        lambda: Recorder(lambda: None, tokens, offsets, len(TABLE), epochs),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
+def test_a_callable_is_recorded_word_by_word():
+    """Twin of what is refused: the rows are those of each sentence by itself."""
+    tokens, offsets = [0, 1, 4], [0, 2, 3]
+    recorder = recording.SaliencyRecorder(sums, TABLE, tokens, offsets, 3)
+    for _ in range(3):
+        recorder.record()
+    alone = [recording.callable_saliency(sums, [TABLE[tokens[a:b]]]) for a, b in ((0, 2), (2, 3))]
+    for row in recorder.saliency:
+        np.testing.assert_allclose(
+            row, np.concatenate([s.token_saliency for s in alone]), rtol=1e-6
+        )
+    assert recorder.word_instability()[0][[0, 1, 4]].tolist() == [0, 0, 0]
+
+
+def test_a_network_of_ones_own_that_diverged_is_refused():
+    """Its words would look like words that do not occur."""
+    table = TABLE.copy()
+    recorder = recording.SaliencyRecorder(
+        lambda words: sums(words) ** 2, lambda: table, np.array([0, 1, 4]), np.array([0, 2, 3]), 3
+    )
+    with np.errstate(invalid="ignore"):
+        for value in (3, 3, np.nan):
+            table[4, 1] = value
+            recorder.record()
+        with pytest.raises(ValueError, match="saliency of 1 of 3 words, word 4 the first"):
+            recorder.word_instability()
 
 
 # --- stopped and taken up -----------------------------------------------------------

@@ -449,6 +449,29 @@ def test_confounds_hold_all_others(ten, copied, monkeypatch):
         assert found[name][2] == pytest.approx(np.mean(values), rel=1e-6), name
 
 
+def test_confounds_of_what_does_not_vary_are_not_numbers(ten, copied, monkeypatch):
+    """With random vectors no word is unknown: no correlation, and no warning, which is an error here."""
+    run, real = copied(ten), rivals._scores_of
+    monkeypatch.setattr(further, "train", lambda *a, **k: (course(0), None))
+    for seed in (0, 1):
+        rivals.work_on_rivals(str(run.out), seed, (0.5,), ALL, lambda message: None)
+    plain = {name: numbers for name, *numbers in rivals.confounds(run, [0, 1])}
+    assert np.isfinite([plain[name][:2] for name in ("length", "unknown", "label")]).all()
+    for constant, without in (("unknown", ["unknown"]), ("instability", ["label", "length"])):
+
+        def scores(run, seed, constant=constant):
+            found = real(run, seed)
+            return {**found, constant: np.full_like(found[constant], 0.25)}
+
+        monkeypatch.setattr(rivals, "_scores_of", scores)
+        found = {name: numbers for name, *numbers in rivals.confounds(run, [0, 1])}
+        for name in without:
+            correlation, partial = found[name][:2]
+            assert correlation == 0 and np.isnan(partial), name
+        if constant == "unknown":  # the others keep theirs
+            assert np.isfinite([found[name][:2] for name in ("length", "label")]).all()
+
+
 # --- sentences saved, wrong labels, what is taken away ---------------------------------------
 
 

@@ -12,7 +12,13 @@ from replicate.fast import convolution as functions
 from replicate.fast.compat import F, chainer, cuda
 from replicate.instability import logit_saliency
 from replicate.model import TextCNN
-from replicate.saliency import classify, flat_batch, token_saliency, word_saliency
+from replicate.saliency import (
+    callable_saliency,
+    classify,
+    flat_batch,
+    token_saliency,
+    word_saliency,
+)
 
 RANDOM = np.random.RandomState(0)
 WORDS = 40
@@ -476,6 +482,76 @@ def test_an_input_that_is_not_looked_at_has_no_saliency():
     found = token_saliency(first_only, [one, two])
     assert [len(words) for words in found] == [3, 4]
     assert found[0].all() and found[1].tolist() == [0, 0, 0, 0]
+
+
+LINE = np.array([[0.5], [-1.0], [2.0]], dtype=np.float32)
+SENTENCES = np.random.RandomState(3).randn(2, 4, 3).astype(np.float32)
+
+
+def one_output(x):
+    return F.sum(x, axis=1) @ LINE
+
+
+def two_outputs(x):
+    z = one_output(x)
+    return F.concat([z * 0, z])
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        one_output,
+        lambda x: one_output(x)[:, 0],
+        lambda x: F.stack([two_outputs(x), two_outputs(x)]),
+        lambda x: two_outputs(x)[:1],
+        lambda x: F.sum(x),
+    ],
+    ids=["one output", "1-D", "3-D", "one row", "a number"],
+)
+def test_outputs_that_are_no_logits_are_refused(forward):
+    """The softmax of one output is 1 whatever it is: every saliency would be 0."""
+    rows = [
+        lambda: token_saliency(forward, SENTENCES),
+        lambda: callable_saliency(lambda words: forward(F.stack(words)), list(SENTENCES)),
+    ]
+    for ask in rows:
+        with pytest.raises(
+            ValueError, match=r"forward gave \(.*for 2 sentences.*a loss of your own$"
+        ):
+            ask()
+
+
+def test_one_output_has_saliency_as_two_logits_or_by_a_loss():
+    """Twin: 0 and z are the same network, and a loss of one's own needs no softmax."""
+
+    def logistic(z, own):
+        assert own.tolist() == [0, 0]
+        return F.softplus(-z[:, 0])
+
+    z = F.sum(SENTENCES, axis=1).array @ LINE
+    by_hand = np.abs(LINE).mean() / (1 + np.exp(np.abs(z)))
+    np.testing.assert_allclose(
+        token_saliency(two_outputs, SENTENCES), np.tile(by_hand, 4), rtol=1e-5
+    )
+    by_hand = np.abs(LINE).mean() / (1 + np.exp(z))
+    np.testing.assert_allclose(
+        token_saliency(one_output, SENTENCES, logistic), np.tile(by_hand, 4), rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="C of 1 or more"):
+        token_saliency(lambda x: one_output(x)[:, 0], SENTENCES, logistic)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, bool])
+def test_vectors_of_whole_numbers_are_refused(dtype):
+    """What is cast on the way would have a gradient cut to whole numbers."""
+
+    def forward(x):
+        return two_outputs(F.cast(x, np.float32))
+
+    whole = np.array([[[1, 0, 1], [0, 0, 1]]])
+    assert (token_saliency(forward, whole.astype(np.float32)) > 0).all()
+    with pytest.raises(ValueError, match=f"{np.dtype(dtype)} have no gradient; give float32"):
+        token_saliency(forward, whole.astype(dtype))
 
 
 @pytest.mark.parametrize("tokens", [[], [5], [3, 0, 3, 7], [2, -1, 4, -1]], ids=str)

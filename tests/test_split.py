@@ -99,6 +99,13 @@ def test_pinned_split():
     assert split_corpus(labels, 0, "stratified").tolist() == PINNED["stratified"]
 
 
+@pytest.mark.parametrize("kind", ["Stratified", "by label", "", None])
+def test_another_split_is_refused(kind, refused):
+    """It would be the uniform one without a word."""
+    with refused(f"split = {kind!r} is not offered; choose one of uniform, stratified"):
+        split_corpus(np.array([0, 1] * 5), 0, kind)
+
+
 def test_uniform_looks_at_no_label():
     """Under the uniform reading the labels do not enter."""
     one = split_corpus(np.zeros(500, dtype=np.int32), 1)

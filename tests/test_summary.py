@@ -28,6 +28,15 @@ def test_labels_that_may_be_one_are_named(other):
     assert not summary().alike()
 
 
+@pytest.mark.parametrize("none", ["NaN", "None", "null", "NA", "n/a", "<NA>"])
+def test_labels_that_may_be_none_are_named(none):
+    """A cell without a value is a class of its own to the reader; it may be meant as one."""
+    found = summary(labels={"pos": 3, none: 2, "neg": 3}).check()
+    assert found.lines()[1] == f"labels: pos 3, {none} 2, neg 3; perhaps no label: {none}"
+    plain = summary(labels={"pos": 3, "Nancy": 2, "nano": 3})
+    assert "perhaps" not in plain.lines()[1]
+
+
 def test_texts_whose_letters_are_lost_are_refused():
     with pytest.raises(InputError, match="x.tsv"):
         summary(letters=10, dropped=1590).check()

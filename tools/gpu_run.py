@@ -55,7 +55,7 @@ SIZES = {
     },
     True: {
         "sentences": 300, "words": 600, "dimensions": 20, "filters": [5], "epochs": 4,
-        "few_epochs": 2, "sweep": [5, 10], "steps": 3, "arm_filters": 5, "seed_epochs": 4,
+        "few_epochs": 3, "sweep": [5, 10], "steps": 3, "arm_filters": 5, "seed_epochs": 4,
     },
 }  # fmt: skip
 

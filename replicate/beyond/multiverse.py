@@ -71,7 +71,8 @@ class Pooled:
 
     Attributes:
         part: what was measured.
-        names: the specifications; of those with the same numbers in all seeds, the first.
+        names: the specifications; of those with the same numbers in all seeds (the accuracy of
+            T1, and what the effect is the difference of), the first.
         seeds: those that all specifications have.
         mean, low, high: over all specifications and seeds, with a t interval of the S
             means over specifications: seeds are what chance drew.
@@ -113,11 +114,16 @@ def _balanced(rows: Rows, part: Part) -> tuple[tuple[str, ...], tuple[int, ...],
     for name, seed in sorted(rows, key=lambda key: (key[0] != "default", *key)):
         table.setdefault(name, {})[seed] = rows[name, seed]
     seeds = sorted(set.intersection(*(set(found) for found in table.values()))) if table else []
+    # Two specifications may have one difference by chance: a reading that touches nothing
+    # leaves both sides of it, and the training on T1, as they are.
+    compared = ("A.T1", *part.statistic.split(" - "))
     kept: dict[bytes, tuple[str, NDArray]] = {}
     for name, found in table.items():
-        effects = part.effects(column([found[seed] for seed in seeds], part.statistic))
+        of_seeds = [found[seed] for seed in seeds]
+        effects = part.effects(column(of_seeds, part.statistic))
         if len(seeds) and np.isfinite(effects).all():
-            kept.setdefault(effects.tobytes(), (name, effects))
+            numbers = np.array([column(of_seeds, statistic) for statistic in compared])
+            kept.setdefault(numbers.tobytes(), (name, effects))
     names = tuple(name for name, _ in kept.values())
     return names, tuple(seeds), np.array([effects for _, effects in kept.values()])
 

@@ -794,7 +794,8 @@ def confounds(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
         covariates held (partial), its 95 % interval; standardised mean
         difference of the covariate between T2h and T2l, and between the
         matched halves.  The last row, ``R2``, has the share of the variance
-        of A_S's ranks that all explain together, and its interval.
+        of A_S's ranks that all explain together, and its interval.  Partial is NaN for a
+        covariate that does not vary, as the unknown words with random vectors.
     """
     covariates = ("length", "rarity", "unknown", "label")
     made: dict[str, list[list[float]]] = {name: [] for name in (*covariates, "R2")}
@@ -813,7 +814,7 @@ def confounds(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
         )  # fmt: skip
         for name in covariates:
             others = np.stack([ranks[n] for n in covariates if n != name], axis=1)
-            partial = np.corrcoef(_residual(target, others), _residual(ranks[name], others))[0, 1]
+            partial = _correlation(_residual(target, others), _residual(ranks[name], others))
             made[name].append(
                 [float(np.mean(target * ranks[name])), partial,
                  _difference(scores[name], *halves), _difference(scores[name], *matched)]
@@ -833,6 +834,12 @@ def confounds(run: Run, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
 def _standard(values):
     spread = values.std()
     return (values - values.mean()) / spread if spread else np.zeros(len(values))
+
+
+def _correlation(one, other):
+    """NaN where one does not vary: NumPy would divide by 0, and warn."""
+    varying = one.std() > 0 and other.std() > 0
+    return float(np.corrcoef(one, other)[0, 1]) if varying else float("nan")
 
 
 def _residual(target, others):

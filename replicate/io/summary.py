@@ -39,6 +39,9 @@ BOUNDS = {
 # Control characters, and the halves that Python has of bytes that are not UTF-8.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# What programs write into a cell that has no value.
+_MISSING = {"nan", "none", "null", "na", "n/a", "nat"}
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -107,6 +110,10 @@ class Summary:
         pairs = [(first.setdefault(_meant(name), name), name) for name in self.labels]
         return [pair for pair in pairs if pair[0] != pair[1]]
 
+    def missing(self) -> list[str]:
+        """Labels that may stand for a missing one: ``NaN``, as tables have it, ``None``, ``NA``."""
+        return [name for name in self.labels if name.casefold().strip("<>") in _MISSING]
+
     def with_vectors(self, tokens_with_vector: float) -> "Summary":
         """The same with the share of tokens that have a vector."""
         return dataclasses.replace(self, tokens_with_vector=float(tokens_with_vector))
@@ -152,7 +159,8 @@ class Summary:
         shown = [f"{name[:40]} {count:,}" for name, count in self.labels.items()]
         more = f", and {len(shown) - 20} more" if len(shown) > 20 else ""
         alike = "".join(f"; alike: {one} and {two}" for one, two in self.alike()[:5])
-        found.append(f"labels: {', '.join(shown[:20])}{more}{alike}")
+        none = "".join(f"; perhaps no label: {name}" for name in self.missing())
+        found.append(f"labels: {', '.join(shown[:20])}{more}{alike}{none}")
         if self.letters or self.dropped:
             found.append(f"{self.letters_dropped:.1%} of the letters dropped by the cleaning")
         if self.without_words:
