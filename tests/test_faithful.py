@@ -155,6 +155,12 @@ def test_equal_scores_are_drawn():
     assert np.all(np.abs(np.sum(tops, axis=0) - 200) < 60)
 
 
+@pytest.mark.parametrize("deletion", ["Zero", "remove", ""])
+def test_another_deletion_is_refused(deletion):
+    with pytest.raises(ValueError, match="choose one of zero, removal"):
+        faithful.deleted(TOKENS, OFFSETS, TOKENS < 0, deletion)
+
+
 @DELETION
 def test_deletion_is_that_of_each_sentence(deletion):
     """Both scores, restated one sentence, one share and one word set at a time."""

@@ -275,12 +275,17 @@ def deleted(
     Returns:
         Tokens, -1 for a zero vector, and offsets.
 
+    Raises:
+        ValueError: for another deletion.
+
     Example:
         >>> gone = np.array([True, False, True])
         >>> [[a.tolist() for a in deleted(np.array([7, 8, 9]), np.array([0, 2, 3]), gone, how)]
         ...  for how in DELETIONS]
         [[[-1, 8, -1], [0, 2, 3]], [[8, -1], [0, 1, 2]]]
     """
+    if deletion not in DELETIONS:
+        raise ValueError(f"deletion = {deletion!r}; choose one of {', '.join(DELETIONS)}")
     zeros = np.where(gone, np.asarray(tokens).dtype.type(-1), tokens)
     if deletion == "zero":
         return zeros, np.asarray(offsets, dtype=np.int64)
