@@ -4,6 +4,10 @@ The loss of a sentence is taken between its label probabilities and the
 model's own label R.  Losses of a batch are summed, never averaged: a mean
 would make eq. (4) depend on the batch.  Looking changes nothing: no parameter,
 no gradient, no random generator.
+
+The slopes of tanh and of the sigmoid are Chainer's, 1 - y^2 and y (1 - y).  In float32
+they have an error of 0.4 % where the maximum before the activation is 7 (tanh) or 14
+(sigmoid), and no right digit from 9 or 17 on: such a filter hardly adds to saliency.
 """
 
 import os
