@@ -405,7 +405,7 @@ def known_best(variances: ArrayLike, halves: int) -> NDArray[np.float64]:
     """What the best of H halves gains over their mean if one knows which it is.
 
     .. math::
-        \\sigma \\, E[\\max(z_1, \\dots, z_H)], \\quad z_i \\sim N(0, 1)
+        \\sigma \\, E[\\max_{i \\le H} z_i], \\quad z_i \\sim N(0, 1)
 
     Args:
         variances: of the part of the half, in :func:`components`; below 0 they count as 0.
