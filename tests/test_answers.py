@@ -105,6 +105,7 @@ def trusted(tmp_path):
             "measure,mean,low,high,seeds",
             "seen,0.0091,0.0081,0.0101,20",
             "real,0.0012,-0.0003,0.0027,20",
+            "known,0.0024,0.0016,0.0031,20",
         ],
         "trust/totals.csv": [
             "sentences,measure,mean,low,high,seeds",
@@ -133,7 +134,8 @@ def test_ceiling_and_trust_have_a_sentence_to_quote(trusted):
     assert "gain +0.91 points" in origin["about"] and "it gains +0.12" in origin["about"]
     shown = [[cell["text"] for cell in row[1:]] for row in origin["rows"]]
     assert shown[1] == ["0.40 points", "0.00 … 0.63", "20"]
-    assert shown[-1] == ["+0.12 points", "-0.03 … +0.27", "20"]
+    assert shown[-2] == ["+0.12 points", "-0.03 … +0.27", "20"]
+    assert shown[-1] == ["+0.24 points", "+0.16 … +0.31", "20"]
     assert (
         "1 % of all word saliencies" in again["about"] and "60 % of the squared" in again["about"]
     )

@@ -302,6 +302,8 @@ def test_a_server_starts_with_interrupts_ignored(handler, handler_inside):
 
 def test_handlers_are_left_where_they_cannot_be_set_again(handler_inside, monkeypatch):
     """By another thread, and where a program that embeds Python has one of its own."""
+    # A shell starts what it runs in the background with interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before, seen = signal.getsignal(signal.SIGINT), []
     other = threading.Thread(target=lambda: seen.append(handler_inside()))
     other.start()

@@ -39,6 +39,7 @@ FAMILIES = {
              + ["train.sized", "halves.sized", "words.stable", "words.unstable"],
     "answers.": ("title", "intro", "questions", "rivals", "rivals.about", "without", "choice", "choice.about",
                  "ceiling", "ceiling.about", "trust", "trust.about", "best.seen", "best.real",
+                 "best.known",
                  "measure", "ours", "paper", "interval", "seeds", "answer", "score", "share"),
     "answers.source.": ceiling.SOURCES,
     "answers.trust.": [key for texts in TRUST.values() for key in texts.values()] + ["about"],

@@ -775,8 +775,8 @@ TRANSLATED = {
     "3.1: the optimiser": "3.1：最適化手法",
     "(1): the learning rate; AdaDelta ignores it": "(1)：学習率（AdaDelta は使わない）",
     "sentences in a batch, B": "バッチの文数 B",
-    "largest L2 norm of a row of fc/W; 0 is off; Kim (2014) uses 3": (
-        "fc/W の行の L2 ノルムの上限。0 はなし、Kim (2014) は 3"
+    "largest L2 norm of a row of fc/W; 0 is off; Kim (2014) uses 3, see docs/kim.md": (
+        "fc/W の行の L2 ノルムの上限。0 はなし、Kim (2014) は 3（尺度の違いは Kim の表のページを参照）"
     ),
     "rate of L2 weight decay; 0 is off": "L2 正則化の強さ。0 はなし",
     "5.6: epochs of each phase, E": "5.6：各段階のエポック数 E",
