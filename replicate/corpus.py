@@ -159,8 +159,7 @@ class Corpus:
     ) -> "Corpus":
         """A corpus from Python strings; `labels` are names of labels, or what stands for them.
 
-        Labels are told apart by their text; a whole number is written without a point, so that
-        1.0 is 1.
+        A label is its text.  A whole number has no point, so 1.0 is the label 1.
 
         Raises:
             InputError: for fewer than two labels, a label that is None or NaN, a text that is

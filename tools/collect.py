@@ -148,6 +148,7 @@ def judge_again(names, root=REPOSITORY / "results", expected=EXPECTED):
             curves = operating.committed_curves(name, Path(root))
             forest.difference(run.title, curves, place / "figures" / "difference")
             (place / "figures" / "difference.svg").unlink()
+            smaller(place / "figures" / "difference.png")
         if identity:
             expect(identity, verdicts, place, expected)
 

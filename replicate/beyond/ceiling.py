@@ -362,9 +362,9 @@ def _jackknife(statistic, every):
 def best_half(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict[str, NDArray]:
     """What the best of H halves gains over their mean, seen and real.
 
-    The best half is that of the highest mean accuracy; of equal ones the mean counts.  What is real is measured where
-    nothing has chosen: on other sentences, and in another training.  The luck of a network
-    is on both parts of T3, and would count as a gain of its half.
+    The best half is that of the highest mean accuracy; of equal ones the mean counts.  What
+    is real is measured where nothing has chosen: on other sentences, and in another training.
+    The luck of a network is on both parts of T3, and would count as a gain of its half.
 
     Args:
         first, second: (S, H, R) accuracies on two parts of T3.

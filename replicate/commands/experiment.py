@@ -10,14 +10,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..config import ARMS
+from ..config import ARMS, MOST_SEEDS
 from ..io.errors import InputError
 from ..io.files import save_json
 from ..parallel import mpi
 from ..parallel.pool import start_server
 from ..show.terminal import print_claims, printable, summary, working
 from .options import (
-    MOST_SEEDS,
     config_of,
     data_of,
     data_options,
